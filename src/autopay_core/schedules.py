@@ -615,6 +615,10 @@ class Schedule:
 
         Args:
             first_on: Its nominal date.
+            until: See `Schedule`.
+            count: See `Schedule`.
+            roll: See `Schedule`.
+            calendar: See `Schedule`.
 
         Raises:
             ScheduleError: A recurrence that cannot be.
@@ -647,6 +651,10 @@ class Schedule:
         Args:
             first_on: Nominal date of the first occurrence.
             every: Days from one to the next, 1 to 1,000.
+            until: See `Schedule`.
+            count: See `Schedule`.
+            roll: See `Schedule`.
+            calendar: See `Schedule`.
 
         Raises:
             ScheduleError: A recurrence that cannot be.
@@ -683,6 +691,10 @@ class Schedule:
             every: Weeks from one to the next, 1 to 1,000.
             weekday: ISO number, 1 for Monday to 7; that of *first_on* if
                 not given.
+            until: See `Schedule`.
+            count: See `Schedule`.
+            roll: See `Schedule`.
+            calendar: See `Schedule`.
 
         Raises:
             ScheduleError: A recurrence that cannot be.
@@ -727,6 +739,10 @@ class Schedule:
             first_on: The first occurrence is the first of either from here.
             days: Two different ones in any order, 1 to 31 or ``"last"``;
                 not 31 together with ``"last"``, which are always one.
+            until: See `Schedule`.
+            count: See `Schedule`.
+            roll: See `Schedule`.
+            calendar: See `Schedule`.
 
         Raises:
             ScheduleError: A recurrence that cannot be.
@@ -764,6 +780,10 @@ class Schedule:
             every: Months from one to the next, 1 to 1,000.
             day: 1 to 31; that of *first_on* if not given. Say 31 when the
                 first occurrence is on 28 February but means the 31st (S2).
+            until: See `Schedule`.
+            count: See `Schedule`.
+            roll: See `Schedule`.
+            calendar: See `Schedule`.
 
         Raises:
             ScheduleError: A recurrence that cannot be.
@@ -800,6 +820,10 @@ class Schedule:
         Args:
             first_on: The first occurrence is the first month's end from here.
             every: Months from one to the next, 1 to 1,000.
+            until: See `Schedule`.
+            count: See `Schedule`.
+            roll: See `Schedule`.
+            calendar: See `Schedule`.
 
         Raises:
             ScheduleError: A recurrence that cannot be.
@@ -838,6 +862,10 @@ class Schedule:
             first_on: The first occurrence is the first such day from here.
             every: Quarters from one to the next, 1 to 1,000.
             day: 1 to 31; that of *first_on* if not given.
+            until: See `Schedule`.
+            count: See `Schedule`.
+            roll: See `Schedule`.
+            calendar: See `Schedule`.
 
         Raises:
             ScheduleError: A recurrence that cannot be.
@@ -874,6 +902,10 @@ class Schedule:
             first_on: The first occurrence is the first such day from here.
             every: Half-years from one to the next, 1 to 1,000.
             day: 1 to 31; that of *first_on* if not given.
+            until: See `Schedule`.
+            count: See `Schedule`.
+            roll: See `Schedule`.
+            calendar: See `Schedule`.
 
         Raises:
             ScheduleError: A recurrence that cannot be.
@@ -912,6 +944,10 @@ class Schedule:
             every: Years from one to the next, 1 to 1,000.
             day: 1 to 31; that of *first_on* if not given. Say 29 when the
                 first occurrence is on 28 February but means the 29th (S2).
+            until: See `Schedule`.
+            count: See `Schedule`.
+            roll: See `Schedule`.
+            calendar: See `Schedule`.
 
         Raises:
             ScheduleError: A recurrence that cannot be.
