@@ -13,11 +13,14 @@ import os
 import tempfile
 from doctest import ELLIPSIS
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from sybil import Sybil
 from sybil.parsers.myst import PythonCodeBlockParser, SkipParser
+
+if TYPE_CHECKING:
+    from xdist.remote import Producer
 
 collect_ignore = ["docs/conf.py"]
 
@@ -49,12 +52,8 @@ pytest_collect_file = Sybil(
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the examples of a document back in order, on one worker."""
+    """Put the examples of a document back in order after the shuffle."""
     examples = [item for item in items if item.path.suffix == ".md"]
-    if not examples:
-        return
-    for item in examples:
-        item.add_marker(pytest.mark.xdist_group(item.path.name))
     examples.sort(key=_document_and_line)
     others = [item for item in items if item.path.suffix != ".md"]
     items[:] = others + examples
@@ -63,3 +62,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def _document_and_line(item: pytest.Item) -> tuple[str, int]:
     _, line, _ = item.reportinfo()
     return str(item.path), line or 0
+
+
+# Marking the examples as an `xdist_group` would do, but pytest 9.2 and
+# xdist 3.8 together ignore such groups without a word.
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(
+    config: pytest.Config, log: Producer
+) -> object:
+    """Keep a document on one worker; every other test may go anywhere."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class DocumentsStayTogether(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            path = nodeid.partition("::")[0]
+            return path if path.endswith(".md") else nodeid
+
+    return DocumentsStayTogether(config, log)
