@@ -74,7 +74,9 @@ def run_instant(on: date, at: time, zone: str) -> pendulum.DateTime:
 
     Returns:
         A value in *zone*, where it may show another time, or even another
-        date: Samoa had no 30 December 2011.
+        date: Samoa had no 30 December 2011. Python finds a time that is
+        shown twice unequal to everything in another zone; compare
+        ``.in_timezone("UTC")``.
 
     Raises:
         DateError: *on* is not a date from 1900 to 2200, *at* is not a time
