@@ -1,0 +1,237 @@
+"""
+Checks that several value types share (E2, E3).
+
+Holds: functions that return nothing and raise an `InvalidValueError` with a
+code and a path. Imports: `errors`. They convert nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import date, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from autopay_core.errors import (
+    DateError,
+    InvalidValueError,
+    PaymentMethodError,
+    TextError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+ID_MAX: Final = 128
+"""Longest identifier, in characters."""
+
+TEXT_MAX: Final = 1_000
+"""Longest free text, in characters."""
+
+DATE_MIN: Final = date(1900, 1, 1)
+"""Earliest date that an invoice or a run may carry."""
+
+DATE_MAX: Final = date(2200, 12, 31)
+"""Latest date that an invoice or a run may carry."""
+
+# C0, DEL, C1, line and paragraph separators, bidi controls, zero-width
+# characters and lone surrogates: they hide or reorder what a person reads,
+# or break the database and the header they are written to.
+_UNSAFE = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff"
+    "\ud800-\udfff]"
+)
+# The shape of a card number: one group of 13 to 19 digits, or groups as they
+# are printed on cards. Longer runs, such as two phone numbers, may hold one.
+_CARD_MIN: Final = 13
+_CARD_MAX: Final = 19
+_RUN = re.compile("[0-9](?:[ .-]{0,3}[0-9]){12,}")
+_GROUPS = re.compile("[0-9]+")
+_PRINTED: Final = re.compile("1{13,19}|4{3,4}[1-4]?|464|465|[0-9]{2}")
+_DASHES: Final = dict.fromkeys([0xAD, *range(0x2010, 0x2016), 0x2212], "-")
+_CARD = re.compile(r"(?<![0-9])[0-9](?:[ -]?[0-9]){12,18}(?![0-9])")
+
+
+def check_type(value: object, kind: type[Any], path: str) -> None:
+    """Refuse *value* unless it is a *kind*; bool never passes for int."""
+    if not isinstance(value, kind) or (
+        kind is not bool and isinstance(value, bool)
+    ):
+        raise InvalidValueError(
+            f"expected {kind.__name__}, got {type(value).__name__}",
+            code="FieldType",
+            path=path,
+            value=value,
+        )
+
+
+def check_id(value: object, path: str) -> None:
+    """
+    Refuse *value* unless it can identify something, compared exactly.
+
+    Any printable text of 1 to 128 characters; ``*``, ``%`` and ``../`` are
+    literals. A card number is not looked for: long invoice numbers of some
+    firms would pass its check digit by chance.
+    """
+    if type(value) is str and value.isascii() and value.isprintable():
+        # The common case, and `allocate` meets it a hundred thousand times.
+        if 0 < len(value) <= ID_MAX and not value.isspace():
+            return
+    elif not isinstance(value, str):
+        code = "FieldMissing" if value is None else "FieldType"
+        raise TextError(
+            "an identifier must be text", code=code, path=path, value=value
+        )
+    if not value or value.isspace():
+        raise TextError(
+            "an identifier must not be empty",
+            code="FieldMissing",
+            path=path,
+            value=value,
+        )
+    if len(value) > ID_MAX:
+        raise TextError(
+            f"an identifier has at most {ID_MAX} characters, not {len(value)}",
+            code="FieldTooLong",
+            path=path,
+            value=value,
+        )
+    if _UNSAFE.search(value):
+        raise TextError(
+            "an identifier must not hold control or invisible characters",
+            code="ControlCharacter",
+            path=path,
+            value=value,
+        )
+
+
+def check_text(
+    value: object, path: str, *, most: int = TEXT_MAX, empty: bool = True
+) -> None:
+    """Refuse *value* unless it is one line of text without a card number."""
+    if not isinstance(value, str):
+        code = "FieldMissing" if value is None else "FieldType"
+        raise TextError("must be text", code=code, path=path, value=value)
+    if not empty and not value.strip():
+        raise TextError(
+            "must not be empty", code="FieldMissing", path=path, value=value
+        )
+    if len(value) > most:
+        raise TextError(
+            f"at most {most} characters, not {len(value)}",
+            code="FieldTooLong",
+            path=path,
+            value=value,
+        )
+    if _UNSAFE.search(value):
+        raise TextError(
+            "must not hold control or invisible characters; use clean_text()",
+            code="ControlCharacter",
+            path=path,
+            value=value,
+        )
+    check_no_card_number(value, path)
+
+
+def check_no_card_number(value: str, path: str) -> None:
+    """Refuse *value* if a card number stands anywhere in it (E3)."""
+    if len(value) < _CARD_MIN:
+        return
+    for match in _CARD.finditer(value):
+        digits = [int(char) for char in match[0] if char not in " -"]
+        if _luhn(digits):
+            raise PaymentMethodError(
+                "looks like a card number; give the gateway's token instead",
+                code="PanDetected",
+                path=path,
+                value=value,
+            )
+
+
+def _luhn(digits: list[int]) -> bool:
+    total = 0
+    for place, digit in enumerate(reversed(digits)):
+        # Doubled, and its digits added up: 8 -> 16 -> 7.
+        total += sum(divmod(digit * 2, 10)) if place % 2 else digit
+    return total % 10 == 0 and any(digits)
+
+
+def clean_text(value: str, /, *, most: int = TEXT_MAX) -> str:
+    r"""
+    Return *value* as one printable line of at most *most* characters.
+
+    For hosts that take free text from people: control characters become a
+    visible ``\x0a``, invisible and bidirectional ones ``\u202e``, and what
+    is too long ends in ``…``. The raw text is the host's to keep.
+
+    >>> clean_text("a\r\nBcc: b")
+    'a\\x0d\\x0aBcc: b'
+
+    """
+    if len(value) > most:
+        value = value[: most - 1] + "…"
+    escaped = _UNSAFE.sub(_escape, value)
+    return escaped if len(escaped) <= most else escaped[: most - 1] + "…"
+
+
+def _escape(match: re.Match[str]) -> str:
+    point = ord(match[0])
+    return f"\\u{point:04x}" if point >> 8 else f"\\x{point:02x}"
+
+
+def check_date(value: object, path: str) -> None:
+    """
+    Refuse *value* unless it is a date from 1900 to 2200.
+
+    A `datetime` is refused although it inherits from `date`: it has a time
+    and perhaps a zone, and dropping them could move the day (S13).
+    """
+    if not isinstance(value, date) or isinstance(value, datetime):
+        if isinstance(value, datetime) and value.tzinfo is None:
+            code = "NaiveDatetime"
+        else:
+            code = "FieldMissing" if value is None else "DateType"
+        raise DateError(
+            "expected a date without time",
+            code=code,
+            path=path,
+            value=str(value),
+        )
+    if not DATE_MIN <= value <= DATE_MAX:
+        raise DateError(
+            f"expected a date from {DATE_MIN} to {DATE_MAX}",
+            code="DateOutOfRange",
+            path=path,
+            value=str(value),
+        )
+
+
+def check_instant(value: object, path: str) -> None:
+    """Refuse *value* unless it is an aware `datetime`."""
+    if not isinstance(value, datetime):
+        raise DateError(
+            "expected a datetime with a zone",
+            code="FieldType",
+            path=path,
+            value=value,
+        )
+    if value.utcoffset() is None:
+        raise DateError(
+            "expected a datetime with a zone",
+            code="NaiveDatetime",
+            path=path,
+            value=str(value),
+        )
+
+
+def check_each(values: Iterable[object], kind: type[Any], path: str) -> None:
+    """Refuse *values* unless it is a tuple of *kind*."""
+    if not isinstance(values, tuple):
+        raise InvalidValueError(
+            f"expected a tuple of {kind.__name__}",
+            code="FieldType",
+            path=path,
+            value=values,
+        )
+    for place, value in enumerate(values):
+        if type(value) is not kind:
+            check_type(value, kind, f"{path}[{place}]")

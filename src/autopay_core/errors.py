@@ -1,0 +1,301 @@
+"""
+The whole tree of errors (E1).
+
+Holds: every exception that the library raises on purpose. Imports: nothing of
+the package. Expected outcomes (a decline, nothing due) are values, not errors.
+
+::
+
+    AutopayError                        everything raised on purpose
+    ├── InvalidValueError (ValueError)      the caller passed nonsense
+    │   ├── AmountError                     not an exact amount
+    │   ├── CurrencyMismatchError           two currencies met
+    │   ├── DateError                       not a usable calendar date
+    │   ├── ScheduleError                   not a usable recurrence
+    │   ├── LimitError                      not a usable limit
+    │   ├── TextError                       an id, number, name or message
+    │   ├── PaymentMethodError              not a usable payment method
+    │   ├── StandingOrderError              a standing order that cannot run
+    │   ├── InvoiceError                    an invoice that cannot be used
+    │   │   ├── ConflictingInvoiceError         one number, two contents
+    │   │   └── ForeignInvoiceError             a row that nobody asked for
+    │   ├── TransitionError                 a step that a posting or run lacks
+    │   └── FormatError                     unreadable text, JSON or CSV
+    ├── PortError                       raised by port implementations only
+    │   ├── PortUnavailableError            nothing happened; ask again later
+    │   ├── CommitUnknownError              a commit may or may not stand
+    │   ├── IncompleteReadError             not all rows could be read
+    │   ├── PostingConflictError            another content stands under the id
+    │   └── UnsafeStoreError                the store's settings lose commits
+    └── HostProtocolError (RuntimeError)    the host answered a flow wrongly
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, final
+
+__all__ = [
+    "AmountError",
+    "AutopayError",
+    "CommitUnknownError",
+    "ConflictingInvoiceError",
+    "CurrencyMismatchError",
+    "DateError",
+    "ForeignInvoiceError",
+    "FormatError",
+    "HostProtocolError",
+    "IncompleteReadError",
+    "InvalidValueError",
+    "InvoiceError",
+    "LimitError",
+    "PaymentMethodError",
+    "PortError",
+    "PortUnavailableError",
+    "PostingConflictError",
+    "ScheduleError",
+    "StandingOrderError",
+    "TextError",
+    "TransitionError",
+    "UnsafeStoreError",
+    "safe_text",
+]
+
+SAFE_TEXT_MAX = 60
+_PRINTABLE_MIN_DIGITS = 13
+_SHOWN_DIGITS = 4
+_NUMBER_MAX = 40  # characters of a card number, separators included
+
+
+def safe_text(value: object, /) -> str:
+    r"""
+    Render *value* so that it may stand in a log line or a message (E2, E3).
+
+    ASCII only, control characters escaped, at most 60 characters of content,
+    and every digit but the last four of a long number masked, so that a card
+    number pasted into the wrong field never travels on.
+
+    >>> safe_text("4111 1111 1111 1111")
+    "'************** 1111'"
+    >>> safe_text("a\r\nb")
+    "'a\\r\\nb'"
+    >>> safe_text("x" * 1_000_000)
+    "'xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx'…"
+
+    """
+    if isinstance(value, int):
+        # A number of thousands of digits may not even be converted to text.
+        if value.bit_length() > 4 * SAFE_TEXT_MAX:
+            return f"<{type(value).__name__} of {value.bit_length()} bits>"
+        return _mask(repr(value))
+    if isinstance(value, str):
+        # Masked before it is cut, or the cut could hide that a number is long.
+        cut = _mask(value[: SAFE_TEXT_MAX + _NUMBER_MAX])[:SAFE_TEXT_MAX]
+        mark = "…" if len(value) > SAFE_TEXT_MAX else ""
+        return ascii(cut) + mark
+    if isinstance(value, (float, bytes)) or value is None:
+        return _mask(ascii(value)[:SAFE_TEXT_MAX])
+    # Anybody's __repr__ may be long, wrong or raise: the type is enough.
+    return f"<{type(value).__name__}>"
+
+
+def _mask(text: str) -> str:
+    digits = sum(map(str.isdigit, text))
+    if digits < _PRINTABLE_MIN_DIGITS:
+        return text
+    shown = 0
+    masked: list[str] = []
+    for char in reversed(text):
+        if char.isdigit():
+            shown += 1
+            masked.append(char if shown <= _SHOWN_DIGITS else "*")
+        else:
+            # Spaces and dashes inside a number go with it.
+            hidden = shown > _SHOWN_DIGITS and char in " -"
+            masked.append("*" if hidden else char)
+    return "".join(reversed(masked))
+
+
+class AutopayError(Exception):
+    """
+    Base of everything that the library raises on purpose.
+
+    Attributes:
+        code: Stable name of the case, for programs; never translated.
+
+    """
+
+    code: str = "AutopayError"
+
+
+class InvalidValueError(AutopayError, ValueError):
+    """
+    The caller passed something impossible; mend the input and call again.
+
+    Attributes:
+        code: Stable name of the case, such as ``"AmountScale"``.
+        path: Where the value stood, such as ``"balance"`` or
+            ``"enrollments[2].client"``; empty when it stood alone.
+        safe_value: A rendering that may be logged: short, escaped, masked.
+
+    """
+
+    def __init__(
+        self, message: str, *, code: str, path: str = "", value: object = None
+    ) -> None:
+        self.code = code
+        self.path = path
+        self.safe_value = safe_text(value)
+        self.message = message
+        where = f"{path}: " if path else ""
+        super().__init__(f"{where}{message} [{code}]")
+
+    def at(self, parent: str) -> InvalidValueError:
+        """Return the same error with *parent* in front of its path."""
+        moved = self.__class__.__new__(self.__class__)
+        moved.__dict__.update(self.__dict__)
+        moved.path = f"{parent}.{self.path}" if self.path else parent
+        moved.args = (f"{moved.path}: {self.message} [{self.code}]",)
+        return moved
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Keep the data when the error crosses a process boundary."""
+        return (_restore, (self.__class__, self.args, self.__dict__))
+
+
+def _restore(
+    kind: type[AutopayError], args: tuple[object, ...], data: dict[str, object]
+) -> AutopayError:
+    error = kind.__new__(kind, *args)
+    error.args = args
+    error.__dict__.update(data)
+    return error
+
+
+class AmountError(InvalidValueError):
+    """A value is not an exact amount of a known currency (M1, M2)."""
+
+
+@final
+class CurrencyMismatchError(InvalidValueError):
+    """
+    Two amounts of different currencies met in one operation (M3).
+
+    Attributes:
+        left: Currency of the first amount.
+        right: Currency of the second amount.
+
+    """
+
+    def __init__(self, left: str, right: str, *, path: str = "") -> None:
+        super().__init__(
+            f"cannot combine {safe_text(left)} with {safe_text(right)}; "
+            "convert before calling, or split by currency",
+            code="CurrencyMismatch",
+            path=path,
+            value=right,
+        )
+        self.left = left
+        self.right = right
+
+
+class DateError(InvalidValueError):
+    """A value is not a calendar date that can be used here (S13)."""
+
+
+class ScheduleError(InvalidValueError):
+    """A recurrence, calendar, roll or pause that cannot be (S1-S12)."""
+
+
+class LimitError(InvalidValueError):
+    """A limit that cannot be (L3, L7)."""
+
+
+class TextError(InvalidValueError):
+    """An identifier, number, name or message that cannot be kept."""
+
+
+class PaymentMethodError(InvalidValueError):
+    """A payment method that cannot be used, or a card number (E3)."""
+
+
+class StandingOrderError(InvalidValueError):
+    """A standing order, or a run of one, that cannot be."""
+
+
+class InvoiceError(InvalidValueError):
+    """An invoice that cannot be used; the run is rejected."""
+
+
+@final
+class ConflictingInvoiceError(InvoiceError):
+    """One invoice number with two contents, or two look-alikes (L5)."""
+
+
+@final
+class ForeignInvoiceError(InvoiceError):
+    """The matter data returned a row that nobody asked for (A2)."""
+
+
+class TransitionError(InvalidValueError):
+    """A posting or a run cannot go from this state to that one (P3)."""
+
+
+class FormatError(InvalidValueError):
+    """Text, JSON or a CSV cell that cannot be read as what it should be."""
+
+
+class PortError(AutopayError):
+    """
+    A port could not keep its contract; raised by port implementations only.
+
+    Attributes:
+        code: Stable name of the case.
+
+    """
+
+    default_code: ClassVar[str] = "PortError"
+
+    def __init__(self, message: str, *, code: str | None = None) -> None:
+        super().__init__(message)
+        self.code = code or self.default_code
+
+
+class PortUnavailableError(PortError):
+    """Nothing happened, and that is a promise; ask again later."""
+
+    default_code = "PortUnavailable"
+
+
+@final
+class CommitUnknownError(PortError):
+    """A commit may or may not stand; read again before doing anything."""
+
+    default_code = "CommitUnknown"
+
+
+@final
+class IncompleteReadError(PortError):
+    """Not every row could be read, so no amount can be trusted."""
+
+    default_code = "IncompleteRead"
+
+
+@final
+class PostingConflictError(PortError):
+    """Another content stands under an id that was to be written."""
+
+    default_code = "PostingConflict"
+
+
+@final
+class UnsafeStoreError(PortError):
+    """The store's settings could lose a commit; it refuses to start."""
+
+    default_code = "UnsafeStore"
+
+
+@final
+class HostProtocolError(AutopayError, RuntimeError):
+    """The host answered a flow's request with something it cannot be."""
+
+    code = "HostProtocol"

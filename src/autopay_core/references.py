@@ -1,0 +1,159 @@
+"""
+References to things that others own: ids, accounts, payment methods (E3).
+
+Holds: identifiers (`NewType`), `DepositAccount`, `PaymentMethodRef`. Imports:
+`_checks`, `errors`. A payment method is a provider's token, never a card.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import date
+from enum import Enum
+from typing import Final, NewType, final
+
+import attrs
+
+from autopay_core._checks import (
+    check_date,
+    check_id,
+    check_no_card_number,
+    check_text,
+    check_type,
+)
+
+__all__ = [
+    "AccountKind",
+    "AutoPayId",
+    "ClientId",
+    "DepositAccount",
+    "InvoiceNumber",
+    "MatterId",
+    "MethodKind",
+    "PayerId",
+    "PaymentMethodRef",
+]
+
+_LONG_TOKEN: Final = 8
+
+AutoPayId = NewType("AutoPayId", str)
+"""Identifies an auto-pay; 1 to 128 printable characters, compared exactly."""
+
+PayerId = NewType("PayerId", str)
+"""Identifies a payer."""
+
+ClientId = NewType("ClientId", str)
+"""A client's number in the matter-management software."""
+
+MatterId = NewType("MatterId", str)
+"""A matter's number in the matter-management software."""
+
+InvoiceNumber = NewType("InvoiceNumber", str)
+"""An invoice's number; unique within the firm."""
+
+
+class AccountKind(Enum):
+    """Whose money an account holds; the two never share a charge (L6)."""
+
+    OPERATING = "operating"
+    TRUST = "trust"
+
+
+class MethodKind(Enum):
+    """What stands behind a payment method; decides its network's rules."""
+
+    CARD = "card"
+    BANK_ACCOUNT = "bank_account"
+
+
+@final
+@attrs.frozen(kw_only=True)
+class DepositAccount:
+    """
+    The firm's account that receives the money; never a debit source.
+
+    Attributes:
+        id: The gateway's or the ledger's name of the account.
+        kind: Operating or trust (L6).
+
+    Raises:
+        InvalidValueError: The id is no identifier or holds a card number.
+
+    """
+
+    id: str
+    kind: AccountKind = AccountKind.OPERATING
+
+    def __attrs_post_init__(self) -> None:
+        """Check the fields."""
+        check_id(self.id, "id")
+        check_no_card_number(self.id, "id")
+        check_type(self.kind, AccountKind, "kind")
+
+
+@final
+@attrs.frozen(kw_only=True, repr=False)
+class PaymentMethodRef:
+    """
+    A payer's saved payment method: the provider's token for it, no more.
+
+    `repr` shows the last four characters of the token only, so it does not
+    read back (E3).
+
+    >>> PaymentMethodRef(provider="acme", token="tok_8f2k41aa9c")
+    PaymentMethodRef(provider='acme', token='…aa9c')
+
+    Attributes:
+        provider: Who keeps the method, such as the gateway's name.
+        token: The provider's reference.
+        kind: Card or bank account.
+        network: Lower case: ``"visa"``, ``"mastercard"``, ``"ach"``, or
+            empty when unknown; decides retry limits (N3).
+        consumer: Whether a natural person's account is debited (N4).
+        expires_on: Last day on which it works, if known.
+
+    Raises:
+        PaymentMethodError: The token is or holds a card number
+            (``PanDetected``).
+        InvalidValueError: Any other field that cannot be.
+
+    """
+
+    provider: str
+    token: str
+    kind: MethodKind = MethodKind.CARD
+    network: str = ""
+    consumer: bool = False
+    expires_on: date | None = None
+
+    def __attrs_post_init__(self) -> None:
+        """Check the fields."""
+        check_id(self.provider, "provider")
+        check_no_card_number(self.provider, "provider")
+        check_id(self.token, "token")
+        check_no_card_number(self.token, "token")
+        check_type(self.kind, MethodKind, "kind")
+        check_text(self.network, "network", most=32)
+        check_type(self.consumer, bool, "consumer")
+        if self.expires_on is not None:
+            check_date(self.expires_on, "expires_on")
+
+    @property
+    def fingerprint(self) -> str:
+        """A one-way name of the method, safe to store and to compare."""
+        whole = f"{len(self.provider)}:{self.provider}:{self.token}"
+        return hashlib.sha256(whole.encode()).hexdigest()[:32]
+
+    @property
+    def masked(self) -> str:
+        """The token's last four characters at most (E3)."""
+        # The end of a short token would be too much of it.
+        shown = self.token[-4:] if len(self.token) >= _LONG_TOKEN else ""
+        return f"…{shown}"
+
+    def __repr__(self) -> str:
+        """Show the last four characters only (E3)."""
+        return (
+            f"PaymentMethodRef(provider={self.provider!r}, "
+            f"token={self.masked!r})"
+        )
