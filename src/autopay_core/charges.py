@@ -1,0 +1,343 @@
+"""
+What is asked of a payment gateway, and what it can answer (R2, R4, R8).
+
+Holds: `RunKey`, `IdempotencyKey`, `ChargeRequest`, the outcomes, and
+`GatewayCapabilities`. Imports: `_checks`, `errors`, `money`, `references`.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+from datetime import date, datetime
+from enum import Enum
+from typing import Final, NewType, TypeAlias, final
+
+import attrs
+
+from autopay_core._checks import (
+    check_date,
+    check_id,
+    check_instant,
+    check_text,
+    check_type,
+)
+from autopay_core.errors import AmountError, InvalidValueError
+from autopay_core.money import Money, check_currency
+from autopay_core.references import AutoPayId, DepositAccount, PaymentMethodRef
+
+__all__ = [
+    "KEY_MAX",
+    "Captured",
+    "ChargeOutcome",
+    "ChargeRequest",
+    "DeclineClass",
+    "Declined",
+    "GatewayCapabilities",
+    "IdempotencyKey",
+    "Indeterminate",
+    "LookupOutcome",
+    "NotFound",
+    "Pending",
+    "RunKey",
+    "idempotency_key",
+]
+
+IdempotencyKey = NewType("IdempotencyKey", str)
+"""At most 36 ASCII characters; the same for every try of one attempt (R2)."""
+
+KEY_MAX: Final = 36
+"""Longest idempotency key; every gateway known to us takes that many."""
+
+
+@final
+@attrs.frozen(kw_only=True, order=True)
+class RunKey:
+    """
+    The identity of a run: an auto-pay and a nominal date (R2).
+
+    Attributes:
+        autopay: The auto-pay's id.
+        nominal_on: The occurrence's nominal date, not its charge date.
+
+    """
+
+    autopay: AutoPayId | str
+    nominal_on: date
+
+    def __attrs_post_init__(self) -> None:
+        """Check the fields."""
+        check_id(self.autopay, "autopay")
+        check_date(self.nominal_on, "nominal_on")
+
+    def __str__(self) -> str:
+        """Return ``ap-1/2026-01-31``."""
+        return f"{self.autopay}/{self.nominal_on.isoformat()}"
+
+
+def idempotency_key(
+    secret: bytes, key: RunKey, attempt: int, /
+) -> IdempotencyKey:
+    """
+    Derive the key under which one attempt of a run is charged (R2).
+
+    Only the run's identity and the attempt's number go in: not amount, time,
+    token or worker. So a worker that starts again, and a store restored from
+    yesterday's backup, make the same key.
+
+    Args:
+        secret: The host's; with an empty one the key can be guessed by who
+            knows the ids.
+        key: The run's identity.
+        attempt: 1 for the first try to take the money, and so on.
+
+    Source:
+        DESIGN rule R2.
+
+    """
+    # The length in front keeps ("a/1", …) and ("a", "1/…") apart.
+    identity = (
+        f"{len(key.autopay)}:{key.autopay}:{key.nominal_on.isoformat()}"
+        f":{attempt}"
+    )
+    digest = hmac.digest(secret, identity.encode(), hashlib.sha256)
+    text = base64.b32encode(digest)[:32].decode("ascii")
+    return IdempotencyKey(f"ap1{text}")
+
+
+@final
+@attrs.frozen(kw_only=True)
+class ChargeRequest:
+    """
+    What the gateway is asked to take, exactly once per key (R2, R3).
+
+    Attributes:
+        key: Idempotency key of the attempt.
+        method: The payer's saved payment method.
+        amount: What to take; more than nothing.
+        deposit_account: Where the money goes.
+        description: For the payer's statement; may be empty.
+        not_after: The gateway must refuse to take the money later than this
+            instant; it differs between tries and is not part of
+            `request_hash`.
+
+    """
+
+    key: IdempotencyKey | str
+    method: PaymentMethodRef
+    amount: Money
+    deposit_account: DepositAccount
+    description: str = ""
+    not_after: datetime | None = None
+
+    def __attrs_post_init__(self) -> None:
+        """Check the fields."""
+        check_id(self.key, "key")
+        if len(self.key) > KEY_MAX or not self.key.isascii():
+            raise InvalidValueError(
+                f"at most {KEY_MAX} ASCII characters",
+                code="FieldTooLong",
+                path="key",
+                value=self.key,
+            )
+        check_type(self.method, PaymentMethodRef, "method")
+        check_type(self.amount, Money, "amount")
+        if not self.amount.is_positive:
+            raise AmountError(
+                "a charge takes more than nothing",
+                code="ChargeNotPositive",
+                path="amount",
+                value=self.amount.amount_minor,
+            )
+        check_type(self.deposit_account, DepositAccount, "deposit_account")
+        check_text(self.description, "description")
+        if self.not_after is not None:
+            check_instant(self.not_after, "not_after")
+
+    @property
+    def request_hash(self) -> str:
+        """
+        Hash of everything that is charged; no other may use the key.
+
+        Some gateways answer a known key without looking at the amount (R2).
+        """
+        parts = (
+            self.key,
+            self.method.provider,
+            self.method.token,
+            str(self.amount.amount_minor),
+            self.amount.currency,
+            self.deposit_account.id,
+            self.deposit_account.kind.value,
+            self.description,
+        )
+        whole = "".join(f"{len(part)}:{part}," for part in parts)
+        return hashlib.sha256(whole.encode()).hexdigest()
+
+
+class DeclineClass(Enum):
+    """
+    What a decline means for trying again (N3).
+
+    `NEVER`: the account is closed, stolen or revoked. `FIX_FIRST`: the payer
+    must do something, such as renew the card. `LATER`: funds may be there on
+    another day. `UNKNOWN`: a code that the adapter does not know: not tried
+    again.
+    """
+
+    NEVER = "never"
+    FIX_FIRST = "fix_first"
+    LATER = "later"
+    UNKNOWN = "unknown"
+
+
+@final
+@attrs.frozen(kw_only=True)
+class Captured:
+    """
+    The money was taken.
+
+    Attributes:
+        key: The key it was taken under, as the gateway says.
+        amount: What was taken, as the gateway says (R8).
+        reference: The gateway's payment reference.
+
+    """
+
+    key: IdempotencyKey | str
+    amount: Money
+    reference: str
+
+    def __attrs_post_init__(self) -> None:
+        """Check the fields."""
+        check_id(self.key, "key")
+        check_type(self.amount, Money, "amount")
+        check_id(self.reference, "reference")
+
+
+@final
+@attrs.frozen(kw_only=True)
+class Pending:
+    """
+    A bank debit is under way; days may pass until it is captured or declined.
+
+    Attributes:
+        key: The key it was requested under, as the gateway says.
+        amount: What is being taken, as the gateway says.
+        reference: The gateway's payment reference.
+
+    """
+
+    key: IdempotencyKey | str
+    amount: Money
+    reference: str
+
+    def __attrs_post_init__(self) -> None:
+        """Check the fields."""
+        check_id(self.key, "key")
+        check_type(self.amount, Money, "amount")
+        check_id(self.reference, "reference")
+
+
+@final
+@attrs.frozen(kw_only=True)
+class Declined:
+    """
+    The money was definitively not taken, and a later try is a new attempt.
+
+    Attributes:
+        key: The key it was requested under.
+        code: The network's or gateway's code, such as ``"51"`` or ``"R01"``.
+        decline_class: What the code means for trying again.
+        message: For people; no card number.
+
+    """
+
+    key: IdempotencyKey | str
+    code: str
+    decline_class: DeclineClass = DeclineClass.UNKNOWN
+    message: str = ""
+
+    def __attrs_post_init__(self) -> None:
+        """Check the fields."""
+        check_id(self.key, "key")
+        check_text(self.code, "code", most=64)
+        check_type(self.decline_class, DeclineClass, "decline_class")
+        check_text(self.message, "message")
+
+
+@final
+@attrs.frozen(kw_only=True)
+class Indeterminate:
+    """
+    The request may have gone through; only a look-up can tell (R4).
+
+    Attributes:
+        detail: What happened, for the record; no card number.
+
+    """
+
+    detail: str = ""
+
+
+@final
+@attrs.frozen
+class NotFound:
+    """The gateway knows no request under the key, for now (R4)."""
+
+
+ChargeOutcome: TypeAlias = Captured | Pending | Declined | Indeterminate
+LookupOutcome: TypeAlias = (
+    Captured | Pending | Declined | Indeterminate | NotFound
+)
+
+
+@final
+@attrs.frozen(kw_only=True)
+class GatewayCapabilities:
+    """
+    What a gateway promises; what it does not is said in every doubt (R4).
+
+    Attributes:
+        two_step: It prepares a reference first and confirms it at most once.
+        key_retention_seconds: How long a key seen before gets the outcome it
+            got before.
+        lookup_settle_seconds: How long after a request at most a look-up
+            starts to show it; None if a look-up never proves absence.
+        honours_deadline: It takes no money after `ChargeRequest.not_after`.
+        currencies: What it takes; empty for all.
+        minimum_minor: Smallest charge in minor units.
+        maximum_minor: Largest charge in minor units.
+
+    """
+
+    two_step: bool = False
+    key_retention_seconds: int = 24 * 3600
+    lookup_settle_seconds: int | None = None
+    honours_deadline: bool = False
+    currencies: frozenset[str] = frozenset()
+    minimum_minor: int = 1
+    maximum_minor: int = 10**12
+
+    def __attrs_post_init__(self) -> None:
+        """Check the fields."""
+        check_type(self.two_step, bool, "two_step")
+        check_type(self.honours_deadline, bool, "honours_deadline")
+        for name in (
+            "key_retention_seconds",
+            "minimum_minor",
+            "maximum_minor",
+        ):
+            value = getattr(self, name)
+            check_type(value, int, name)
+            if value < 1:
+                raise InvalidValueError(
+                    "at least 1", code="OutOfRange", path=name, value=value
+                )
+        if self.lookup_settle_seconds is not None:
+            check_type(
+                self.lookup_settle_seconds, int, "lookup_settle_seconds"
+            )
+        for currency in self.currencies:
+            check_currency(currency, "currencies")
