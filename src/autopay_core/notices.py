@@ -1,0 +1,222 @@
+"""
+What people are told (N1, N2).
+
+Holds: `Notice`, its kinds, and the functions that make them. Imports: the
+value modules and `postings`. A notice is stored in the same step as what it
+tells, and delivered at least once under a key that removes duplicates. Its
+fields are typed data, never text to be formatted by a template.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import date
+from enum import Enum
+from typing import Final, final
+
+import attrs
+
+from autopay_core._checks import (
+    check_date,
+    check_id,
+    check_text,
+    check_type,
+    clean_text,
+)
+from autopay_core.charges import RunKey
+from autopay_core.money import Money
+from autopay_core.references import AutoPayId, PayerId
+
+__all__ = [
+    "FAILED_AUTOPAY",
+    "Notice",
+    "NoticeKind",
+    "notice_for_autopay",
+    "notice_for_run",
+]
+
+FAILED_AUTOPAY: Final = "Error - Failed AutoPay"
+"""Title of the notice of every failed auto-pay (N1)."""
+
+
+class NoticeKind(Enum):
+    """What a notice is about (N1, N2)."""
+
+    FAILED = "failed"
+    PAID = "paid"
+    PAID_IN_PART = "paid_in_part"
+    NOTHING_DUE = "nothing_due"
+    UPCOMING = "upcoming"
+    PLAN_PAID_OFF = "plan_paid_off"
+    ENDING_SOON = "ending_soon"
+    ENDED = "ended"
+    PAUSED = "paused"
+    RESUMED = "resumed"
+    METHOD_EXPIRING = "method_expiring"
+    RETURNED = "returned"
+    NEEDS_REVIEW = "needs_review"
+    SECURITY_EVENT = "security_event"
+    POSTING_INCOMPLETE = "posting_incomplete"
+
+    @property
+    def title(self) -> str:
+        """The line that people see first."""
+        return _TITLES[self]
+
+
+_TITLES: Final = {
+    NoticeKind.FAILED: FAILED_AUTOPAY,
+    NoticeKind.PAID: "AutoPay paid",
+    NoticeKind.PAID_IN_PART: "AutoPay paid in part",
+    NoticeKind.NOTHING_DUE: "AutoPay: nothing due",
+    NoticeKind.UPCOMING: "AutoPay: upcoming payment",
+    NoticeKind.PLAN_PAID_OFF: "AutoPay: payment plan paid off",
+    NoticeKind.ENDING_SOON: "AutoPay ends soon",
+    NoticeKind.ENDED: "AutoPay ended",
+    NoticeKind.PAUSED: "AutoPay paused",
+    NoticeKind.RESUMED: "AutoPay resumed",
+    NoticeKind.METHOD_EXPIRING: "AutoPay: payment method expires",
+    NoticeKind.RETURNED: "AutoPay: payment returned",
+    NoticeKind.NEEDS_REVIEW: "AutoPay needs review",
+    NoticeKind.SECURITY_EVENT: "AutoPay: security event",
+    NoticeKind.POSTING_INCOMPLETE: "AutoPay: posting incomplete",
+}
+
+
+@final
+@attrs.frozen(kw_only=True)
+class Notice:
+    """
+    One thing to tell, once.
+
+    Attributes:
+        key: Removes duplicates: the same key is the same notice, for ever.
+        kind: What it is about.
+        payer: Whose auto-pay.
+        autopay: Which auto-pay.
+        name: The auto-pay's name, for people.
+        on: The date it is about.
+        amount: The money it is about, if any.
+        reason: Stable code, such as ``"Declined"``; may be empty.
+        detail: What a person can act on.
+
+    """
+
+    key: str
+    kind: NoticeKind
+    payer: PayerId | str
+    autopay: AutoPayId | str
+    on: date
+    name: str = ""
+    amount: Money | None = None
+    reason: str = ""
+    detail: str = ""
+
+    def __attrs_post_init__(self) -> None:
+        """Check the fields."""
+        check_id(self.key, "key")
+        check_type(self.kind, NoticeKind, "kind")
+        check_id(self.payer, "payer")
+        check_id(self.autopay, "autopay")
+        check_date(self.on, "on")
+        check_text(self.name, "name")
+        check_text(self.reason, "reason", most=64)
+        check_text(self.detail, "detail")
+
+    @property
+    def title(self) -> str:
+        """The line that people see first, such as "Error - Failed AutoPay"."""
+        return self.kind.title
+
+
+def _key(*parts: str) -> str:
+    """Bound the key's length whatever the ids are."""
+    whole = "".join(f"{len(part)}:{part}," for part in parts)
+    return f"n-{hashlib.sha256(whole.encode()).hexdigest()[:32]}"
+
+
+def notice_for_run(  # noqa: PLR0913 - a notice has that many fields
+    kind: NoticeKind,
+    key: RunKey,
+    /,
+    *,
+    payer: str,
+    on: date,
+    name: str = "",
+    amount: Money | None = None,
+    reason: str = "",
+    detail: str = "",
+    occasion: str = "",
+) -> Notice:
+    """
+    Make the notice of something that happened in a run.
+
+    Args:
+        kind: What it is about.
+        key: The run.
+        payer: Whose auto-pay.
+        on: The date it is about.
+        name: The auto-pay's name.
+        amount: The money it is about.
+        reason: Stable code.
+        detail: What a person can act on; cleaned.
+        occasion: Keeps several notices of one kind and run apart, such as
+            an attempt's number or an event's id.
+
+    """
+    return Notice(
+        key=_key(
+            "run",
+            key.autopay,
+            key.nominal_on.isoformat(),
+            kind.value,
+            occasion,
+        ),
+        kind=kind,
+        payer=payer,
+        autopay=key.autopay,
+        on=on,
+        name=name,
+        amount=amount,
+        reason=reason,
+        detail=clean_text(detail),
+    )
+
+
+def notice_for_autopay(
+    kind: NoticeKind,
+    autopay: str,
+    /,
+    *,
+    payer: str,
+    on: date,
+    name: str = "",
+    reason: str = "",
+    detail: str = "",
+    occasion: str = "",
+) -> Notice:
+    """
+    Make a notice about an auto-pay itself, once for its kind and date.
+
+    Args:
+        kind: What it is about.
+        autopay: The auto-pay's id.
+        payer: Whose auto-pay.
+        on: The date it is about; part of the key.
+        name: The auto-pay's name.
+        reason: Stable code.
+        detail: What a person can act on; cleaned.
+        occasion: Keeps several notices of one kind and date apart, such as
+            the days left.
+
+    """
+    return Notice(
+        key=_key("autopay", autopay, on.isoformat(), kind.value, occasion),
+        kind=kind,
+        payer=payer,
+        autopay=autopay,
+        on=on,
+        name=name,
+        reason=reason,
+        detail=clean_text(detail),
+    )
