@@ -1,0 +1,454 @@
+"""
+The four ports: what the library needs from the world, in numbered clauses.
+
+Holds: `MatterData`, `PaymentGateway` and `TwoStepGateway`, `PostingStore`,
+`Notifier`, and their async twins. Imports: the value modules and `commits`.
+Each clause has an id and a test of `autopay_core.testing.contracts`. The
+protocols are structural; who inherits is checked for missing methods.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import date, datetime
+
+    from autopay_core.associations import InvoicePage, InvoiceQuery
+    from autopay_core.charges import (
+        ChargeOutcome,
+        ChargeRequest,
+        GatewayCapabilities,
+        LookupOutcome,
+        RunKey,
+    )
+    from autopay_core.commits import (
+        Change,
+        Committed,
+        Conflict,
+        OpenAmounts,
+        PostingFilter,
+        Standing,
+    )
+    from autopay_core.invoices import SearchPage, SearchQuery
+    from autopay_core.money import Money
+    from autopay_core.notices import Notice
+    from autopay_core.postings import Posting, RunRecord
+    from autopay_core.retries import AttemptRecord
+
+__all__ = [
+    "AsyncMatterData",
+    "AsyncNotifier",
+    "AsyncPaymentGateway",
+    "AsyncPostingStore",
+    "AsyncTwoStepGateway",
+    "MatterData",
+    "Notifier",
+    "PaymentGateway",
+    "PostingStore",
+    "TwoStepGateway",
+]
+
+
+class MatterData(Protocol):
+    """
+    Reads the firm's matter-management software.
+
+    MD-1  Only invoices that an association of the query covers are returned.
+    MD-2  Following `next_page` to the end gives every open invoice, or the
+          read fails with `IncompleteReadError`; nothing is cut off silently.
+    MD-3  Amounts are exact: what the software shows, to the cent.
+    MD-4  A balance is no older than the call that returns it: what the
+          ledger showed before the call began is in it.
+    MD-5  An empty query returns nothing, never everything.
+    MD-6  A search matches numbers exactly, names and descriptions by a part
+          regardless of case; wildcards are literals.
+    MD-7  `PortUnavailableError` or another `PortError` tells that it cannot
+          answer; a cell that cannot be read is an `InvalidValueError` that
+          names where it stands.
+    MD-8  An invoice that is not returned is taken as paid.
+    """
+
+    @abstractmethod
+    def open_invoices(self, query: InvoiceQuery, /) -> InvoicePage:
+        """
+        Return a page of the open invoices under the query's associations.
+
+        Raises:
+            PortUnavailableError: The software cannot be reached.
+            IncompleteReadError: Not every row could be read.
+            InvalidValueError: A row cannot be understood.
+
+        """
+        ...
+
+    @abstractmethod
+    def search(self, query: SearchQuery, /) -> SearchPage:
+        """
+        Return a page of what can be associated (A6).
+
+        Raises:
+            PortUnavailableError: The software cannot be reached.
+
+        """
+        ...
+
+
+@runtime_checkable
+class PaymentGateway(Protocol):
+    """
+    Moves money in one call.
+
+    PG-1  A key seen before gets the outcome it got before, for as long as
+          `GatewayCapabilities.key_retention_seconds`; no money moves again.
+    PG-2  A refusal is returned as `Declined`, never raised.
+    PG-3  A request that may have gone through is `Indeterminate`, and so is
+          any exception but `PortUnavailableError`.
+    PG-4  `PortUnavailableError` promises that this request moved and will
+          move no money.
+    PG-5  `lookup` finds every request that was executed, at the latest
+          `lookup_settle_seconds` after it; `NotFound` before that means
+          nothing.
+    PG-6  No money moves after `ChargeRequest.not_after`, if
+          `honours_deadline` is declared.
+    PG-7  An outcome carries the key and the amount that the gateway has on
+          record, not what it was asked.
+    PG-8  Two requests under one key at once move money once.
+    PG-9  No card number or token stands in an outcome or an exception.
+    """
+
+    @property
+    @abstractmethod
+    def capabilities(self) -> GatewayCapabilities:
+        """What this gateway promises; constant, and known without a call."""
+        ...
+
+    @abstractmethod
+    def charge(self, request: ChargeRequest, /) -> ChargeOutcome:
+        """
+        Take the money, at most once per key.
+
+        Raises:
+            PortUnavailableError: The request moved and will move no money.
+
+        """
+        ...
+
+    @abstractmethod
+    def lookup(self, key: str, /) -> LookupOutcome:
+        """
+        Tell what became of the request under *key*.
+
+        Raises:
+            PortUnavailableError: The gateway cannot be asked now.
+
+        """
+        ...
+
+
+@runtime_checkable
+class TwoStepGateway(Protocol):
+    """
+    Moves money in two steps: a reference that is written down, then its use.
+
+    TS-1  `prepare` moves no money.
+    TS-2  `confirm` of one reference moves money at most once, for ever.
+    TS-3  `confirm` again returns the outcome of the first time.
+    TS-4  `PortUnavailableError` promises that this call did nothing.
+    TS-5  `lookup` finds every confirmed request by its key, as PG-5.
+    TS-6  No money moves after `ChargeRequest.not_after`, if
+          `honours_deadline` is declared.
+    TS-7  An outcome carries the key and amount on record, as PG-7.
+    """
+
+    @property
+    @abstractmethod
+    def capabilities(self) -> GatewayCapabilities:
+        """What this gateway promises; `two_step` is true."""
+        ...
+
+    @abstractmethod
+    def prepare(self, request: ChargeRequest, /) -> str:
+        """
+        Make a reference for *request*; no money moves.
+
+        Raises:
+            PortUnavailableError: Nothing was made, as far as it matters.
+
+        """
+        ...
+
+    @abstractmethod
+    def confirm(
+        self, reference: str, request: ChargeRequest, /
+    ) -> ChargeOutcome:
+        """
+        Take the money for *reference*, at most once, for ever.
+
+        Raises:
+            PortUnavailableError: This call moved and will move no money.
+
+        """
+        ...
+
+    @abstractmethod
+    def lookup(self, key: str, /) -> LookupOutcome:
+        """
+        Tell what became of the request under *key*.
+
+        Raises:
+            PortUnavailableError: The gateway cannot be asked now.
+
+        """
+        ...
+
+
+class PostingStore(Protocol):
+    """
+    Keeps runs, reservations, postings and notices: the only memory there is.
+
+    PS-1  A change is committed whole or not at all, durable when `commit`
+          returns, and seen by every read that begins after.
+    PS-2  A run is written only from the version before; of racing writers
+          one gets `Committed`, the others `Conflict`.
+    PS-3  At most one record stands for an auto-pay and nominal date.
+    PS-4  `expect_versions` refuses a change when the client's open amounts
+          changed since they were read; every change of them grows the
+          version, for ever.
+    PS-5  `expect_open` compares the open amount by invoice number, whoever
+          holds it and under whatever client, without the runs of the change.
+    PS-6  `only_doubtful` leaves at most one run of an auto-pay open or in
+          review.
+    PS-7  `unless_stopped` refuses a change when a stop order is in force.
+    PS-8  A posting id is written once; another content under it is
+          `PostingConflictError` and nothing of the change stands.
+    PS-9  A posting moves only from the status it was read in, by the table.
+    PS-10 A notice's key is written once; `undelivered` gives each notice
+          until it is marked.
+    PS-11 Open amounts count open postings and the reservations of runs under
+          way, once each, at every instant of a hand-over.
+    PS-12 `Standing.now` never goes back, over restarts too.
+    PS-13 `PortUnavailableError` promises that nothing was committed;
+          `CommitUnknownError` says that this is not known.
+    PS-14 `claim` gives one claimant the run until the seconds are over.
+    PS-15 What is read equals what was written, for every value.
+    """
+
+    @abstractmethod
+    def standing(self, key: RunKey, method: str, /) -> Standing:
+        """Read what is known about a run, its auto-pay and its method."""
+        ...
+
+    @abstractmethod
+    def open_amounts(self, clients: Sequence[str], /) -> OpenAmounts:
+        """Read versions, then open amounts, of the clients' invoices."""
+        ...
+
+    @abstractmethod
+    def spent(
+        self, autopay: str, from_on: date, before: date, currency: str, /
+    ) -> Money:
+        """
+        Add up what the auto-pay took or is taking, by charge date (L7).
+
+        Captured amounts, not lowered by returns, and reservations.
+        """
+        ...
+
+    @abstractmethod
+    def attempts(
+        self, method: str, since: datetime, /
+    ) -> Sequence[AttemptRecord]:
+        """Read the attempts that charged a method, by fingerprint (N3)."""
+        ...
+
+    @abstractmethod
+    def unfinished(
+        self, after: RunKey | None, most: int, /
+    ) -> Sequence[RunRecord]:
+        """
+        Read runs under way that may be looked at again now, by key.
+
+        Open, pending and in review, whose `next_try_at` has come.
+        """
+        ...
+
+    @abstractmethod
+    def claim(self, key: RunKey, seconds: int, /) -> bool:
+        """Reserve a run's work for a while; for efficiency only."""
+        ...
+
+    @abstractmethod
+    def commit(self, change: Change, /) -> Committed | Conflict:
+        """
+        Write *change* in one atomic, durable step, or nothing of it.
+
+        Raises:
+            PortUnavailableError: Nothing was written.
+            CommitUnknownError: It may have been.
+            PostingConflictError: Other content stands under a posting's id.
+
+        """
+        ...
+
+    @abstractmethod
+    def postings(self, wanted: PostingFilter, /) -> Sequence[Posting]:
+        """Read postings in order of id."""
+        ...
+
+    @abstractmethod
+    def undelivered(self, most: int, /) -> Sequence[Notice]:
+        """Read the oldest notices that are not marked as delivered."""
+        ...
+
+
+class Notifier(Protocol):
+    """
+    Tells people.
+
+    NT-1  A notice whose key was accepted before may come again; people see
+          it once if the channel can do that.
+    NT-2  What is accepted is delivered at least once.
+    NT-3  What cannot be accepted raises a `PortError`; it is offered again.
+    NT-4  Fields are data: no template, header or markup in them is executed.
+    """
+
+    @abstractmethod
+    def send(self, notice: Notice, /) -> None:
+        """
+        Accept *notice* for delivery.
+
+        Raises:
+            PortError: It was not accepted.
+
+        """
+        ...
+
+
+class AsyncMatterData(Protocol):
+    """`MatterData` for hosts on an event loop."""
+
+    @abstractmethod
+    async def open_invoices(self, query: InvoiceQuery, /) -> InvoicePage:
+        """Like `MatterData.open_invoices`."""
+        ...
+
+    @abstractmethod
+    async def search(self, query: SearchQuery, /) -> SearchPage:
+        """Like `MatterData.search`."""
+        ...
+
+
+@runtime_checkable
+class AsyncPaymentGateway(Protocol):
+    """`PaymentGateway` for hosts on an event loop."""
+
+    @property
+    @abstractmethod
+    def capabilities(self) -> GatewayCapabilities:
+        """Like `PaymentGateway.capabilities`."""
+        ...
+
+    @abstractmethod
+    async def charge(self, request: ChargeRequest, /) -> ChargeOutcome:
+        """Like `PaymentGateway.charge`."""
+        ...
+
+    @abstractmethod
+    async def lookup(self, key: str, /) -> LookupOutcome:
+        """Like `PaymentGateway.lookup`."""
+        ...
+
+
+@runtime_checkable
+class AsyncTwoStepGateway(Protocol):
+    """`TwoStepGateway` for hosts on an event loop."""
+
+    @property
+    @abstractmethod
+    def capabilities(self) -> GatewayCapabilities:
+        """Like `TwoStepGateway.capabilities`."""
+        ...
+
+    @abstractmethod
+    async def prepare(self, request: ChargeRequest, /) -> str:
+        """Like `TwoStepGateway.prepare`."""
+        ...
+
+    @abstractmethod
+    async def confirm(
+        self, reference: str, request: ChargeRequest, /
+    ) -> ChargeOutcome:
+        """Like `TwoStepGateway.confirm`."""
+        ...
+
+    @abstractmethod
+    async def lookup(self, key: str, /) -> LookupOutcome:
+        """Like `TwoStepGateway.lookup`."""
+        ...
+
+
+class AsyncPostingStore(Protocol):
+    """`PostingStore` for hosts on an event loop."""
+
+    @abstractmethod
+    async def standing(self, key: RunKey, method: str, /) -> Standing:
+        """Like `PostingStore.standing`."""
+        ...
+
+    @abstractmethod
+    async def open_amounts(self, clients: Sequence[str], /) -> OpenAmounts:
+        """Like `PostingStore.open_amounts`."""
+        ...
+
+    @abstractmethod
+    async def spent(
+        self, autopay: str, from_on: date, before: date, currency: str, /
+    ) -> Money:
+        """Like `PostingStore.spent`."""
+        ...
+
+    @abstractmethod
+    async def attempts(
+        self, method: str, since: datetime, /
+    ) -> Sequence[AttemptRecord]:
+        """Like `PostingStore.attempts`."""
+        ...
+
+    @abstractmethod
+    async def unfinished(
+        self, after: RunKey | None, most: int, /
+    ) -> Sequence[RunRecord]:
+        """Like `PostingStore.unfinished`."""
+        ...
+
+    @abstractmethod
+    async def claim(self, key: RunKey, seconds: int, /) -> bool:
+        """Like `PostingStore.claim`."""
+        ...
+
+    @abstractmethod
+    async def commit(self, change: Change, /) -> Committed | Conflict:
+        """Like `PostingStore.commit`."""
+        ...
+
+    @abstractmethod
+    async def postings(self, wanted: PostingFilter, /) -> Sequence[Posting]:
+        """Like `PostingStore.postings`."""
+        ...
+
+    @abstractmethod
+    async def undelivered(self, most: int, /) -> Sequence[Notice]:
+        """Like `PostingStore.undelivered`."""
+        ...
+
+
+class AsyncNotifier(Protocol):
+    """`Notifier` for hosts on an event loop."""
+
+    @abstractmethod
+    async def send(self, notice: Notice, /) -> None:
+        """Like `Notifier.send`."""
+        ...
