@@ -1,0 +1,314 @@
+"""
+What a flow asks of the world, one frozen value at a time (R1).
+
+Holds: the requests, `Flow`, `Terms`, and the helpers that yield a request and
+check the answer's type. Imports: the value modules and `commits`; never
+`ports`: a flow knows what to ask, not whom.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from datetime import date, datetime
+from typing import TypeAlias, TypeVar, cast, final
+
+import attrs
+
+from autopay_core.associations import (
+    InvoiceQuery,
+)
+from autopay_core.charges import (
+    Captured,
+    ChargeOutcome,
+    ChargeRequest,
+    Declined,
+    GatewayCapabilities,
+    Indeterminate,
+    LookupOutcome,
+    NotFound,
+    Pending,
+    RunKey,
+)
+from autopay_core.commits import (
+    Change,
+    Committed,
+    Conflict,
+    PostingFilter,
+    Standing,
+)
+from autopay_core.errors import (
+    HostProtocolError,
+    PortError,
+)
+from autopay_core.notices import Notice
+
+__all__ = [
+    "Charge",
+    "Claim",
+    "Commit",
+    "Confirm",
+    "Flow",
+    "Lookup",
+    "Prepare",
+    "ReadAttempts",
+    "ReadInvoices",
+    "ReadOpen",
+    "ReadPostings",
+    "ReadSpent",
+    "ReadStanding",
+    "ReadUndelivered",
+    "ReadUnfinished",
+    "Request",
+    "Send",
+    "Terms",
+    "ask",
+    "ask_many",
+    "commit",
+    "look_up",
+    "read_standing",
+    "take_money",
+    "wrong_answer",
+]
+
+
+# -- Requests ----------------------------------------------------------------
+
+
+@final
+@attrs.frozen
+class ReadStanding:
+    """Ask the posting store; answered with `Standing`."""
+
+    key: RunKey
+    method: str
+
+
+@final
+@attrs.frozen
+class ReadOpen:
+    """Ask the posting store; answered with `OpenAmounts`."""
+
+    clients: tuple[str, ...]
+
+
+@final
+@attrs.frozen
+class ReadSpent:
+    """Ask the posting store; answered with `Money`."""
+
+    autopay: str
+    from_on: date
+    before: date
+    currency: str
+
+
+@final
+@attrs.frozen
+class ReadAttempts:
+    """Ask the posting store; answered with `AttemptRecord` values."""
+
+    method: str
+    since: datetime
+
+
+@final
+@attrs.frozen
+class ReadUnfinished:
+    """Ask the posting store; answered with `RunRecord` values."""
+
+    after: RunKey | None
+    most: int
+
+
+@final
+@attrs.frozen
+class ReadPostings:
+    """Ask the posting store; answered with `Posting` values."""
+
+    wanted: PostingFilter
+
+
+@final
+@attrs.frozen
+class ReadUndelivered:
+    """Ask the posting store; answered with `Notice` values."""
+
+    most: int
+
+
+@final
+@attrs.frozen
+class Claim:
+    """Ask the posting store; answered with a bool."""
+
+    key: RunKey
+    seconds: int
+
+
+@final
+@attrs.frozen
+class Commit:
+    """Ask the posting store; answered with `Committed` or `Conflict`."""
+
+    change: Change
+
+
+@final
+@attrs.frozen
+class ReadInvoices:
+    """Ask the matter data; answered with `InvoicePage`."""
+
+    query: InvoiceQuery
+
+
+@final
+@attrs.frozen
+class Charge:
+    """Ask a one-step gateway; answered with a charge outcome."""
+
+    request: ChargeRequest
+
+
+@final
+@attrs.frozen
+class Prepare:
+    """Ask a two-step gateway; answered with a reference."""
+
+    request: ChargeRequest
+
+
+@final
+@attrs.frozen
+class Confirm:
+    """Ask a two-step gateway; answered with a charge outcome."""
+
+    reference: str
+    request: ChargeRequest
+
+
+@final
+@attrs.frozen
+class Lookup:
+    """Ask a gateway; answered with a look-up outcome."""
+
+    key: str
+
+
+@final
+@attrs.frozen
+class Send:
+    """Ask the notifier; answered with None."""
+
+    notice: Notice
+
+
+Request: TypeAlias = (
+    ReadStanding
+    | ReadOpen
+    | ReadSpent
+    | ReadAttempts
+    | ReadUnfinished
+    | ReadPostings
+    | ReadUndelivered
+    | Claim
+    | Commit
+    | ReadInvoices
+    | Charge
+    | Prepare
+    | Confirm
+    | Lookup
+    | Send
+)
+
+_T = TypeVar("_T")
+Flow: TypeAlias = Generator[Request, object, _T]
+"""Yields requests, is sent answers (or thrown a `PortError`), returns *_T*."""
+
+
+@final
+@attrs.frozen(kw_only=True, repr=False)
+class Terms:
+    """
+    What a flow has to know of the host that drives it.
+
+    Attributes:
+        capabilities: What the gateway promises.
+        secret: Goes into every idempotency key (R2).
+
+    """
+
+    capabilities: GatewayCapabilities
+    secret: bytes = b""
+
+    def __repr__(self) -> str:
+        """Keep the secret out of logs."""
+        return f"Terms(capabilities={self.capabilities!r})"
+
+
+# -- Asking, with the answer's type checked ----------------------------------
+
+
+def wrong_answer(request: Request, answer: object) -> HostProtocolError:
+    """Return the error of a host that answers with the wrong type."""
+    return HostProtocolError(
+        f"{type(request).__name__} was answered with {type(answer).__name__}"
+    )
+
+
+def ask(request: Request, kind: type[_T]) -> Flow[_T]:
+    """Yield *request*; return its answer, which must be a *kind*."""
+    answer = yield request
+    if not isinstance(answer, kind):
+        raise wrong_answer(request, answer)
+    return answer
+
+
+def ask_many(request: Request, kind: type[_T]) -> Flow[tuple[_T, ...]]:
+    """Yield *request*; return its answers, each of which must be a *kind*."""
+    answer = yield request
+    if not isinstance(answer, (tuple, list)):
+        raise wrong_answer(request, answer)
+    checked: list[_T] = []
+    for each in cast("Sequence[object]", answer):
+        if not isinstance(each, kind):
+            raise wrong_answer(request, each)
+        checked.append(each)
+    return tuple(checked)
+
+
+def commit(change: Change) -> Flow[Committed | Conflict]:
+    """Ask the posting store for one atomic step."""
+    answer = yield Commit(change)
+    if isinstance(answer, (Committed, Conflict)):
+        return answer
+    raise wrong_answer(Commit(change), answer)
+
+
+def take_money(request: Charge | Confirm) -> Flow[ChargeOutcome]:
+    """Ask for money; anything that is no clear answer is a doubt (R4)."""
+    answer = yield request
+    if isinstance(answer, (Captured, Pending, Declined, Indeterminate)):
+        return answer
+    return Indeterminate(
+        detail=f"the gateway answered with {type(answer).__name__}"
+    )
+
+
+def look_up(key: str) -> Flow[LookupOutcome]:
+    """Ask what became of a key; what is no clear answer is a doubt (R4)."""
+    try:
+        answer = yield Lookup(key)
+    except PortError as error:
+        return Indeterminate(detail=f"look-up: {error.code}")
+    if isinstance(
+        answer, (Captured, Pending, Declined, Indeterminate, NotFound)
+    ):
+        return answer
+    return Indeterminate(
+        detail=f"a look-up was answered with {type(answer).__name__}"
+    )
+
+
+def read_standing(key: RunKey, method: str) -> Flow[Standing]:
+    """Read what the posting store knows about a run and its auto-pay."""
+    return (yield from ask(ReadStanding(key, method), Standing))
