@@ -1,0 +1,6 @@
+"""
+Implementations of the ports, one module each (DESIGN section 4).
+
+`import autopay_core` loads none of them; what one needs beyond the
+distribution's own dependencies is an extra of the same name.
+"""
