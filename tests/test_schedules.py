@@ -231,6 +231,12 @@ def test_s4_two_days_on_one_date_are_one_occurrence(
     schedule = Schedule.twice_monthly(date(2026, 2, 1), days=two)
 
     assert nominals(schedule, 4) == days(expected)
+    # One occurrence also for whoever counts them.
+    counted = attrs.evolve(schedule, count=4)
+    assert nominals(counted) == days(expected)
+    for number, on in enumerate(days(expected), start=1):
+        assert schedule.number_of(on) == number
+        assert pair(schedule.nth(number)) == (on, on)
 
 
 def test_s4_in_a_leap_year_28_and_last_are_two_dates_even_in_february() -> (
@@ -570,6 +576,13 @@ def test_next_and_previous_are_those_of_the_oracle(
     )
 
 
+def test_s10_a_stretch_holds_its_first_charge_date_but_not_its_last() -> None:
+    schedule = Schedule.monthly(date(2026, 1, 31))
+    found = schedule.occurrences(date(2026, 2, 28), date(2026, 4, 30))
+
+    assert [each.charge_on for each in found] == days("2026-02-28 2026-03-31")
+
+
 @given(schedules(), any_date, any_date)
 def test_occurrences_start_and_stop_where_they_are_told(
     schedule: Schedule, on: date, before: date
@@ -787,6 +800,23 @@ def test_s11_a_collapsed_occurrence_is_dropped_whole_or_not_at_all() -> None:
         Pause(from_on=date(2024, 1, 2), to_on=date(2024, 1, 4)),
     ],
     frozenset({date(2024, 1, 1), date(2024, 1, 3), date(2024, 1, 6)}),
+    date(2024, 1, 4),
+)
+@example(
+    # From the middle of one weekend to the middle of another.
+    Schedule.daily(
+        date(2024, 1, 5), count=20, roll=Roll.FOLLOWING, calendar=WEEKENDS
+    ),
+    [Pause(from_on=date(2024, 1, 7), to_on=date(2024, 1, 14))],
+    frozenset({date(2024, 1, 21)}),
+    date(2024, 1, 10),
+)
+@example(
+    Schedule.daily(
+        date(2024, 1, 1), roll=Roll.PRECEDING, calendar=FRIDAYS_TOO
+    ),
+    [Pause(from_on=date(2024, 1, 6))],
+    frozenset({date(2024, 1, 1), date(2024, 1, 5)}),
     date(2024, 1, 2),
 )
 def test_s11_pauses_and_skips_are_those_of_the_oracle(
@@ -806,6 +836,10 @@ def test_s11_pauses_and_skips_are_those_of_the_oracle(
         assert pair(following) == next(
             (each for each in expected if each[1] >= on), None
         )
+    preceding = [each for each in expected if each[1] <= on]
+    assert pair(
+        schedule.previous_on_or_before(on, pauses=dropped_by, skips=skips)
+    ) == (preceding[-1] if preceding else None)
     for group in groups(schedule, horizon):
         assert pair(
             schedule.occurrence_of(

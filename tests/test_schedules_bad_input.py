@@ -157,6 +157,18 @@ def calendar(
     return lambda: BusinessCalendar(**given)
 
 
+def paused_by(bad: Any) -> Callable[[], object]:  # noqa: ANN401
+    return lambda: MONTHLY.next_on_or_after(START, pauses=[bad])
+
+
+def number_of(bad: Any) -> Callable[[], object]:  # noqa: ANN401
+    return lambda: MONTHLY.nth(bad)
+
+
+def policy(bad: Any) -> Callable[[], object]:  # noqa: ANN401
+    return lambda: split_missed([], bad, as_of=START)
+
+
 REFUSED: list[tuple[Callable[[], object], str, str]] = [
     # Intervals
     *(
@@ -323,9 +335,14 @@ REFUSED: list[tuple[Callable[[], object], str, str]] = [
         "PauseEmpty",
         "to_on",
     ),
+    (
+        paused_by((START, None)),
+        "PauseType",
+        "pauses",
+    ),
     # Numbers of occurrences
     *(
-        (lambda number=number: MONTHLY.nth(number), "NumberInvalid", "number")
+        (number_of(number), "NumberInvalid", "number")
         for number in (0, -1, 1.0, True, "1", None)
     ),
     # 25: an occurrence in the future
@@ -337,7 +354,7 @@ REFUSED: list[tuple[Callable[[], object], str, str]] = [
         "due",
     ),
     (
-        lambda: split_missed([], "all", as_of=START),  # type: ignore[arg-type]
+        policy("all"),
         "PolicyInvalid",
         "policy",
     ),
@@ -424,14 +441,14 @@ def test_nonsense_is_refused_by_name_or_makes_a_schedule(
     given: dict[str, Any],
 ) -> None:
     """E2: nothing but the library's own errors comes out."""
-    refused: InvalidValueError | None = None
+    made: Schedule | InvalidValueError
     try:
-        schedule = Schedule(**given)
+        made = Schedule(**given)
     except InvalidValueError as error:
-        refused = error
+        made = error
 
-    if refused is None:
-        assert schedule.first.nominal_on >= schedule.first_on
+    if isinstance(made, Schedule):
+        assert made.first.nominal_on >= made.first_on
     else:
-        assert refused.code
-        assert refused.path
+        assert made.code
+        assert made.path

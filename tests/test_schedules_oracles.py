@@ -17,6 +17,7 @@ from hypothesis import example, given, strategies as st
 
 from autopay_core.schedules import (
     BusinessCalendar,
+    DayOfMonth,
     Roll,
     Schedule,
     one_year_after,
@@ -159,7 +160,7 @@ def test_last_day_is_dateutil_s_day_minus_one(first_on: date) -> None:
 @example(date(2026, 2, 1), [28, "last"])
 @example(date(2026, 2, 1), [29, 31])
 def test_twice_monthly_is_the_union_of_two_of_dateutil_s_rules(
-    first_on: date, days: list[int | str]
+    first_on: date, days: list[DayOfMonth]
 ) -> None:
     one, other = days
     rules = rruleset()
@@ -174,7 +175,7 @@ def test_twice_monthly_is_the_union_of_two_of_dateutil_s_rules(
         )
 
     assert nominals(
-        Schedule.twice_monthly(first_on, days=(one, other))  # type: ignore[arg-type]
+        Schedule.twice_monthly(first_on, days=(one, other))
     ) == dates(rules, first_on)
 
 

@@ -1063,12 +1063,20 @@ class Schedule:
             last = self._last
         return self._occurrence(index) if index <= last else None
 
-    def previous_on_or_before(self, on: date) -> Occurrence | None:
+    def previous_on_or_before(
+        self,
+        on: date,
+        *,
+        pauses: Collection[Pause] = (),
+        skips: Collection[date] = (),
+    ) -> Occurrence | None:
         """
         Return the last occurrence charged on *on* or earlier.
 
         Args:
             on: Compared with charge dates, not with nominal ones.
+            pauses: Stretches of nominal dates that are dropped (S11).
+            skips: Nominal dates of occurrences that are dropped (S11).
 
         Returns:
             None when the schedule has not begun by then.
@@ -1078,7 +1086,11 @@ class Schedule:
 
         """
         following = self._position(_plain(on, "on") + _DAY)
-        index = min(following - 1, self._last)
+        spans = self._dropped(pauses, skips) if pauses or skips else []
+        index = min(following - 1, self._last_beside(spans))
+        for start, stop in spans:
+            if start <= index < stop:
+                index = start - 1
         return self._occurrence(self._start(index)) if index >= 0 else None
 
     def nth(self, number: int) -> Occurrence | None:
@@ -1286,6 +1298,7 @@ class Schedule:
         """Return the dropped indices as ascending, disjoint spans."""
         spans: list[_Span] = []
         for pause in pauses:
+            _check_kind(pause, Pause, "PauseType", "pauses")
             start = self._boundary(self._dates.rank(pause.from_on))
             stop = _NEVER
             if pause.to_on is not None:
