@@ -12,7 +12,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from datetime import date, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta
 from enum import Enum
 from typing import Final, final
 
@@ -93,7 +93,7 @@ _UNDER_WAY: Final = RESERVING_STATES
 
 def system_clock() -> datetime:
     """Return the machine's time in UTC."""
-    return datetime.now(timezone.utc)
+    return datetime.now(UTC)
 
 
 # -- Matter data -------------------------------------------------------------
@@ -148,9 +148,7 @@ class MemoryMatterData:
     def apply(self, posting: Posting, /) -> None:
         """Let the balance show a posting, as the firm's ledger would."""
         before = self._invoices[posting.invoice]
-        self.put(
-            attrs.evolve(before, balance=before.balance - posting.amount)
-        )
+        self.put(attrs.evolve(before, balance=before.balance - posting.amount))
 
     def open_invoices(self, query: InvoiceQuery, /) -> InvoicePage:
         """Return a page of the covered invoices (MD-1 to MD-5)."""
@@ -628,8 +626,7 @@ class MemoryPostingStore:
                     amounts[number] = self._open_by_invoice[number]
             return OpenAmounts(
                 versions={
-                    client: self._versions.get(client, 0)
-                    for client in clients
+                    client: self._versions.get(client, 0) for client in clients
                 },
                 amounts=amounts,
             )
@@ -751,9 +748,7 @@ class MemoryPostingStore:
                 self._undelivered[notice.key] = None
             for key in change.delivered:
                 self._undelivered.pop(key, None)
-            return Committed(
-                new_notices=frozenset(each.key for each in new)
-            )
+            return Committed(new_notices=frozenset(each.key for each in new))
 
     # -- Refusing -------------------------------------------------------------
 
@@ -763,28 +758,14 @@ class MemoryPostingStore:
         )
 
     def _conflict(self, change: Change) -> Conflict | None:
-        for record in change.runs:
-            stands = self._runs.get(record.key)
-            if record.version != (1 if stands is None else stands.version + 1):
-                return Conflict(reason="version")
-            if change.only_doubtful and any(
-                other.state.is_doubtful and key != record.key
-                for key, other in self._autopays.get(
-                    record.key.autopay, {}
-                ).items()
-            ):
-                return Conflict(reason="doubt")
+        """Tell why *change* cannot stand; None if it can."""
+        conflict = self._run_conflict(change)
+        if conflict is not None:
+            return conflict
         if self._is_stopped(change.unless_stopped):
             return Conflict(reason="stopped")
-        for client, version in (change.expect_versions or {}).items():
-            if self._versions.get(client, 0) != version:
-                return self._open_conflict(change)
-        if self._open_of(change) != {
-            number: amount
-            for number, amount in (change.expect_open or {}).items()
-            if not amount.is_zero
-        }:
-            return self._open_conflict(change)
+        if self._is_open_changed(change):
+            return Conflict(reason="open", open_amounts=self._open_of(change))
         for move in change.moves:
             posting = self._postings.get(move.before.id)
             if posting is None or posting.status is not move.before.status:
@@ -796,6 +777,31 @@ class MemoryPostingStore:
                     f"another posting stands under {new.id}"
                 )
         return None
+
+    def _run_conflict(self, change: Change) -> Conflict | None:
+        """Compare the versions of runs, and count doubts (PS-2, PS-6)."""
+        for record in change.runs:
+            stands = self._runs.get(record.key)
+            if record.version != (1 if stands is None else stands.version + 1):
+                return Conflict(reason="version")
+            others = self._autopays.get(record.key.autopay, {})
+            if change.only_doubtful and any(
+                other.state.is_doubtful and key != record.key
+                for key, other in others.items()
+            ):
+                return Conflict(reason="doubt")
+        return None
+
+    def _is_open_changed(self, change: Change) -> bool:
+        """Compare versions and open amounts (PS-4, PS-5)."""
+        return any(
+            self._versions.get(client, 0) != version
+            for client, version in (change.expect_versions or {}).items()
+        ) or self._open_of(change) != {
+            number: amount
+            for number, amount in (change.expect_open or {}).items()
+            if not amount.is_zero
+        }
 
     def _open_of(self, change: Change) -> dict[str, Money]:
         """Return what is open on the invoices of `expect_open` (PS-5)."""
@@ -814,9 +820,6 @@ class MemoryPostingStore:
             for number, amount in found.items()
             if not amount.is_zero
         }
-
-    def _open_conflict(self, change: Change) -> Conflict:
-        return Conflict(reason="open", open_amounts=self._open_of(change))
 
     # -- Writing --------------------------------------------------------------
 
@@ -921,5 +924,3 @@ def memory_ports(
         notifier=MemoryNotifier(),
         key_secret=key_secret,
     )
-
-
