@@ -409,15 +409,15 @@ def occurrence_on(autopay: AutoPay, on: date, /) -> Occurrence:
 
     """
     check_date(on, "on")
-    found = autopay.schedule.previous_on_or_before(on)
-    if found is not None and on in (found.charge_on, found.nominal_on):
-        kept = autopay.schedule.occurrence_of(
-            found.nominal_on, pauses=autopay.pauses, skips=autopay.skips
-        )
-        if kept is not None and (
-            not autopay.enrollments or in_force(autopay, kept.nominal_on)
-        ):
-            return kept
+    found = autopay.schedule.previous_on_or_before(
+        on, pauses=autopay.pauses, skips=autopay.skips
+    )
+    if (
+        found is not None
+        and on in (found.charge_on, found.nominal_on)
+        and (not autopay.enrollments or in_force(autopay, found.nominal_on))
+    ):
+        return found
     raise StandingOrderError(
         f"nothing of auto-pay {autopay.id!r} is due on {on}; ask upcoming()",
         code="OccurrenceNotDue",

@@ -69,6 +69,8 @@ class MatterData(Protocol):
           answer; a cell that cannot be read is an `InvalidValueError` that
           names where it stands.
     MD-8  An invoice that is not returned is taken as paid.
+    MD-9  An invoice does not move to another client between two reads of one
+          run; open amounts are guarded by client.
     """
 
     @abstractmethod

@@ -285,6 +285,12 @@ def intend(
     paid = [
         line.invoice for line in allocation.lines if line.amount.is_positive
     ]
+    # A limit per month or lifetime is spent by runs that pay other clients,
+    # too: whatever they changed since, this run counts again.
+    is_shared = (autopay.limit.per_month, autopay.limit.lifetime) != (
+        None,
+        None,
+    )
     clients = {each.client for each in paid}
     nothing = Money.zero(allocation.total.currency)
     return Change(
@@ -292,7 +298,7 @@ def intend(
         expect_versions={
             client: version
             for client, version in plan.opened.versions.items()
-            if client in clients
+            if is_shared or client in clients
         },
         expect_open={
             each.number: plan.opened.amounts.get(each.number, nothing)
@@ -518,11 +524,25 @@ def decline(
     )
 
 
+_CUT_SHORT: Final = frozenset(
+    {
+        Reason.PART_PAID,
+        Reason.PER_INVOICE_LIMIT,
+        Reason.ANNOUNCED_LIMIT,
+        Reason.LIMIT_REACHED,
+        Reason.WHOLE_INVOICES,
+        Reason.WAITS_FOR_OLDER,
+        Reason.NOT_ANNOUNCED,
+    }
+)
+"""Reasons that leave something for a later run, of what may be paid."""
+
+
 def _paid_notices(paid: RunRecord) -> tuple[Notice, ...]:
     """Tell what was paid, and which invoice plans that ended (N2, S7)."""
     assert paid.intent is not None
     allocation = paid.intent.allocation
-    in_part = any(line.amount < line.payable for line in allocation.lines)
+    in_part = any(line.reason in _CUT_SHORT for line in allocation.lines)
     count = len(allocation.amounts)
     first = attrs.evolve(
         _about(NoticeKind.PAID_IN_PART if in_part else NoticeKind.PAID, paid),

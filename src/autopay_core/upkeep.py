@@ -40,6 +40,7 @@ from autopay_core.errors import (
 )
 from autopay_core.flow import (
     RunResult,
+    RunStatus,
     announce,
     as_it_stands,
     collect,
@@ -115,7 +116,9 @@ def sweep_one(
 
     """
     yield from announce(*autopay_notices(autopay, as_of))
-    latest = autopay.schedule.previous_on_or_before(as_of)
+    latest = autopay.schedule.previous_on_or_before(
+        as_of, pauses=autopay.pauses, skips=autopay.skips
+    )
     nominal_on = as_of if latest is None else latest.nominal_on
     key = RunKey(autopay=autopay.id, nominal_on=nominal_on)
     standing = yield from read_standing(key, autopay.method.fingerprint)
@@ -126,25 +129,28 @@ def sweep_one(
     to_run, missed = split_missed(
         due(autopay, as_of, after=after), autopay.missed, as_of=as_of
     )
-    results.extend((yield from _record_missed(autopay, missed, standing)))
+    recorded = yield from _record_missed(autopay, missed, standing)
+    results.extend(recorded)
+    if len(recorded) < len(missed):
+        return tuple(results)  # Another worker is at it.
     for occurrence in to_run:
         run_key = RunKey(autopay=autopay.id, nominal_on=occurrence.nominal_on)
         if claim_seconds and not (
             yield from ask(Claim(run_key, claim_seconds), bool)
         ):
-            continue
+            break
         is_fresh = run_key == key and not results
-        results.append(
-            (
-                yield from collect(
-                    autopay,
-                    occurrence,
-                    terms,
-                    standing if is_fresh else None,
-                    as_of=as_of,
-                )
-            )
+        result = yield from collect(
+            autopay,
+            occurrence,
+            terms,
+            standing if is_fresh else None,
+            as_of=as_of,
         )
+        results.append(result)
+        if result.status in (RunStatus.POSTPONED, RunStatus.BLOCKED):
+            # A later run on record would hide this one from the next sweep.
+            break
     if autopay.advance_notice is not None:
         results.extend((yield from _announce_ahead(autopay, as_of, terms)))
     return tuple(results)

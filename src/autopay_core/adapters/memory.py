@@ -172,20 +172,24 @@ class MemoryMatterData:
 
     def search(self, query: SearchQuery, /) -> SearchPage:
         """Return a page of what matches (MD-6)."""
-        known: dict[SearchResult, None] = dict.fromkeys(self._directory)
+        # The directory comes first: it knows names.
+        known = {
+            (each.client, each.matter, each.invoice): each
+            for each in reversed(self._directory)
+        }
         for each in self._invoices.values():
-            known.setdefault(SearchResult(client=each.client))
-            known.setdefault(
-                SearchResult(client=each.client, matter=each.matter)
-            )
-            known.setdefault(
-                SearchResult(
-                    client=each.client,
-                    matter=each.matter,
-                    invoice=each.number,
+            for matter, invoice in (
+                (None, None),
+                (each.matter, None),
+                (each.matter, each.number),
+            ):
+                known.setdefault(
+                    (each.client, matter, invoice),
+                    SearchResult(
+                        client=each.client, matter=matter, invoice=invoice
+                    ),
                 )
-            )
-        found = [each for each in known if _matches(each, query)]
+        found = [each for each in known.values() if _matches(each, query)]
         start = int(query.page or "0")
         stop = start + self._page_size
         return SearchPage(
