@@ -12,11 +12,12 @@ import sys
 from datetime import date, datetime, timedelta
 from itertools import count
 from timeit import default_timer
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import pendulum
 import QuantLib as ql  # noqa: N813
 from dateutil.rrule import MONTHLY, rrule
+from table import Row, compare, show
 
 from autopay_core.schedules import BusinessCalendar, Roll, Schedule
 
@@ -29,26 +30,6 @@ YEARS = (1, 10, 50, 75)
 SCHEDULES = 100_000
 # Of those, as many as the slow side is asked; its time is scaled up.
 SAMPLE = 100
-
-
-class Row(NamedTuple):
-    """
-    One comparison.
-
-    Attributes:
-        name: What was asked, and of whom else.
-        ours: Seconds.
-        other: Seconds.
-        ratio: Other by ours; more is better.
-        required: Least ratio that is good enough, or None.
-
-    """
-
-    name: str
-    ours: float
-    other: float
-    ratio: float
-    required: float | None
 
 
 def in_years(years: int) -> date:
@@ -112,7 +93,7 @@ def compared(
     """Time both in turns and take the best of each."""
     pairs = [(seconds(ours), seconds(other)) for _ in range(5)]
     best_ours, best_other = map(min, zip(*pairs, strict=True))
-    return Row(name, best_ours, best_other, best_other / best_ours, required)
+    return compare(name, best_ours, best_other, required)
 
 
 def next_run_rows() -> list[Row]:
@@ -188,12 +169,10 @@ def many_rows() -> list[Row]:
         dateutil_after(on)
     other = (default_timer() - begun) * SCHEDULES / SAMPLE
     return [
-        Row(
+        compare(
             f"next runs of {SCHEDULES:,} schedules: dateutil, from {SAMPLE}",
             ours,
             other,
-            other / ours,
-            None,
         )
     ]
 
@@ -203,21 +182,5 @@ def rows() -> list[Row]:
     return [*next_run_rows(), *flat_rows(), *many_rows()]
 
 
-def main() -> int:
-    """Print a table; 1 if a ratio is below what is required."""
-    measured = rows()
-    width = max(len(row.name) for row in measured)
-    print(f"{'':{width}} {'ours':>12} {'other':>13} {'ratio':>8}  required")
-    for row in measured:
-        required = "" if row.required is None else f"{row.required:8.2f}"
-        print(
-            f"{row.name:{width}} {row.ours * 1e6:10.2f}us"
-            f" {row.other * 1e6:11.2f}us {row.ratio:8.2f}  {required}"
-        )
-    return int(
-        any(row.required and row.ratio < row.required for row in measured)
-    )
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(show(rows()))
