@@ -1,0 +1,399 @@
+"""
+A posting store in one SQLite file: the embedded default.
+
+Holds: `SqlitePostingStore` and `migrations`. Imports: the core and the
+standard library's sqlite3. Safe for any number of threads and processes on
+one machine; not on a network file system. Every commit is one transaction in
+WAL mode with full synchronous writing: when `commit` returns, the change
+survives a crash of the machine. SQLite has one writer at a time, taken with
+``BEGIN IMMEDIATE``, so what a commit reads under it cannot change.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import sqlite3
+import threading
+import time
+import weakref
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from functools import cache
+from typing import Any, Final, TypeVar, final
+
+from autopay_core.adapters._sql import (
+    AnswerLostError,
+    Ask,
+    Clock,
+    Dialect,
+    Insert,
+    Row,
+    SqlSteps,
+    Steps,
+    Table,
+)
+from autopay_core.adapters._sql_schema import (
+    SQLITE_WORDS,
+    Migration,
+    check_schema,
+    migrations_for,
+)
+from autopay_core.adapters._sql_store import BlockingSqlStore
+from autopay_core.errors import (
+    InvalidValueError,
+    PortUnavailableError,
+    UnsafeStoreError,
+)
+
+__all__ = ["Migration", "SqlitePostingStore", "migrations"]
+
+_OLDEST: Final = (3, 37, 0)  # STRICT tables
+_FULL: Final = 2
+_MEMORY: Final = ":memory:"
+_T = TypeVar("_T")
+
+
+def migrations() -> tuple[Migration, ...]:
+    """
+    Return the numbered steps of the schema, for a host's own tool.
+
+    A store makes those that are missing when it opens its file, unless it is
+    told not to.
+    """
+    return migrations_for(SQLITE_WORDS)
+
+
+def _system_clock() -> datetime:
+    return datetime.now(UTC)
+
+
+@cache
+def _native(sql: str) -> str:
+    """Say a shared statement in SQLite's words."""
+    sql = sql.replace("{lock}", "")
+    return re.sub(r"IN \?\?", "IN (SELECT value FROM json_each(?))", sql)
+
+
+@cache
+def _insertion(table: Table) -> str:
+    columns = table.columns
+    marks = ", ".join("?" * len(columns))
+    return (
+        f"INSERT INTO {table.name} ({', '.join(columns)}) "  # noqa: S608 - made of constants
+        f"VALUES ({marks}) {table.conflict}"
+    )
+
+
+def _value(value: Any) -> Any:  # noqa: ANN401 - a column's value
+    return json.dumps(value) if type(value) is list else value
+
+
+def _execute(
+    connection: sqlite3.Connection, batch: Sequence[Ask | Insert]
+) -> list[list[Row]]:
+    """Carry out a batch, one statement after another."""
+    answers: list[list[Row]] = []
+    for each in batch:
+        if isinstance(each, Insert):
+            connection.executemany(_insertion(each.table), each.rows)
+            answers.append([])
+            continue
+        cursor = connection.execute(
+            _native(each.sql), tuple(map(_value, each.values))
+        )
+        answers.append(cursor.fetchall())
+    return answers
+
+
+def _drive(connection: sqlite3.Connection, steps: Steps[_T]) -> _T:
+    try:
+        batch = next(steps)
+        while True:
+            batch = steps.send(_execute(connection, batch))
+    except StopIteration as stopped:
+        result: _T = stopped.value
+        return result
+
+
+@contextlib.contextmanager
+def _translated() -> Iterator[None]:
+    """Let no error of the driver cross the port; nothing was committed."""
+    try:
+        yield
+    except (UnicodeEncodeError, OverflowError) as error:
+        raise InvalidValueError(
+            "the database cannot hold the value", code="FieldType"
+        ) from error
+    except sqlite3.Error as error:
+        name = getattr(error, "sqlite_errorname", type(error).__name__)
+        raise PortUnavailableError(
+            f"SQLite said {name}; nothing was written", code=_code(name)
+        ) from error
+
+
+def _code(name: str) -> str:
+    for start, code in (
+        ("SQLITE_BUSY", "StoreBusy"),
+        ("SQLITE_LOCKED", "StoreBusy"),
+        ("SQLITE_FULL", "StoreFull"),
+        ("SQLITE_READONLY", "StoreReadOnly"),
+        ("SQLITE_CORRUPT", "StoreCorrupt"),
+        ("SQLITE_NOTADB", "StoreCorrupt"),
+    ):
+        if name.startswith(start):
+            return code
+    return "StoreUnavailable"
+
+
+@final
+class SqlitePostingStore(BlockingSqlStore):
+    """
+    A posting store in one SQLite file (PS-1 to PS-15).
+
+    >>> store = SqlitePostingStore("postings.db")  # doctest: +SKIP
+
+    Args:
+        path: The file; made if it is not there.
+        clock: Its time; the machine's if not given. It never goes back.
+        in_memory: Keep nothing on disk; then *path* must be ``":memory:"``.
+            For tests: every commit is lost with the process.
+        migrate: Bring an older schema up to date; False refuses it.
+        busy_seconds: How long to wait for another writer.
+
+    Raises:
+        UnsafeStoreError: The file cannot be in WAL mode with full
+            synchronous writing, is in memory without having been asked for,
+            or has a newer schema.
+        PortUnavailableError: The file cannot be opened.
+
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        clock: Clock = _system_clock,
+        in_memory: bool = False,
+        migrate: bool = True,
+        busy_seconds: float = 30.0,
+    ) -> None:
+        self._path = os.fspath(path)
+        _check_path(self._path, in_memory=in_memory)
+        if sqlite3.sqlite_version_info < _OLDEST:
+            raise UnsafeStoreError(
+                f"SQLite {sqlite3.sqlite_version} has no STRICT tables; 3.37 "
+                "or later is needed",
+                code="StoreTooOld",
+            )
+        super().__init__(
+            SqlSteps(Dialect(clock=None, locks=lambda _: ()), clock),
+            # Pages that were not synchronized may yet be found after a crash.
+            absence_is_proof=False,
+        )
+        self._in_memory = in_memory
+        self._busy_seconds = busy_seconds
+        self._writer = threading.Lock()
+        self._idle: list[sqlite3.Connection] = []
+        # One connection is the whole database when it is in memory.
+        self._alone = threading.Lock() if in_memory else None
+        self._pid = os.getpid()
+        self._is_closed = False
+        weakref.finalize(self, _close_all, self._idle, self._pid)
+        with _translated():
+            self._migrate(may_change=migrate)
+
+    def close(self) -> None:
+        """Close every connection; the store cannot be used after."""
+        self._is_closed = True
+        _close_all(self._idle, self._pid)
+
+    def __enter__(self) -> SqlitePostingStore:
+        """Return the store."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the store."""
+        self.close()
+
+    def __repr__(self) -> str:
+        """Show where it is."""
+        return f"SqlitePostingStore({self._path!r})"
+
+    # -- Connections ---------------------------------------------------------
+
+    @contextlib.contextmanager
+    def _connection(self) -> Iterator[sqlite3.Connection]:
+        """Lend a connection that nobody else uses meanwhile."""
+        if self._is_closed:
+            raise PortUnavailableError(
+                "the store is closed", code="StoreClosed"
+            )
+        if self._pid != os.getpid():
+            self._leave_the_parents()
+        with self._alone or contextlib.nullcontext():
+            try:
+                connection = self._idle.pop()
+            except IndexError:
+                connection = self._connect()
+            try:
+                yield connection
+            finally:
+                if self._is_closed or (
+                    connection.in_transaction and not self._in_memory
+                ):
+                    connection.close()
+                else:
+                    self._idle.append(connection)
+
+    def _leave_the_parents(self) -> None:
+        """Use nothing that was opened before a fork; SQLite forbids it."""
+        # Kept, not closed: what closing does to the files is the parent's.
+        _INHERITED.extend(self._idle)
+        self._idle = []
+        self._writer = threading.Lock()
+        self._pid = os.getpid()
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            self._path,
+            timeout=self._busy_seconds,
+            isolation_level=None,
+            check_same_thread=False,
+            cached_statements=256,
+        )
+        try:
+            self._make_safe(connection)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _start_log(self, connection: sqlite3.Connection) -> str:
+        """Switch to a write-ahead log; SQLite does not wait for others."""
+        until = time.monotonic() + self._busy_seconds
+        while True:
+            try:
+                ((mode,),) = connection.execute("PRAGMA journal_mode = WAL")
+            except sqlite3.OperationalError:
+                if time.monotonic() > until:
+                    raise
+                time.sleep(0.01)
+            else:
+                return str(mode)
+
+    def _make_safe(self, connection: sqlite3.Connection) -> None:
+        """Set what durability rests on, and see that it is so (J1)."""
+        if self._in_memory:
+            return
+        mode = self._start_log(connection)
+        if mode != "wal":
+            raise UnsafeStoreError(
+                f"SQLite's journal is {mode!r} and cannot be a write-ahead "
+                "log; keep the file on a local disk"
+            )
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA fullfsync = ON")
+        connection.execute("PRAGMA checkpoint_fullfsync = ON")
+        ((level,),) = connection.execute("PRAGMA synchronous")
+        if level < _FULL:
+            raise UnsafeStoreError("SQLite does not write synchronously")
+
+    # -- Transactions --------------------------------------------------------
+
+    def _read(self, steps: Steps[_T]) -> _T:
+        """Carry out *steps* on one snapshot."""
+        with _translated(), self._connection() as connection:
+            connection.execute("BEGIN")
+            try:
+                return _drive(connection, steps)
+            finally:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+
+    def _write(self, steps: Steps[_T]) -> _T:
+        """Carry out *steps* in one durable transaction."""
+        with self._writer, _translated(), self._connection() as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            before = connection.total_changes
+            try:
+                result = _drive(connection, steps)
+                if connection.total_changes == before:
+                    connection.execute("ROLLBACK")
+                    return result
+            except BaseException:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
+            try:
+                connection.execute("COMMIT")
+            except sqlite3.Error as error:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise AnswerLostError(result) from error
+            return result
+
+    # -- Schema --------------------------------------------------------------
+
+    def _migrate(self, *, may_change: bool) -> None:
+        """Bring the schema up to date, or refuse it."""
+        known = migrations()
+        with self._connection() as connection:
+            if not check_schema(
+                known, _made(connection), may_change=may_change
+            ):
+                return
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                # Another process may have been faster.
+                missing = check_schema(
+                    known, _made(connection), may_change=True
+                )
+                for migration in missing:
+                    for statement in migration.statements:
+                        connection.execute(statement)
+                connection.execute("COMMIT")
+            except BaseException:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
+
+
+_INHERITED: Final[list[sqlite3.Connection]] = []
+
+
+def _close_all(idle: list[sqlite3.Connection], pid: int) -> None:
+    while idle and pid == os.getpid():
+        idle.pop().close()
+
+
+def _made(connection: sqlite3.Connection) -> list[int]:
+    """Return the numbers of the migrations that were made."""
+    there = connection.execute(
+        "SELECT 1 FROM sqlite_master WHERE name = 'autopay_schema'"
+    ).fetchall()
+    if not there:
+        return []
+    rows = connection.execute(
+        "SELECT number FROM autopay_schema ORDER BY number"
+    )
+    return [number for (number,) in rows]
+
+
+def _check_path(path: str, *, in_memory: bool) -> None:
+    """Refuse a database that is gone with the process, unless asked for."""
+    is_memory = path in ("", _MEMORY) or path.startswith("file:")
+    if in_memory and path != _MEMORY:
+        raise InvalidValueError(
+            f"in memory, the path is {_MEMORY!r}",
+            code="StorePath",
+            path="path",
+            value=path,
+        )
+    if is_memory and not in_memory:
+        raise UnsafeStoreError(
+            "a database in memory or under a URI may lose every commit; give "
+            "a file, or in_memory=True for tests"
+        )
