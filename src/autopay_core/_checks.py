@@ -8,6 +8,7 @@ code and a path. Imports: `errors`. They convert nothing.
 from __future__ import annotations
 
 import re
+import unicodedata
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,7 +20,7 @@ from autopay_core.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
 ID_MAX: Final = 128
 """Longest identifier, in characters."""
@@ -40,15 +41,11 @@ _UNSAFE = re.compile(
     "[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff"
     "\ud800-\udfff]"
 )
-# The shape of a card number: one group of 13 to 19 digits, or groups as they
-# are printed on cards. Longer runs, such as two phone numbers, may hold one.
 _CARD_MIN: Final = 13
 _CARD_MAX: Final = 19
-_RUN = re.compile("[0-9](?:[ .-]{0,3}[0-9]){12,}")
-_GROUPS = re.compile("[0-9]+")
-_PRINTED: Final = re.compile("1{13,19}|4{3,4}[1-4]?|464|465|[0-9]{2}")
-_DASHES: Final = dict.fromkeys([0xAD, *range(0x2010, 0x2016), 0x2212], "-")
-_CARD = re.compile(r"(?<![0-9])[0-9](?:[ -]?[0-9]){12,18}(?![0-9])")
+_CARD_GROUP: Final = 4
+_DIGIT_RUN: Final = re.compile("[0-9](?:[ .-]{0,3}[0-9]){12,}")
+_ONE_NUMBER: Final = re.compile("[0-9](?:[ -]?[0-9])*")
 
 
 def check_type(value: object, kind: type[Any], path: str) -> None:
@@ -133,12 +130,16 @@ def check_text(
 
 
 def check_no_card_number(value: str, path: str) -> None:
-    """Refuse *value* if a card number stands anywhere in it (E3)."""
+    """
+    Refuse *value* if a card number stands anywhere in it (E3).
+
+    That is 13 to 19 digits with a right check digit, in one piece or in
+    groups, and in any script's digits.
+    """
     if len(value) < _CARD_MIN:
         return
-    for match in _CARD.finditer(value):
-        digits = [int(char) for char in match[0] if char not in " -"]
-        if _luhn(digits):
+    for run in _DIGIT_RUN.findall(_plain_digits(value)):
+        if any(map(_luhn, _card_shapes(run))):
             raise PaymentMethodError(
                 "looks like a card number; give the gateway's token instead",
                 code="PanDetected",
@@ -147,12 +148,50 @@ def check_no_card_number(value: str, path: str) -> None:
             )
 
 
-def _luhn(digits: list[int]) -> bool:
+def _plain_digits(text: str) -> str:
+    """Return *text* with ASCII digits, blanks and dashes for all others."""
+    if text.isascii():
+        return text
+    return "".join(map(_plain_char, text))
+
+
+def _plain_char(char: str) -> str:
+    digit = unicodedata.decimal(char, None)
+    if digit is not None:
+        return str(digit)
+    kind = unicodedata.category(char)
+    return {"Zs": " ", "Pd": "-", "Cf": "-"}.get(kind, char)
+
+
+def _card_shapes(run: str) -> Iterator[str]:
+    """
+    Return the parts of a run of digits that could be one card number.
+
+    The whole run, and every sequence of groups as long as those on cards.
+    Not every part: dates and telephone numbers in a row would often hold one
+    by chance.
+    """
+    groups = re.findall("[0-9]+", run)
+    if _ONE_NUMBER.fullmatch(run):
+        yield "".join(groups)
+    for start in range(len(groups)):
+        digits = ""
+        for group in groups[start:]:
+            digits += group
+            yield digits
+            if len(group) < _CARD_GROUP or len(digits) >= _CARD_MAX:
+                break
+
+
+def _luhn(digits: str) -> bool:
+    if not _CARD_MIN <= len(digits) <= _CARD_MAX:
+        return False
     total = 0
-    for place, digit in enumerate(reversed(digits)):
+    for place, char in enumerate(reversed(digits)):
+        digit = int(char)
         # Doubled, and its digits added up: 8 -> 16 -> 7.
         total += sum(divmod(digit * 2, 10)) if place % 2 else digit
-    return total % 10 == 0 and any(digits)
+    return total % 10 == 0 and digits.strip("0") != ""
 
 
 def clean_text(value: str, /, *, most: int = TEXT_MAX) -> str:
@@ -167,10 +206,27 @@ def clean_text(value: str, /, *, most: int = TEXT_MAX) -> str:
     'a\\x0d\\x0aBcc: b'
 
     """
-    if len(value) > most:
-        value = value[: most - 1] + "…"
-    escaped = _UNSAFE.sub(_escape, value)
-    return escaped if len(escaped) <= most else escaped[: most - 1] + "…"
+    # Cut before escaping, so that a megabyte is not looked through.
+    escaped = _UNSAFE.sub(_escape, _cut(value, most))
+    return _cut(escaped, most)
+
+
+def _cut(text: str, most: int) -> str:
+    """Cut *text*, but never between a character and its marks."""
+    if len(text) <= most:
+        return text
+    end = most - 1
+    while end > 0 and _belongs_to_the_one_before(text[end]):
+        end -= 1
+    return text[:end] + "…"
+
+
+def _belongs_to_the_one_before(char: str) -> bool:
+    # Accents and variation selectors; skin tones of emoji.
+    return (
+        unicodedata.category(char).startswith("M")
+        or "\U0001f3fb" <= char <= "\U0001f3ff"
+    )
 
 
 def _escape(match: re.Match[str]) -> str:
