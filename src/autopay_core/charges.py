@@ -339,5 +339,19 @@ class GatewayCapabilities:
             check_type(
                 self.lookup_settle_seconds, int, "lookup_settle_seconds"
             )
+            if self.lookup_settle_seconds < 0:
+                raise InvalidValueError(
+                    "at least 0",
+                    code="OutOfRange",
+                    path="lookup_settle_seconds",
+                    value=self.lookup_settle_seconds,
+                )
+        if self.maximum_minor < self.minimum_minor:
+            raise InvalidValueError(
+                "the largest charge is smaller than the smallest",
+                code="OutOfRange",
+                path="maximum_minor",
+                value=self.maximum_minor,
+            )
         for currency in self.currencies:
             check_currency(currency, "currencies")
