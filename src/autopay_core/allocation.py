@@ -1,0 +1,1130 @@
+"""
+Which invoice gets how much of a run's payment, and why (L1 to L7).
+
+Holds: `Limit`, `Order`, `Spent`, `Reason`, `Allocation` and its lines, and
+the one rule, `allocate`. Imports: `_checks`, `errors`, `money`, `references`,
+`invoices`. No clock: "today" is the caller's `as_of`. Inside, amounts are
+plain integers of minor units; at the borders they are `Money`.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import (
+    Callable,
+    Iterable,
+    Mapping,
+    Set as AbstractSet,
+)
+from datetime import date
+from enum import Enum
+from types import MappingProxyType
+from typing import Final, NoReturn, Self, TypeAlias, final
+
+import attrs
+
+from autopay_core._checks import check_date, check_each, check_type
+from autopay_core.errors import (
+    AmountError,
+    ConflictingInvoiceError,
+    CurrencyMismatchError,
+    InvoiceError,
+    LimitError,
+    TextError,
+    safe_text,
+)
+from autopay_core.invoices import Invoice, InvoiceStatus
+from autopay_core.money import (
+    AMOUNT_MAX_MINOR,
+    Money,
+    check_currency,
+    check_money,
+)
+from autopay_core.references import AccountKind, InvoiceNumber
+
+__all__ = [
+    "INVOICES_MAX",
+    "Allocation",
+    "AllocationLine",
+    "Limit",
+    "LimitName",
+    "Order",
+    "Reason",
+    "Spent",
+    "allocate",
+    "natural_key",
+    "sort_key",
+]
+
+INVOICES_MAX: Final = 200_000
+"""Most rows that one allocation takes; more are refused, never cut off."""
+
+_NO_AMOUNTS: Final[Mapping[str, Money]] = MappingProxyType({})
+_NO_NUMBERS: Final[AbstractSet[str]] = frozenset()
+
+
+# -- Order (L2) --------------------------------------------------------------
+
+NaturalKey: TypeAlias = tuple[tuple[str | int, ...], str]
+SortKey: TypeAlias = tuple[int, int, NaturalKey]
+
+_split_digits = re.compile("([0-9]+)").split
+_HEX: Final = 16
+_NO_DUE_DATE: Final = date.max.toordinal()
+
+
+class Order(Enum):
+    """
+    Which date comes first when invoices are put in order (L2).
+
+    `ISSUED`: invoice date, then due date. `DUE`: due date, then invoice
+    date. Either way an invoice without a due date comes after those that
+    have one, and the invoice number decides the rest.
+    """
+
+    ISSUED = "issued"
+    DUE = "due"
+
+
+def natural_key(number: str, /) -> NaturalKey:
+    """
+    Return a sort key that puts INV-9 before INV-10 (L2).
+
+    Runs of ASCII digits compare by value, whatever their length; what is
+    between them by code point. Where that leaves a tie (INV-7, INV-07) the
+    exact text decides, so no two texts share a key, and any two keys can be
+    compared.
+
+    >>> sorted(["INV-10", "INV-9", "INV-09"], key=natural_key)
+    ['INV-09', 'INV-9', 'INV-10']
+
+    """
+    # Texts and numbers alternate from a text on, so like meets like.
+    texts = _split_digits(number)
+    parts: list[str | int] = [*texts]
+    for place in range(1, len(texts), 2):
+        # Digits read in base 16 keep their order, and unlike in base 10 the
+        # conversion has neither a length limit nor a quadratic cost.
+        parts[place] = int(texts[place], _HEX)
+    return tuple(parts), number
+
+
+def sort_key(order: Order, /) -> Callable[[Invoice], SortKey]:
+    """Return the total order of allocation as a key for `sorted` (L2)."""
+    return _by_due if order is Order.DUE else _by_issued
+
+
+def _by_issued(invoice: Invoice) -> SortKey:
+    due_on = invoice.due_on
+    return (
+        invoice.issued_on.toordinal(),
+        _NO_DUE_DATE if due_on is None else due_on.toordinal(),
+        natural_key(invoice.number),
+    )
+
+
+def _by_due(invoice: Invoice) -> SortKey:
+    due_on = invoice.due_on
+    return (
+        _NO_DUE_DATE if due_on is None else due_on.toordinal(),
+        invoice.issued_on.toordinal(),
+        natural_key(invoice.number),
+    )
+
+
+# -- Limits (L7) -------------------------------------------------------------
+
+
+class LimitName(Enum):
+    """The limits that bound a run's total, of which the smallest counts."""
+
+    PER_RUN = "per_run"
+    PER_MONTH = "per_month"
+    LIFETIME = "lifetime"
+
+
+@final
+@attrs.frozen(kw_only=True, repr=False)
+class Limit:
+    """
+    How much an auto-pay may take; the smallest of its limits counts (L7).
+
+    Make it with `Limit.all` or `Limit.up_to`. Every limit but the one per
+    run is optional; None is no limit.
+
+    >>> Limit.up_to(Money.of("500.00", "USD"), whole_invoices=True)
+    Limit.up_to(Money.of('500.00', 'USD'), whole_invoices=True)
+
+    Attributes:
+        currency: Of every limit and every invoice that is paid.
+        per_run: Most in one run; None pays all outstanding.
+        per_invoice: Most on one invoice in one run. With it, several
+            invoices may be part-paid.
+        per_month: Most in one calendar month, other runs included.
+        lifetime: Most ever; the last charge is trimmed to it.
+        whole_invoices: Pay an invoice wholly or not at all. The first one
+            that does not fit into what is left ends the run, so that the
+            order is kept: a smaller, newer invoice does not overtake. One
+            that is above `per_invoice` is left out and holds nobody up.
+        minimum: Least that is charged; if less is due, nothing is.
+
+    Raises:
+        LimitError: A limit is zero or negative (``CapInvalid``), missing
+            (``CapMissing``), no `Money` (``FloatAmount``, ``AmountType``,
+            ``NonFiniteAmount``), or smaller than the minimum, so that
+            nothing could ever be charged (``CapBelowMinimum``).
+        CurrencyMismatchError: Two limits are in different currencies.
+        AmountError: The currency is unknown (``CurrencyUnknown``).
+
+    """
+
+    currency: str
+    per_run: Money | None = None
+    per_invoice: Money | None = None
+    per_month: Money | None = None
+    lifetime: Money | None = None
+    whole_invoices: bool = False
+    minimum: Money | None = None
+
+    def __attrs_post_init__(self) -> None:
+        """Check the fields; nothing is converted."""
+        check_currency(self.currency)
+        for name in (
+            "per_run",
+            "per_invoice",
+            "per_month",
+            "lifetime",
+            "minimum",
+        ):
+            amount = getattr(self, name)
+            if amount is not None:
+                _check_cap(amount, self.currency, name)
+        check_type(self.whole_invoices, bool, "whole_invoices")
+        if self.minimum is None:
+            return
+        for name in ("per_run", "per_month", "lifetime"):
+            most = getattr(self, name)
+            if most is not None and most < self.minimum:
+                raise LimitError(
+                    "smaller than the minimum, so nothing could be charged",
+                    code="CapBelowMinimum",
+                    path=name,
+                    value=str(most),
+                )
+
+    @classmethod
+    def all(
+        cls,
+        currency: str,
+        /,
+        *,
+        per_invoice: Money | None = None,
+        per_month: Money | None = None,
+        lifetime: Money | None = None,
+        whole_invoices: bool = False,
+        minimum: Money | None = None,
+    ) -> Self:
+        """
+        Pay all that is outstanding in *currency*, each time.
+
+        >>> Limit.all("USD")
+        Limit.all('USD')
+
+        Raises:
+            InvalidValueError: As the class says.
+
+        """
+        return cls(
+            currency=currency,
+            per_invoice=per_invoice,
+            per_month=per_month,
+            lifetime=lifetime,
+            whole_invoices=whole_invoices,
+            minimum=minimum,
+        )
+
+    @classmethod
+    def up_to(
+        cls,
+        amount: Money,
+        /,
+        *,
+        per_invoice: Money | None = None,
+        per_month: Money | None = None,
+        lifetime: Money | None = None,
+        whole_invoices: bool = False,
+        minimum: Money | None = None,
+    ) -> Self:
+        """
+        Pay up to *amount* each time, oldest to newest.
+
+        Raises:
+            InvalidValueError: As the class says.
+
+        """
+        return cls(
+            currency=_currency_of(amount),
+            per_run=amount,
+            per_invoice=per_invoice,
+            per_month=per_month,
+            lifetime=lifetime,
+            whole_invoices=whole_invoices,
+            minimum=minimum,
+        )
+
+    def __repr__(self) -> str:
+        """Return the call that makes this limit."""
+        if self.per_run is None:
+            name, first = "all", repr(self.currency)
+        else:
+            name, first = "up_to", repr(self.per_run)
+        options = [
+            f"{option}={value!r}"
+            for option in (
+                "per_invoice",
+                "per_month",
+                "lifetime",
+                "whole_invoices",
+                "minimum",
+            )
+            if (value := getattr(self, option)) not in (None, False)
+        ]
+        return f"Limit.{name}({', '.join([first, *options])})"
+
+
+def _currency_of(cap: object) -> str:
+    if not isinstance(cap, Money):
+        _refuse_cap(cap, "per_run")
+    return cap.currency
+
+
+def _check_cap(value: object, currency: str, path: str) -> None:
+    if not isinstance(value, Money):
+        _refuse_cap(value, path)
+    if value.currency != currency:
+        raise CurrencyMismatchError(currency, value.currency, path=path)
+    if value.amount_minor <= 0:
+        raise LimitError(
+            "must be more than nothing",
+            code="CapInvalid",
+            path=path,
+            value=str(value),
+        )
+
+
+def _refuse_cap(value: object, path: str) -> NoReturn:
+    # NaN stands for a missing limit: min(100.0, nan) would pay 100.0.
+    if value is None or (isinstance(value, float) and value != value):  # noqa: PLR0124
+        code = "CapMissing"
+        message = 'a limit is missing; say Limit.all("USD") to pay everything'
+    elif isinstance(value, float):
+        code = "NonFiniteAmount" if value - value != 0 else "FloatAmount"
+        message = "a float is not exact; give Money.of(text, currency)"
+    else:
+        code = "AmountType"
+        message = f"expected Money, not {type(value).__name__}"
+    raise LimitError(message, code=code, path=path, value=value)
+
+
+@final
+@attrs.frozen(kw_only=True)
+class Spent:
+    """
+    What an auto-pay has already taken, captured or reserved (L7).
+
+    Attributes:
+        month: In the calendar month of the run's charge date; zero or more.
+        lifetime: Ever; zero or more.
+
+    Raises:
+        AmountError: One is negative (``AmountNegative``) or no `Money`.
+        CurrencyMismatchError: They are in two currencies.
+
+    """
+
+    month: Money
+    lifetime: Money
+
+    def __attrs_post_init__(self) -> None:
+        """Check the fields."""
+        check_money(self.month, "month")
+        check_money(self.lifetime, "lifetime")
+        if self.month.currency != self.lifetime.currency:
+            raise CurrencyMismatchError(
+                self.month.currency, self.lifetime.currency, path="lifetime"
+            )
+        for name, amount in (
+            ("month", self.month),
+            ("lifetime", self.lifetime),
+        ):
+            if amount.is_negative:
+                raise AmountError(
+                    "nothing is the least that can have been taken",
+                    code="AmountNegative",
+                    path=name,
+                    value=str(amount),
+                )
+
+    @classmethod
+    def nothing(cls, currency: str, /) -> Self:
+        """Return what a new auto-pay has taken: nothing, in *currency*."""
+        zero = Money.zero(currency)
+        return cls(month=zero, lifetime=zero)
+
+
+# -- Results (L4) ------------------------------------------------------------
+
+
+class Reason(Enum):
+    """Why an invoice gets what it gets; `text` is for people (L4)."""
+
+    PAID = "paid"
+    PART_PAID = "part_paid"
+    PER_INVOICE_LIMIT = "per_invoice_limit"
+    ANNOUNCED_LIMIT = "announced_limit"
+
+    COVERED_BY_OPEN = "covered_by_open"
+    OVER_POSTED = "over_posted"
+    NOTHING_OWED = "nothing_owed"
+    CREDIT_BALANCE = "credit_balance"
+
+    LIMIT_REACHED = "limit_reached"
+    WHOLE_INVOICES = "whole_invoices"
+    WAITS_FOR_OLDER = "waits_for_older"
+    BELOW_MINIMUM = "below_minimum"
+
+    ON_HOLD = "on_hold"
+    DISPUTED = "disputed"
+    DRAFT = "draft"
+    VOID = "void"
+    IN_COLLECTIONS = "in_collections"
+    UNKNOWN_STATUS = "unknown_status"
+    NOT_YET_ISSUED = "not_yet_issued"
+    OTHER_ACCOUNT = "other_account"
+    BALANCE_EXCEEDS_TOTAL = "balance_exceeds_total"
+    ENROLLMENT_ENDED = "enrollment_ended"
+    NOT_ANNOUNCED = "not_announced"
+
+    @property
+    def text(self) -> str:
+        """The reason as a person reads it, without the amounts."""
+        return _TEXTS[self]
+
+
+_GIVING: Final = frozenset(
+    {
+        Reason.PAID,
+        Reason.PART_PAID,
+        Reason.PER_INVOICE_LIMIT,
+        Reason.ANNOUNCED_LIMIT,
+    }
+)
+"""Reasons of the lines that get something; the others get nothing."""
+
+_TEXTS: Final[Mapping[Reason, str]] = {
+    Reason.PAID: "paid in full",
+    Reason.PART_PAID: "paid in part: the limit ended here",
+    Reason.PER_INVOICE_LIMIT: "paid up to the limit per invoice",
+    Reason.ANNOUNCED_LIMIT: "paid up to the amount that was announced",
+    Reason.COVERED_BY_OPEN: "all of it is already on its way",
+    Reason.OVER_POSTED: (
+        "more is already on its way than is owed; have the postings checked"
+    ),
+    Reason.NOTHING_OWED: "nothing is owed",
+    Reason.CREDIT_BALANCE: (
+        "a credit; it changes no other invoice's amount until staff apply it"
+    ),
+    Reason.LIMIT_REACHED: "the limit was used up before its turn",
+    Reason.WHOLE_INVOICES: (
+        "more than may be paid on it now, and only whole invoices are paid"
+    ),
+    Reason.WAITS_FOR_OLDER: (
+        "an older invoice did not fit, and newer ones wait for it"
+    ),
+    Reason.BELOW_MINIMUM: "less is due in all than may be charged",
+    Reason.ON_HOLD: "on hold",
+    Reason.DISPUTED: "disputed",
+    Reason.DRAFT: "a draft",
+    Reason.VOID: "void",
+    Reason.IN_COLLECTIONS: "in collections",
+    Reason.UNKNOWN_STATUS: (
+        "its status is not known to this system, so it is not collected"
+    ),
+    Reason.NOT_YET_ISSUED: "its invoice date is still to come",
+    Reason.OTHER_ACCOUNT: (
+        "its money belongs in another kind of account (operating, trust)"
+    ),
+    Reason.BALANCE_EXCEEDS_TOTAL: (
+        "more is outstanding than was billed; have the invoice checked"
+    ),
+    Reason.ENROLLMENT_ENDED: "its enrolment has ended",
+    Reason.NOT_ANNOUNCED: "it was not in the announcement of this debit",
+}
+
+_BY_STATUS: Final[Mapping[InvoiceStatus, Reason]] = {
+    InvoiceStatus.ON_HOLD: Reason.ON_HOLD,
+    InvoiceStatus.DISPUTED: Reason.DISPUTED,
+    InvoiceStatus.DRAFT: Reason.DRAFT,
+    InvoiceStatus.VOID: Reason.VOID,
+    InvoiceStatus.IN_COLLECTIONS: Reason.IN_COLLECTIONS,
+    InvoiceStatus.UNKNOWN: Reason.UNKNOWN_STATUS,
+}
+
+
+@final
+@attrs.frozen(kw_only=True)
+class AllocationLine:
+    """
+    One invoice that was considered: what it gets, and why (L4).
+
+    `payable` is what could be paid; a line that is held back for another
+    reason (on hold, not enrolled …) has one too.
+
+    Attributes:
+        invoice: As the matter-management software showed it.
+        open: What is on its way and not in the balance yet; zero or more.
+        payable: Balance minus open, never below zero (L1).
+        ceiling: Most that may be paid on this one invoice: the limit per
+            invoice or what was announced, the smaller; None without either.
+        amount: What it gets; from zero to payable.
+        reason: Why not more, or why not less.
+
+    Raises:
+        AmountError: The amounts do not follow from each other
+            (``LineAmounts``).
+        CurrencyMismatchError: Two amounts are in different currencies.
+        InvalidValueError: A field of another type.
+
+    """
+
+    invoice: Invoice
+    open: Money
+    payable: Money
+    amount: Money
+    reason: Reason
+    ceiling: Money | None = None
+
+    def __attrs_post_init__(self) -> None:
+        """Check that the amounts explain each other (L1, L3)."""
+        # `allocate` comes here a hundred thousand times: ask first, and look
+        # for what is wrong only if something is.
+        if not self._adds_up():
+            self._refuse()
+
+    def _adds_up(self) -> bool:
+        opened, payable, amount = self.open, self.payable, self.amount
+        ceiling = payable if self.ceiling is None else self.ceiling
+        if not (
+            type(self.invoice) is Invoice
+            and type(opened) is Money
+            and type(payable) is Money
+            and type(amount) is Money
+            and type(ceiling) is Money
+            and type(self.reason) is Reason
+        ):
+            return False
+        balance = self.invoice.balance
+        open_minor = opened.amount_minor
+        most = payable.amount_minor
+        gets = amount.amount_minor
+        owed = balance.amount_minor - open_minor
+        return (
+            balance.currency
+            == opened.currency
+            == payable.currency
+            == amount.currency
+            == ceiling.currency
+            and open_minor >= 0
+            and most == max(0, owed)
+            and 0 <= gets <= most
+            and gets <= ceiling.amount_minor
+            and (gets > 0) == (self.reason in _GIVING)
+            and (gets == most or self.reason is not Reason.PAID)
+        )
+
+    def _refuse(self) -> NoReturn:
+        check_type(self.invoice, Invoice, "invoice")
+        currency = self.invoice.balance.currency
+        amounts = {
+            "open": self.open,
+            "payable": self.payable,
+            "amount": self.amount,
+        }
+        if self.ceiling is not None:
+            amounts["ceiling"] = self.ceiling
+        for name, each in amounts.items():
+            check_money(each, name)
+            if each.currency != currency:
+                raise CurrencyMismatchError(currency, each.currency, path=name)
+        check_type(self.reason, Reason, "reason")
+        raise AmountError(
+            "the amounts of the line do not follow from each other",
+            code="LineAmounts",
+            path="amount",
+            value=str(self.amount),
+        )
+
+    @property
+    def balance(self) -> Money:
+        """What the matter-management software says is outstanding."""
+        return self.invoice.balance
+
+    @property
+    def is_paid(self) -> bool:
+        """Whether it gets anything."""
+        return self.amount.is_positive
+
+    def __str__(self) -> str:
+        """Return the line for people, with the sum that leads to it."""
+        return (
+            f"{self.invoice.number}: {self.balance} owed - {self.open} on its "
+            f"way = {self.payable} payable; {self.amount} paid: "
+            f"{self.reason.text}"
+        )
+
+
+@final
+@attrs.frozen(kw_only=True)
+class Allocation:
+    """
+    Who gets how much of one run's payment.
+
+    Attributes:
+        lines: Every invoice that was considered, in the order of payment.
+        total: What is charged: the sum of the lines' amounts.
+        limit: The limits that were kept.
+        order: The order that was kept.
+        available: Most that this run could take: the smallest of the limits
+            per run, per month and lifetime, less what was taken before; None
+            without any of them.
+        bound_by: Which of them that is.
+
+    Raises:
+        AmountError: The total is not the sum of the lines
+            (``TotalMismatch``).
+        InvalidValueError: A field of another type or currency.
+
+    """
+
+    lines: tuple[AllocationLine, ...]
+    total: Money
+    limit: Limit
+    order: Order = Order.ISSUED
+    available: Money | None = None
+    bound_by: LimitName | None = None
+
+    def __attrs_post_init__(self) -> None:
+        """Check that the total is the sum of the lines, to the cent."""
+        check_each(self.lines, AllocationLine, "lines")
+        check_money(self.total, "total")
+        check_type(self.limit, Limit, "limit")
+        check_type(self.order, Order, "order")
+        if self.available is not None:
+            check_money(self.available, "available")
+        if self.bound_by is not None:
+            check_type(self.bound_by, LimitName, "bound_by")
+        for name, each in (
+            ("total", self.total),
+            ("available", self.available),
+        ):
+            if each is not None and each.currency != self.limit.currency:
+                raise CurrencyMismatchError(
+                    self.limit.currency, each.currency, path=name
+                )
+        paid = Money.total(
+            (line.amount for line in self.lines), self.limit.currency
+        )
+        if paid != self.total:
+            raise AmountError(
+                f"the lines add up to {paid}",
+                code="TotalMismatch",
+                path="total",
+                value=str(self.total),
+            )
+        if self.available is not None and self.total > self.available:
+            raise AmountError(
+                f"more than {self.available}, which was available",
+                code="TotalMismatch",
+                path="total",
+                value=str(self.total),
+            )
+
+    @property
+    def paid(self) -> tuple[AllocationLine, ...]:
+        """The lines that get something, in the order of payment."""
+        return tuple(line for line in self.lines if line.amount.is_positive)
+
+    @property
+    def amounts(self) -> dict[InvoiceNumber | str, Money]:
+        """What each invoice gets, by number; those that get nothing aside."""
+        return {line.invoice.number: line.amount for line in self.paid}
+
+
+# -- The rule ----------------------------------------------------------------
+
+
+def allocate(  # noqa: PLR0913 - one parameter for each thing that decides
+    invoices: Iterable[Invoice],
+    limit: Limit,
+    *,
+    open_amounts: Mapping[str, Money] = _NO_AMOUNTS,
+    order: Order = Order.ISSUED,
+    as_of: date | None = None,
+    account: AccountKind = AccountKind.OPERATING,
+    spent: Spent | None = None,
+    ceilings: Mapping[str, Money] | None = None,
+    ended: AbstractSet[str] = _NO_NUMBERS,
+    minimum: Money | None = None,
+    maximum: Money | None = None,
+) -> Allocation:
+    """
+    Pay *invoices* oldest to newest until *limit* is reached (L1 to L7).
+
+    Each gets the smallest of what is payable on it, what may be paid on one
+    invoice, and what is left. So at most one is part-paid and it is the
+    newest of those paid, unless a limit per invoice or an announcement cuts
+    others short. A limit never picks: it only ends the run earlier.
+
+    >>> from datetime import date
+    >>> old, new = (
+    ...     Invoice(
+    ...         number=number,
+    ...         client="C-1",
+    ...         matter="M-1",
+    ...         issued_on=date(2026, 1, 5),
+    ...         balance=Money.of("80.00", "USD"),
+    ...     )
+    ...     for number in ("INV-9", "INV-10")
+    ... )
+    >>> allocation = allocate([new, old], Limit.up_to(Money.of("100", "USD")))
+    >>> for line in allocation.lines:
+    ...     print(line.invoice.number, line.amount, line.reason.text)
+    INV-9 USD 80.00 paid in full
+    INV-10 USD 20.00 paid in part: the limit ended here
+
+    Args:
+        invoices: In any order, at most `INVOICES_MAX` rows. The same row
+            again counts once (L5).
+        limit: In the currency of every invoice.
+        open_amounts: By invoice number, what the balance does not show yet:
+            postings and other runs' reservations, net of reversals, zero or
+            more (L1). Others' invoices are ignored.
+        order: By invoice date or by due date first (L2).
+        as_of: Invoices dated later wait; None takes them all.
+        account: Invoices whose money belongs elsewhere wait (L6).
+        spent: What the auto-pay has taken before; needed if *limit* has one
+            per month or lifetime.
+        ceilings: What was announced for each invoice; it gets no more, and
+            one that is not in here gets nothing (N4).
+        ended: Numbers of invoices whose enrolment has ended (S6, S7).
+        minimum: The gateway's smallest charge.
+        maximum: The gateway's largest charge; a larger total is refused, not
+            cut off, because a limit is the payer's to set.
+
+    Raises:
+        LimitError: No limit was given (``CapMissing``), or it needs *spent*
+            (``SpentMissing``).
+        CurrencyMismatchError: An amount is in another currency than *limit*.
+        ConflictingInvoiceError: One number with two contents
+            (``ConflictingInvoice``), or two numbers that a person could not
+            tell apart (``AmbiguousInvoiceId``).
+        InvoiceError: Invoices in several currencies (``MixedCurrency``), or
+            too many (``TooManyInvoices``).
+        AmountError: An open amount is negative (``PostingSign``), or the
+            total is too large (``ChargeTooLarge``).
+        InvalidValueError: An argument of another type.
+
+    Source:
+        Product specification: "oldest to newest up until the specified
+        amount is met … the outstanding balance of each invoice … subtracting
+        any posting payment records amounts".
+
+    """
+    currency = _check_arguments(limit, order, account, as_of, ended)
+    check_type(open_amounts, Mapping, "open_amounts")
+    if ceilings is not None:
+        check_type(ceilings, Mapping, "ceilings")
+    least = _least(limit, minimum)
+    most = _most(limit, maximum)
+    available, bound_by = _available(limit, spent)
+    rows = _distinct(invoices, currency)
+    _check_look_alikes(open_amounts, rows, "open_amounts")
+    _check_look_alikes(ended, rows, "ended")
+
+    nothing = Money.zero(currency)
+    wallet = _Wallet(limit, available, ceilings, nothing)
+    lines: list[AllocationLine] = []
+    for invoice in sorted(rows.values(), key=sort_key(order)):
+        number = invoice.number
+        opened = open_amounts.get(number, nothing)
+        if opened is not nothing:
+            _check_open(opened, currency, number)
+        payable = _payable(invoice.balance, opened, nothing)
+        ceiling = wallet.ceiling(number)
+        reason = _excluded(invoice, as_of, account, ended)
+        if reason is None and payable is nothing:
+            reason = _nothing_due(invoice.balance, opened)
+        amount = nothing
+        if reason is None:
+            amount, reason = wallet.take(payable, ceiling)
+        lines.append(
+            AllocationLine(
+                invoice=invoice,
+                open=opened,
+                payable=payable,
+                amount=amount,
+                reason=reason,
+                ceiling=ceiling,
+            )
+        )
+    if 0 < wallet.taken < least:
+        lines = [_unpaid(line, nothing) for line in lines]
+        wallet.taken = 0
+    total = _money(wallet.taken, currency)
+    _check_total(total, most)
+    allocation = Allocation(
+        lines=tuple(lines),
+        total=total,
+        limit=limit,
+        order=order,
+        available=None if available is None else _money(available, currency),
+        bound_by=bound_by,
+    )
+    # Every invoice has its line, and the lines hold the total to the cent.
+    assert len(allocation.lines) == len(rows)
+    assert sum(line.amount.amount_minor for line in lines) == wallet.taken
+    return allocation
+
+
+class _Wallet:
+    """What a run may still take, handed out in the order of asking (L3)."""
+
+    def __init__(
+        self,
+        limit: Limit,
+        available: int | None,
+        ceilings: Mapping[str, Money] | None,
+        nothing: Money,
+    ) -> None:
+        self.taken = 0
+        self._nothing = nothing
+        self._currency = limit.currency
+        self._per_invoice = limit.per_invoice
+        self._whole = limit.whole_invoices
+        self._ceilings = ceilings
+        # Nothing that is owed adds up to this much: see `_check_total`.
+        self._left = AMOUNT_MAX_MINOR if available is None else available
+        self._is_blocked = False
+
+    def ceiling(self, number: str) -> Money | None:
+        """Return the most that may be paid on one invoice (L7, N4)."""
+        most = self._per_invoice
+        if self._ceilings is None:
+            return most
+        announced = self._ceilings.get(number, self._nothing)
+        if announced is not self._nothing:
+            _check_ceiling(announced, self._currency, number)
+        if most is None or announced.amount_minor < most.amount_minor:
+            return announced
+        return most
+
+    def take(
+        self, payable: Money, ceiling: Money | None
+    ) -> tuple[Money, Reason]:
+        """Return what an invoice gets, and why not more (L3, L7)."""
+        wanted, reason = payable, Reason.PAID
+        if ceiling is not None and ceiling.amount_minor < wanted.amount_minor:
+            if ceiling.amount_minor == 0:
+                return self._nothing, Reason.NOT_ANNOUNCED
+            if self._whole:
+                # It could not be paid however much was left, so nobody waits.
+                return self._nothing, Reason.WHOLE_INVOICES
+            wanted, reason = ceiling, Reason.ANNOUNCED_LIMIT
+            if ceiling is self._per_invoice:
+                reason = Reason.PER_INVOICE_LIMIT
+        if self._is_blocked:
+            return self._nothing, Reason.WAITS_FOR_OLDER
+        if self._left == 0:
+            return self._nothing, Reason.LIMIT_REACHED
+        if wanted.amount_minor > self._left:
+            if self._whole:
+                self._is_blocked = True
+                return self._nothing, Reason.WHOLE_INVOICES
+            wanted = _money(self._left, self._currency)
+            reason = Reason.PART_PAID
+        self._left -= wanted.amount_minor
+        self.taken += wanted.amount_minor
+        return wanted, reason
+
+
+def _money(amount_minor: int, currency: str) -> Money:
+    return Money(amount_minor=amount_minor, currency=currency)
+
+
+def _payable(balance: Money, opened: Money, nothing: Money) -> Money:
+    """Return balance minus open, never below zero (L1)."""
+    minor = balance.amount_minor - opened.amount_minor
+    if minor <= 0:
+        return nothing
+    if minor == balance.amount_minor:
+        return balance
+    return _money(minor, balance.currency)
+
+
+def _excluded(
+    invoice: Invoice,
+    as_of: date | None,
+    account: AccountKind,
+    ended: AbstractSet[str],
+) -> Reason | None:
+    """Tell what keeps *invoice* out, whatever is owed on it (L4, L6)."""
+    if invoice.status is not InvoiceStatus.OPEN:
+        return _BY_STATUS[invoice.status]
+    if invoice.account is not account:
+        return Reason.OTHER_ACCOUNT
+    if as_of is not None and invoice.issued_on > as_of:
+        return Reason.NOT_YET_ISSUED
+    total = invoice.total
+    if (
+        total is not None
+        and invoice.balance.amount_minor > total.amount_minor
+        and invoice.balance.amount_minor > 0
+    ):
+        return Reason.BALANCE_EXCEEDS_TOTAL
+    return Reason.ENROLLMENT_ENDED if invoice.number in ended else None
+
+
+def _nothing_due(balance: Money, opened: Money) -> Reason:
+    """Tell why nothing is payable, for an invoice that takes part (L5)."""
+    if balance.amount_minor < 0:
+        return Reason.CREDIT_BALANCE
+    if opened.amount_minor > balance.amount_minor:
+        return Reason.OVER_POSTED
+    if opened.amount_minor:
+        return Reason.COVERED_BY_OPEN
+    return Reason.NOTHING_OWED
+
+
+def _unpaid(line: AllocationLine, nothing: Money) -> AllocationLine:
+    """Take back what *line* got: in all it is less than may be charged."""
+    if line.amount.is_zero:
+        return line
+    return attrs.evolve(line, amount=nothing, reason=Reason.BELOW_MINIMUM)
+
+
+def _available(
+    limit: Limit, spent: Spent | None
+) -> tuple[int | None, LimitName | None]:
+    """Return the smallest of what the limits leave, and its name (L7)."""
+    if spent is not None:
+        check_type(spent, Spent, "spent")
+        if spent.month.currency != limit.currency:
+            raise CurrencyMismatchError(
+                limit.currency, spent.month.currency, path="spent"
+            )
+    elif limit.per_month is not None or limit.lifetime is not None:
+        # To take nothing for granted would spend the month's limit in
+        # every run of the month.
+        raise LimitError(
+            "a limit per month or lifetime needs to know what was taken "
+            "before; give Spent, or Spent.nothing(currency) the first time",
+            code="SpentMissing",
+            path="spent",
+        )
+    found: list[tuple[int, LimitName]] = []
+    if limit.per_run is not None:
+        found.append((limit.per_run.amount_minor, LimitName.PER_RUN))
+    if spent is not None:
+        for most, gone, name in (
+            (limit.per_month, spent.month, LimitName.PER_MONTH),
+            (limit.lifetime, spent.lifetime, LimitName.LIFETIME),
+        ):
+            if most is not None:
+                left = most.amount_minor - gone.amount_minor
+                found.append((max(0, left), name))
+    return min(found, key=lambda each: each[0], default=(None, None))
+
+
+def _least(limit: Limit, minimum: Money | None) -> int:
+    """Return the smallest charge in minor units, gateway's and payer's."""
+    least = 0 if limit.minimum is None else limit.minimum.amount_minor
+    if minimum is None:
+        return least
+    _check_cap(minimum, limit.currency, "minimum")
+    return max(least, minimum.amount_minor)
+
+
+def _most(limit: Limit, maximum: Money | None) -> int:
+    """Return the largest charge in minor units."""
+    if maximum is None:
+        return AMOUNT_MAX_MINOR
+    _check_cap(maximum, limit.currency, "maximum")
+    return maximum.amount_minor
+
+
+# -- Checks ------------------------------------------------------------------
+
+
+def _check_arguments(
+    limit: object,
+    order: object,
+    account: object,
+    as_of: object,
+    ended: object,
+) -> str:
+    """Refuse arguments of another type; return the currency."""
+    if limit is None:
+        _refuse_cap(limit, "limit")
+    if not isinstance(limit, Limit):
+        raise LimitError(
+            f"expected Limit, not {type(limit).__name__}",
+            code="FieldType",
+            path="limit",
+            value=limit,
+        )
+    check_type(order, Order, "order")
+    check_type(account, AccountKind, "account")
+    if as_of is not None:
+        check_date(as_of, "as_of")
+    check_type(ended, AbstractSet, "ended")
+    return limit.currency
+
+
+def _distinct(
+    invoices: Iterable[Invoice], currency: str
+) -> dict[str, Invoice]:
+    """
+    Return each invoice once, by the folded form of its number (L5).
+
+    Rows are counted as they come, so that an endless or oversized source is
+    refused and not read to its end.
+    """
+    check_type(invoices, Iterable, "invoices")
+    rows: dict[str, Invoice] = {}
+    others: dict[str, int] = {}
+    place = 0
+    for place, invoice in enumerate(invoices, start=1):
+        if place > INVOICES_MAX:
+            raise InvoiceError(
+                f"at most {INVOICES_MAX} invoices in one allocation; split "
+                "the auto-pay",
+                code="TooManyInvoices",
+                path="invoices",
+            )
+        if type(invoice) is not Invoice:
+            check_type(invoice, Invoice, f"invoices[{place - 1}]")
+        if invoice.balance.currency != currency:
+            other = invoice.balance.currency
+            others[other] = others.get(other, 0) + 1
+        known = rows.setdefault(_folded(invoice.number), invoice)
+        if known is not invoice:
+            _check_same(known, invoice)
+    if others:
+        _refuse_currencies(others, place, currency)
+    return rows
+
+
+def _folded(number: str) -> str:
+    """Return *number* so that what a person cannot tell apart is equal."""
+    if number.isascii():
+        return number.strip().lower()
+    normal = unicodedata.normalize("NFC", number).casefold()
+    return unicodedata.normalize("NFC", normal).strip()
+
+
+def _check_same(known: Invoice, again: Invoice) -> None:
+    if known.number != again.number:
+        _refuse_look_alike(known.number, again.number, "invoices")
+    if known != again:
+        raise ConflictingInvoiceError(
+            "one invoice with two contents; read the invoices again",
+            code="ConflictingInvoice",
+            path="invoices",
+            value=again.number,
+        )
+
+
+def _check_look_alikes(
+    numbers: Iterable[object], rows: Mapping[str, Invoice], path: str
+) -> None:
+    """
+    Refuse a number that would miss its invoice by a blank or a capital.
+
+    An open amount that misses its invoice would be paid a second time.
+    """
+    for number in numbers:
+        if not isinstance(number, str):
+            raise TextError(
+                "an invoice number must be text",
+                code="FieldType",
+                path=path,
+                value=number,
+            )
+        row = rows.get(_folded(number))
+        if row is not None and row.number != number:
+            _refuse_look_alike(row.number, number, path)
+
+
+def _refuse_look_alike(known: str, again: str, path: str) -> NoReturn:
+    raise ConflictingInvoiceError(
+        f"{safe_text(known)} and {safe_text(again)} differ only in blanks, "
+        "case or the form of a character; give each invoice one number",
+        code="AmbiguousInvoiceId",
+        path=path,
+        value=again,
+    )
+
+
+def _refuse_currencies(
+    others: Mapping[str, int], rows: int, currency: str
+) -> NoReturn:
+    """Refuse the lot; which error does not depend on the order (M3)."""
+    if len(others) == 1 and sum(others.values()) == rows:
+        [other] = others
+        raise CurrencyMismatchError(currency, other, path="invoices")
+    raise InvoiceError(
+        "invoices in several currencies; make an auto-pay for each",
+        code="MixedCurrency",
+        path="invoices",
+        value=min(others),
+    )
+
+
+def _check_open(opened: Money, currency: str, number: str) -> None:
+    path = f"open_amounts[{safe_text(number)}]"
+    check_money(opened, path)
+    if opened.currency != currency:
+        raise CurrencyMismatchError(currency, opened.currency, path=path)
+    if opened.is_negative:
+        raise AmountError(
+            "what is on its way is zero or more, net of reversals",
+            code="PostingSign",
+            path=path,
+            value=str(opened),
+        )
+
+
+def _check_ceiling(announced: Money, currency: str, number: str) -> None:
+    path = f"ceilings[{safe_text(number)}]"
+    check_money(announced, path)
+    if announced.currency != currency:
+        raise CurrencyMismatchError(currency, announced.currency, path=path)
+    if announced.is_negative:
+        raise LimitError(
+            "what was announced is zero or more",
+            code="CapInvalid",
+            path=path,
+            value=str(announced),
+        )
+
+
+def _check_total(total: Money, most: int) -> None:
+    if total.amount_minor > most:
+        raise AmountError(
+            f"more than {_money(most, total.currency)}, the largest charge; "
+            "set a limit per run",
+            code="ChargeTooLarge",
+            path="total",
+            value=str(total),
+        )
