@@ -1,0 +1,264 @@
+"""Who may see and pay what (A1 to A6)."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any
+
+import pytest
+from hypothesis import example, given, strategies as st
+
+import strategies as my
+from autopay_core.associations import (
+    Association,
+    InvoicePage,
+    InvoiceQuery,
+    Level,
+    associate,
+    check_covered,
+    check_owned,
+    covers,
+    visible,
+)
+from autopay_core.errors import ForeignInvoiceError, InvalidValueError
+from autopay_core.invoices import Invoice, SearchResult
+from autopay_core.money import Money
+
+held = st.lists(my.associations() | my.associations(crowded=False), max_size=5)
+rows = st.lists(my.invoices(crowded=True) | my.invoices(), max_size=8)
+
+
+def is_below(association: Association, invoice: Invoice) -> bool:
+    """Tell by the words of A1 whether *association* covers *invoice*."""
+    path = [invoice.client, invoice.matter, invoice.number]
+    given = [association.client, association.matter, association.invoice]
+    named = [each for each in given if each is not None]
+    return path[: len(named)] == named
+
+
+# -- What is covered (A1 to A4) ----------------------------------------------
+
+
+@given(my.associations(), my.invoices(crowded=True))
+def test_an_association_covers_everything_below_it(
+    association: Association, invoice: Invoice
+) -> None:
+    assert covers(association, invoice) == is_below(association, invoice)
+    depth = [association.matter, association.invoice]
+    assert (
+        association.level
+        is [Level.CLIENT, Level.MATTER, Level.INVOICE][
+            sum(each is not None for each in depth)
+        ]
+    )
+
+
+@given(my.invoices() | my.invoices(crowded=True))
+def test_the_three_levels_above_an_invoice_cover_it(invoice: Invoice) -> None:
+    client, matter = invoice.client, invoice.matter
+    ties = [
+        Association.to_client(payer="p", client=client),
+        Association.to_matter(payer="p", client=client, matter=matter),
+        Association.to_invoice(
+            payer="p", client=client, matter=matter, invoice=invoice.number
+        ),
+    ]
+
+    assert [each.level for each in ties] == list(Level)
+    assert all(covers(each, invoice) for each in ties)
+    # Overlap is normal: it is there once (A4).
+    assert visible([invoice], [*ties, *ties]) == (invoice,)
+
+
+@given(rows, held)
+@example([], [])
+def test_what_is_visible_is_what_some_association_covers(
+    invoices: list[Invoice], associations: list[Association]
+) -> None:
+    expected = tuple(
+        invoice
+        for invoice in invoices
+        if any(is_below(each, invoice) for each in associations)
+    )
+
+    assert visible(invoices, associations) == expected
+    assert visible(iter(invoices), iter(associations)) == expected
+
+
+@given(rows)
+def test_no_associations_means_nothing(invoices: list[Invoice]) -> None:
+    assert visible(invoices, []) == ()
+
+
+@given(rows, held, my.associations())
+def test_another_association_never_hides_anything(
+    invoices: list[Invoice],
+    associations: list[Association],
+    another: Association,
+) -> None:
+    before = visible(invoices, associations)
+    after = visible(invoices, [another, *associations])
+
+    assert set(before) <= set(after)
+
+
+@given(rows, held)
+@example(
+    [
+        Invoice(
+            number=number,
+            client="C-1",
+            matter="M-1",
+            issued_on=date(2026, 1, 5),
+            balance=Money.of("1", "USD"),
+        )
+        for number in ("INV-1", "INV-2")
+    ],
+    [
+        Association.to_invoice(
+            payer="p-1", client="C-1", matter="M-1", invoice="INV-1"
+        )
+    ],
+)
+def test_a_row_that_nobody_asked_for_is_refused_and_not_shown(
+    invoices: list[Invoice], associations: list[Association]
+) -> None:
+    seen = set(visible(invoices, associations))
+    foreign = [
+        place for place, each in enumerate(invoices) if each not in seen
+    ]
+    if not foreign:
+        check_covered(invoices, associations)
+        return
+
+    with pytest.raises(ForeignInvoiceError) as caught:
+        check_covered(invoices, associations)
+
+    assert caught.value.code == "ForeignInvoice"
+    assert caught.value.path == f"invoices[{foreign[0]}]"
+    assert caught.value.safe_value == "None"
+
+
+@pytest.mark.parametrize("wildcard", ["*", "%", "null", "../", "C-?", "C-1 "])
+def test_a_wildcard_is_a_literal(wildcard: str) -> None:
+    association = Association.to_client(payer="p", client=wildcard)
+    other = Invoice(
+        number="I",
+        client="C-1",
+        matter="M",
+        issued_on=date(2026, 1, 5),
+        balance=Money.of("1", "USD"),
+    )
+
+    assert not covers(association, other)
+    assert visible([other], [association]) == ()
+
+
+# -- Making them (A6) --------------------------------------------------------
+
+
+@given(my.associations())
+def test_what_was_found_is_what_is_tied(found: Association) -> None:
+    result = SearchResult(
+        client=found.client,
+        client_name="Acme",
+        matter=found.matter,
+        invoice=found.invoice,
+    )
+
+    assert associate("p-1", result) == found
+
+
+@given(my.associations(crowded=False))
+def test_an_association_reads_back(association: Association) -> None:
+    names = {"Association": Association}
+
+    assert eval(repr(association), names) == association  # noqa: S307
+
+
+def refusal(action: Any, **fields: Any) -> tuple[str, str]:  # noqa: ANN401
+    with pytest.raises(InvalidValueError) as caught:
+        action(**fields)
+    return caught.value.code, caught.value.path
+
+
+@pytest.mark.parametrize(
+    ("fields", "path"),
+    [
+        ({"payer": "", "client": "C"}, "payer"),
+        ({"payer": "p", "client": ""}, "client"),
+        ({"payer": "p", "client": "C", "matter": ""}, "matter"),
+        (
+            {"payer": "p", "client": "C", "matter": "M", "invoice": ""},
+            "invoice",
+        ),
+        ({"payer": "p", "client": "C", "invoice": "I"}, "matter"),
+    ],
+)
+def test_an_association_checks_its_fields(
+    fields: dict[str, Any], path: str
+) -> None:
+    assert refusal(Association, **fields) == ("FieldMissing", path)
+
+
+def test_a_level_needs_its_numbers() -> None:
+    missing: Any = None
+
+    assert refusal(
+        Association.to_matter, payer="p", client="C", matter=missing
+    ) == ("FieldMissing", "matter")
+    assert refusal(
+        Association.to_invoice,
+        payer="p",
+        client="C",
+        matter=missing,
+        invoice="I",
+    ) == ("FieldMissing", "matter")
+    assert refusal(
+        Association.to_invoice,
+        payer="p",
+        client="C",
+        matter="M",
+        invoice=missing,
+    ) == ("FieldMissing", "invoice")
+
+
+# -- Asking for invoices (A2) ------------------------------------------------
+
+
+@given(held)
+def test_a_query_holds_its_payers_associations(
+    associations: list[Association],
+) -> None:
+    query = InvoiceQuery(payer="p-1", associations=tuple(associations))
+
+    assert list(query.associations) == associations
+
+
+def test_a_query_refuses_what_belongs_to_somebody_else() -> None:
+    mine = Association.to_client(payer="p-1", client="C-1")
+    theirs = Association.to_client(payer="p-2", client="C-1")
+
+    check_owned([mine], "p-1", "enrollments")
+    assert refusal(InvoiceQuery, payer="p-1", associations=(mine, theirs)) == (
+        "AssociationOwnership",
+        "associations[1].payer",
+    )
+    assert refusal(InvoiceQuery, payer="p-1", associations=[mine]) == (
+        "FieldType",
+        "associations",
+    )
+    assert refusal(InvoiceQuery, payer=None, associations=()) == (
+        "FieldMissing",
+        "payer",
+    )
+
+
+@given(rows)
+def test_a_page_holds_invoices_only(invoices: list[Invoice]) -> None:
+    page = InvoicePage(invoices=tuple(invoices))
+
+    assert list(page.invoices) == invoices
+    assert refusal(InvoicePage, invoices=(*invoices, None))[1] == (
+        f"invoices[{len(invoices)}]"
+    )
