@@ -1,8 +1,6 @@
 """
 How long `allocate` takes beside `sorted`, which cannot be beaten.
 
-    python benchmarks/bench_allocation.py
-
 Both put the same invoices into the same order with the same key; `allocate`
 also checks every row, subtracts what is open, fills the limit and gives each
 invoice its line and reason. It may take four times as long with a hundred
@@ -16,7 +14,9 @@ import random
 import sys
 import time
 from datetime import date, timedelta
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
+
+from table import Row, compare, show
 
 from autopay_core.allocation import Limit, Order, allocate, sort_key
 from autopay_core.invoices import Invoice
@@ -28,26 +28,6 @@ if TYPE_CHECKING:
 REQUIRED: Final = {10: None, 1_000: None, 100_000: 1 / 4}
 SECONDS: Final = 1.0
 """Shortest time for which each size is repeated; the best time counts."""
-
-
-class Row(NamedTuple):
-    """
-    One comparison.
-
-    Attributes:
-        name: What was asked, and of whom else.
-        ours: Seconds.
-        other: Seconds.
-        ratio: Other by ours; more is better.
-        required: Least ratio that is good enough, or None.
-
-    """
-
-    name: str
-    ours: float
-    other: float
-    ratio: float
-    required: float | None
 
 
 def ledger(size: int) -> list[Invoice]:
@@ -106,32 +86,12 @@ def rows() -> list[Row]:
             lambda: sorted(invoices, key=key),  # noqa: B023 - run at once
         )
         made.append(
-            Row(
-                f"allocate {size:,} invoices: sorted",
-                ours,
-                other,
-                other / ours,
-                required,
+            compare(
+                f"allocate {size:,} invoices: sorted", ours, other, required
             )
         )
     return made
 
 
-def main() -> int:
-    """Print a table; 1 if a ratio is below what is required."""
-    measured = rows()
-    width = max(len(row.name) for row in measured)
-    print(f"{'':{width}} {'ours':>13} {'other':>13} {'ratio':>8}  required")
-    for row in measured:
-        required = "" if row.required is None else f"{row.required:8.2f}"
-        print(
-            f"{row.name:{width}} {row.ours * 1e6:11.0f}us"
-            f" {row.other * 1e6:11.0f}us {row.ratio:8.2f}  {required}"
-        )
-    return int(
-        any(row.required and row.ratio < row.required for row in measured)
-    )
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(show(rows()))
