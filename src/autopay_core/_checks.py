@@ -211,6 +211,27 @@ def clean_text(value: str, /, *, most: int = TEXT_MAX) -> str:
     return _cut(escaped, most)
 
 
+def report_text(value: str, /) -> str:
+    """
+    Return `clean_text` of *value* with what may be a card number left out.
+
+    For what ports say of themselves: a message that cannot be kept must not
+    keep a run from its end (N1, E3).
+
+    >>> report_text("request 4111 1111 1111 1111 failed")
+    'request … failed'
+
+    """
+    cleaned = clean_text(value)
+    kept: list[str] = []
+    end = 0
+    for run in _DIGIT_RUN.finditer(_plain_digits(cleaned)):
+        if any(map(_luhn, _card_shapes(run[0]))):
+            kept += cleaned[end : run.start()], "…"
+            end = run.end()
+    return "".join([*kept, cleaned[end:]])
+
+
 def _cut(text: str, most: int) -> str:
     """Cut *text*, but never between a character and its marks."""
     if len(text) <= most:

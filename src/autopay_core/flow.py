@@ -16,7 +16,7 @@ from typing import Final, final
 
 import attrs
 
-from autopay_core._checks import clean_text
+from autopay_core._checks import report_text
 from autopay_core.allocation import Allocation
 from autopay_core.autopay import (
     AutoPay,
@@ -25,6 +25,7 @@ from autopay_core.autopay import (
 from autopay_core.charges import (
     Captured,
     ChargeOutcome,
+    ChargeRequest,
     Declined,
     Indeterminate,
     NotFound,
@@ -422,7 +423,7 @@ def _postpone(
     Nothing was charged and the run has no new state: data that cannot be
     read today may be there tomorrow.
     """
-    detail = clean_text(f"{error.code}: {error}; it is tried again.")
+    detail = report_text(f"{error.code}: {error}; it is tried again.")
     notice = notice_for_run(
         NoticeKind.FAILED,
         key,
@@ -466,19 +467,14 @@ def _take(record: RunRecord, terms: Terms) -> Flow[RunResult]:
     attempt = record.attempts[-1]
     request = attrs.evolve(record.intent.request, not_after=attempt.deadline)
     outcome: ChargeOutcome
+    charge: Charge | Confirm = Charge(request)
+    if terms.capabilities.two_step:
+        noted = yield from _with_reference(record, request)
+        if isinstance(noted, RunResult):
+            return noted
+        record, charge = noted
     try:
-        if not terms.capabilities.two_step:
-            outcome = yield from take_money(Charge(request))
-        else:
-            reference = attempt.reference
-            if reference is None:
-                reference = yield from ask(Prepare(request), str)
-                change = prepared(record, reference)
-                written = yield from commit(change)
-                if isinstance(written, Conflict):
-                    return (yield from _overtaken(record, written))
-                [record] = change.runs
-            outcome = yield from take_money(Confirm(reference, request))
+        outcome = yield from take_money(charge)
     except PortUnavailableError as error:
         if attempt.tries == 1:
             return (
@@ -488,6 +484,31 @@ def _take(record: RunRecord, terms: Terms) -> Flow[RunResult]:
     except PortError as error:
         outcome = Indeterminate(detail=f"{error.code}: {error}")
     return (yield from _conclude(record, outcome))
+
+
+def _with_reference(
+    record: RunRecord, request: ChargeRequest
+) -> Flow[tuple[RunRecord, Confirm] | RunResult]:
+    """
+    Write a reference down before its use, unless one is on record.
+
+    Money moves only for a reference on record (TS-1), so whatever keeps one
+    from being made, nothing was sent.
+    """
+    reference = record.attempts[-1].reference
+    if reference is None:
+        try:
+            reference = yield from ask(Prepare(request), str)
+        except (PortError, HostProtocolError) as error:
+            return (
+                yield from _finish_or_read(record, not_sent(record, error))
+            )
+        change = prepared(record, reference)
+        written = yield from commit(change)
+        if isinstance(written, Conflict):
+            return (yield from _overtaken(record, written))
+        [record] = change.runs
+    return record, Confirm(reference, request)
 
 
 def _overtaken(record: RunRecord, conflict: Conflict) -> Flow[RunResult]:
@@ -562,7 +583,12 @@ def conclusion(record: RunRecord, outcome: ChargeOutcome) -> Flow[Change]:
             record.intent.retry,
             outcome,
             record.intent.request.method,
-            tried=[each.began_at for each in record.attempts],
+            # What never left this machine was no try.
+            tried=[
+                each.began_at
+                for each in record.attempts
+                if each.outcome is not None or each is attempt
+            ],
             everywhere=everywhere,
         )
     return decline(record, outcome, again)

@@ -21,7 +21,7 @@ from autopay_core._checks import (
     check_id,
     check_text,
     check_type,
-    clean_text,
+    report_text,
 )
 from autopay_core.charges import RunKey
 from autopay_core.money import Money
@@ -179,7 +179,7 @@ def notice_for_run(  # noqa: PLR0913 - a notice has that many fields
         name=name,
         amount=amount,
         reason=reason,
-        detail=clean_text(detail),
+        detail=report_text(detail),
     )
 
 
@@ -218,5 +218,5 @@ def notice_for_autopay(
         on=on,
         name=name,
         reason=reason,
-        detail=clean_text(detail),
+        detail=report_text(detail),
     )

@@ -24,7 +24,7 @@ from typing import Final, TypeVar, cast, final
 
 import attrs
 
-from autopay_core._checks import check_date, clean_text
+from autopay_core._checks import check_date, report_text
 from autopay_core.allocation import Allocation
 from autopay_core.autopay import AutoPay, occurrence_on
 from autopay_core.charges import (
@@ -318,9 +318,12 @@ def _refused(request: Request, error: AutopayError) -> object:
     if isinstance(error, PortUnavailableError):
         raise error
     if isinstance(request, _GATEWAY):
-        return Indeterminate(detail=clean_text(f"{error.code}: {error}"))
-    if isinstance(request, Send) and not isinstance(error, PortError):
-        # Whatever keeps a notice from people, it is offered again.
+        return Indeterminate(detail=report_text(f"{error.code}: {error}"))
+    if isinstance(request, (Send, Prepare)) and not isinstance(
+        error, PortError
+    ):
+        # Whatever keeps a notice from people, it is offered again; and
+        # whatever keeps a reference from being made, nothing was sent.
         raise PortError(str(error), code=error.code) from error
     raise error
 
@@ -462,7 +465,7 @@ def _set_back(autopay: object, as_of: date, error: Exception) -> RunResult:
             key=key,
             status=RunStatus.POSTPONED,
             reason=error.code,
-            detail=clean_text(str(error)),
+            detail=report_text(str(error)),
         )
     return RunResult(
         key=key,

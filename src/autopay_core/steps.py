@@ -14,7 +14,7 @@ from typing import Final, final
 
 import attrs
 
-from autopay_core._checks import clean_text
+from autopay_core._checks import report_text
 from autopay_core.allocation import Allocation, Reason
 from autopay_core.associations import (
     Level,
@@ -38,7 +38,7 @@ from autopay_core.commits import (
     Standing,
     StopOrder,
 )
-from autopay_core.errors import PortError
+from autopay_core.errors import AutopayError
 from autopay_core.money import Money
 from autopay_core.notices import Notice, NoticeKind, notice_for_run
 from autopay_core.planning import (
@@ -173,7 +173,7 @@ def close(
             draft,
             state=verdict.state,
             reason=verdict.reason,
-            detail=clean_text(verdict.detail),
+            detail=report_text(verdict.detail),
             plan=plan,
             intent=draft.intent if plan is None else None,
         ),
@@ -196,7 +196,10 @@ def presented_again(
     limit = network_limit(autopay.method, on)
     if limit is None or not limit.same_amount:
         return None
-    was_declined = isinstance(before.attempts[-1].outcome, Declined)
+    # Any of them: a later one may never have left this machine.
+    was_declined = any(
+        isinstance(each.outcome, Declined) for each in before.attempts
+    )
     return before.intent if was_declined else None
 
 
@@ -358,7 +361,7 @@ def _moved(
             record,
             state=state,
             reason=reason,
-            detail=clean_text(detail),
+            detail=report_text(detail),
             next_try_at=next_try_at,
             attempts=attempts,
         ),
@@ -377,7 +380,7 @@ def _with_last(record: RunRecord, last: Attempt) -> tuple[Attempt, ...]:
     return (*record.attempts[:-1], last)
 
 
-def not_sent(record: RunRecord, error: PortError) -> Change:
+def not_sent(record: RunRecord, error: AutopayError) -> Change:
     """Let go of an attempt that never left this machine (PG-4)."""
     return _moved(
         record,
@@ -496,12 +499,13 @@ def conclude(record: RunRecord, outcome: ChargeOutcome) -> Change:
         )
     assert isinstance(outcome, Indeterminate)
     # Still where it was: the next look asks the gateway what became of it.
+    sent_at = attempt.deadline - timedelta(seconds=SEND_SECONDS)
     return _moved(
         record,
         record.state,
         "Indeterminate",
         f"It is not known whether money moved. {outcome.detail}",
-        look_later(attempt.began_at, attempt.began_at),
+        look_later(attempt.began_at, sent_at),
     )
 
 
