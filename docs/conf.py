@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from importlib import metadata
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sphinx.application import Sphinx
 
 project = "autopay_core"
 author = "the autopay_core authors"
@@ -43,3 +48,37 @@ html_theme = "furo"
 html_title = f"{project} {release}"
 html_copy_source = False
 html_show_sourcelink = False
+
+
+# "PG-1  A key seen before …", with its further lines indented: a clause of a
+# port. For docutils it is a paragraph that goes wrong.
+_CLAUSE = re.compile(r"([A-Z]{2}-\d+) +(.*)")
+
+
+def list_clauses(
+    _app: Sphinx,
+    _what: str,
+    _name: str,
+    _thing: object,
+    _options: object,
+    lines: list[str],
+) -> None:
+    """Make a list of the clauses in a docstring."""
+    listed: list[str] = []
+    in_clause = False
+    for line in lines:
+        clause = _CLAUSE.fullmatch(line)
+        if clause is not None:
+            listed += ["", f"* **{clause[1]}** {clause[2]}"]
+            in_clause = True
+        elif in_clause and line.startswith(" "):
+            listed.append(f"  {line.strip()}")
+        else:
+            listed.append(line)
+            in_clause = False
+    lines[:] = listed
+
+
+def setup(app: Sphinx) -> None:
+    """Get hold of docstrings before napoleon does."""
+    app.connect("autodoc-process-docstring", list_clauses, priority=400)

@@ -1,0 +1,97 @@
+"""The documentation names what the code has."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT: Final = Path(__file__).parent.parent
+PACKAGE: Final = ROOT / "src" / "autopay_core"
+REFERENCE: Final = ROOT / "docs" / "reference"
+
+# Not for readers: started from a command line, or described as a whole.
+NO_PAGE: Final = frozenset({"__init__", "__main__"})
+
+
+def _texts(node: ast.AST) -> Iterator[str]:
+    for each in ast.walk(node):
+        if isinstance(each, ast.Constant) and isinstance(each.value, str):
+            yield each.value
+
+
+def _code_nodes(tree: ast.Module) -> Iterator[ast.AST]:
+    """Find what is given as `code=`, or assigned to a name like that."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.keyword(arg="code", value=value):
+                yield value
+            case ast.Assign(
+                targets=[ast.Name(id="code" | "default_code")], value=value
+            ):
+                yield value
+            case ast.Assign(
+                targets=[ast.Tuple(elts=[ast.Name(id="code"), *_])],
+                value=ast.Tuple(elts=[value, *_]),
+            ):
+                yield value
+            case ast.Call(func=ast.Name(id="_refuse"), args=[value, *_]):
+                yield value
+            case _:
+                pass
+
+
+def _codes() -> set[str]:
+    found: set[str] = set()
+    for path in PACKAGE.rglob("*.py"):
+        for node in _code_nodes(ast.parse(path.read_text("utf-8"))):
+            found.update(
+                text
+                for text in _texts(node)
+                if text.isalpha() and text[0].isupper() and len(text) > 1
+            )
+    return found
+
+
+def test_every_code_of_an_error_is_in_the_table_of_codes() -> None:
+    page = (REFERENCE / "codes.md").read_text("utf-8")
+
+    missing = sorted(code for code in _codes() if f"`{code}`" not in page)
+
+    assert not missing
+    assert len(_codes()) > 50, "the search for codes is blind"
+
+
+@pytest.mark.parametrize(
+    "module",
+    sorted(
+        path.stem
+        for path in PACKAGE.glob("*.py")
+        if not path.stem.startswith("_") and path.stem not in NO_PAGE
+    ),
+)
+def test_every_module_has_a_page_in_the_reference(module: str) -> None:
+    page = (REFERENCE / f"{module}.md").read_text("utf-8")
+    index = (REFERENCE / "index.md").read_text("utf-8")
+
+    assert f"automodule:: autopay_core.{module}" in page
+    assert f"\n{module}\n" in index
+
+
+@pytest.mark.parametrize("folder", ["tutorial", "how-to", "explanation"])
+def test_every_page_is_reached_from_its_index(folder: str) -> None:
+    index = (ROOT / "docs" / folder / "index.md").read_text("utf-8")
+    pages = [path.stem for path in (ROOT / "docs" / folder).glob("*.md")]
+
+    missing = [
+        page
+        for page in pages
+        if page != "index" and f"({page}.md)" not in index
+    ]
+
+    assert not missing
