@@ -30,6 +30,8 @@ nb_merge_streams = True
 myst_enable_extensions = ["colon_fence", "deflist", "smartquotes"]
 myst_heading_anchors = 3
 
+# An extra; its names stand in signatures only.
+autodoc_mock_imports = ["psycopg"]
 autoclass_content = "class"
 autodoc_class_signature = "mixed"
 autodoc_member_order = "bysource"
