@@ -43,7 +43,6 @@ from autopay_core.errors import (
 from autopay_core.flow import (
     RunResult,
     RunStatus,
-    collect as _collect,
     recover_one as _recover_one,
 )
 from autopay_core.planning import look_ahead as _look_ahead
@@ -92,6 +91,7 @@ from autopay_core.upkeep import (
     attest as _attest,
     deliver as _deliver,
     reverse as _reverse,
+    run_one as _run_one,
     stop as _stop,
     sweep_one as _sweep_one,
 )
@@ -413,7 +413,8 @@ def run(autopay: AutoPay, *, on: date, ports: Ports) -> RunResult:
     Run *autopay* for the occurrence of a date; again costs nothing (R1, R5).
 
     What happens to a payment is a result: paid, declined, nothing due, in
-    doubt. Only what the caller did wrong is raised.
+    doubt. Only what the caller did wrong is raised. What fell due before and
+    is not on record is put on record as missed.
 
     Args:
         autopay: The standing order.
@@ -429,7 +430,7 @@ def run(autopay: AutoPay, *, on: date, ports: Ports) -> RunResult:
 
     """
     occurrence = occurrence_on(autopay, on)
-    flow = _collect(autopay, occurrence, ports.terms, as_of=on)
+    flow = _run_one(autopay, occurrence, on, ports.terms)
     return drive(flow, ports)
 
 
@@ -438,7 +439,7 @@ async def run_async(
 ) -> RunResult:
     """Like `run`, for hosts on an event loop."""
     occurrence = occurrence_on(autopay, on)
-    flow = _collect(autopay, occurrence, ports.terms, as_of=on)
+    flow = _run_one(autopay, occurrence, on, ports.terms)
     return await drive_async(flow, ports)
 
 
@@ -489,6 +490,8 @@ def sweep(
     auto-pays in turn, then offers notices that were not accepted before. The
     auto-pays are read one by one and nothing is kept, so memory does not grow
     with their number. One auto-pay's failure never stops the others.
+
+    Nothing happens until the results are taken: loop over them.
 
     Args:
         autopays: Any iterable, also one that reads them from a database.

@@ -87,6 +87,7 @@ __all__ = [
     "attest",
     "deliver",
     "reverse",
+    "run_one",
     "stop",
     "sweep_one",
 ]
@@ -154,6 +155,40 @@ def sweep_one(
     if autopay.advance_notice is not None:
         results.extend((yield from _announce_ahead(autopay, as_of, terms)))
     return tuple(results)
+
+
+def run_one(
+    autopay: AutoPay, occurrence: Occurrence, as_of: date, terms: Terms
+) -> Flow[RunResult]:
+    """
+    Run one occurrence because somebody asked for it (R1, S12).
+
+    What fell due before it and is not on record would be hidden by it from
+    every later sweep, so it is put on record as missed first.
+
+    Args:
+        autopay: The standing order.
+        occurrence: What to run.
+        as_of: The date that the caller calls today.
+        terms: The gateway's promises and the host's secret.
+
+    """
+    key = RunKey(autopay=autopay.id, nominal_on=occurrence.nominal_on)
+    standing = yield from read_standing(key, autopay.method.fingerprint)
+    latest = standing.latest
+    earlier = [
+        each
+        for each in due(
+            autopay,
+            as_of,
+            after=None if latest is None else latest.key.nominal_on,
+        )
+        if each.nominal_on < occurrence.nominal_on
+    ]
+    yield from _record_missed(autopay, earlier, standing)
+    return (
+        yield from collect(autopay, occurrence, terms, standing, as_of=as_of)
+    )
 
 
 def _go_on(
