@@ -1036,7 +1036,7 @@ def test_a_pending_debit_does_not_hold_up_the_next_run(two_step: bool) -> None:
     assert result.charged == usd("50.00")
 
 
-def test_a_pending_debit_that_nobody_knows_any_more_stays_pending() -> None:
+def test_a_pending_debit_that_nobody_knows_any_more_is_reviewed() -> None:
     world = World(bill("INV-1", "120.00"), bank_debits_pend=True)
     world.run(standing_order(method=BANK))
     [key] = world.gateway._executed
@@ -1045,7 +1045,7 @@ def test_a_pending_debit_that_nobody_knows_any_more_stays_pending() -> None:
 
     [result] = world.recover()
 
-    assert result.status is RunStatus.PENDING
+    assert result.status is RunStatus.REVIEW
     assert world.reserved() == {"INV-1": usd("120.00")}
 
 

@@ -85,11 +85,14 @@ from autopay_core.steps import (
     intend,
     is_known,
     is_proven_absent,
+    key_ends,
     key_lives,
+    look_later,
     mismatch,
     not_sent,
     prepared,
     presented_again,
+    review,
     try_again,
     turned_off,
     wait,
@@ -669,12 +672,31 @@ def _absent(
     record: RunRecord, standing: Standing, terms: Terms, *, is_stopped: bool
 ) -> Flow[RunResult | None]:
     """Act on a request that the gateway does not know, or wait (R4, R7)."""
+    if record.state is RunState.PENDING and standing.now >= key_ends(
+        record, terms
+    ):
+        # It was accepted once, so only a person can tell what became of it.
+        later = look_later(record.attempts[-1].began_at, standing.now)
+        change = review(
+            record,
+            "Unresolved",
+            "The gateway has forgotten a debit that it had accepted.",
+            later,
+        )
+        return (yield from _finish_or_read(record, change))
     if record.state is not RunState.OPEN or standing.is_clock_suspect:
         return None
     if is_stopped:
-        if is_proven_absent(record, standing.now, terms):
-            return (yield from _finish_or_read(record, cancel(record)))
-        return None
+        if not is_proven_absent(record, standing.now, terms):
+            return None
+        # Of a capture whose key it has forgotten, a gateway says "not found",
+        # too, and time went by since the clock was read.
+        asked = yield from read_standing(
+            record.key, record.attempts[-1].method
+        )
+        if asked.is_clock_suspect or asked.now >= key_ends(record, terms):
+            return None
+        return (yield from _finish_or_read(record, cancel(record)))
     if terms.capabilities.two_step or key_lives(record, standing.now, terms):
         return (yield from _send_again(record, standing, terms))
     return None
