@@ -486,8 +486,8 @@ def sweep(
     """
     Run all that is due by a date, and give the results as they end (S12, R6).
 
-    First goes on with what was left under way by whomever, then takes the
-    auto-pays in turn, then offers notices that were not accepted before. The
+    First goes on with what was left under way by whomever and offers notices
+    that were not accepted before, then takes the auto-pays in turn. The
     auto-pays are read one by one and nothing is kept, so memory does not grow
     with their number. One auto-pay's failure never stops the others.
 

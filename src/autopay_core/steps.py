@@ -221,7 +221,7 @@ def why_nothing(plan: Plan, standing: Standing) -> Verdict:
     reasons = {line.reason for line in lines}
     code, detail = next(
         (why for reason, why in _WHY_NOTHING.items() if reason in reasons),
-        ("NothingDue", "Nothing is owed."),
+        ("NothingDue", "Nothing can be paid now; each line says why."),
     )
     return Verdict(
         RunState.NOTHING_DUE, code, detail, (NoticeKind.NOTHING_DUE,)

@@ -92,8 +92,9 @@ __all__ = [
     "sweep_one",
 ]
 
-NOTICES_AT_ONCE: Final = 100
-"""How many notices are offered before they are marked."""
+NOTICES_AT_ONCE: Final = 1_000
+"""How many notices are offered before they are marked; if all of them can
+never be accepted, newer ones wait for a person to help."""
 
 
 # -- An auto-pay's turn in a sweep -------------------------------------------
