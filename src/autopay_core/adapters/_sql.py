@@ -7,7 +7,8 @@ differ. Imports: the core, `serialization`, `history`. Nothing here does I/O:
 SQLite, and PostgreSQL blocking and awaitable, drive the same steps, so that
 they cannot differ in what they decide.
 
-A commit is two batches inside one transaction. The first takes locks (on
+A read is one batch on one snapshot, so that it costs one round trip. A
+commit is two batches inside one transaction. The first takes locks (on
 PostgreSQL; SQLite has one writer anyway) and reads all that the change is
 conditional on. If that holds, the second writes.
 """
@@ -532,11 +533,9 @@ class SqlSteps:
         )
 
     def unfinished(
-        self, after: RunKey | None, most: int
+        self, after: RunKey | None, most: int, now: datetime
     ) -> Steps[Sequence[RunRecord]]:
         """Read runs under way whose time has come, by key."""
-        (((clock, kept),),) = yield [self._ask_clock()]
-        now = self.mark.now(clock, kept)
         autopay, nominal_on = ("", "") if after is None else _key_row(after)
         (rows,) = yield [
             Ask(
@@ -546,7 +545,7 @@ class SqlSteps:
                 "AND (autopay, nominal_on) > (?, ?) "
                 "AND (next_try_at IS NULL OR next_try_at <= ?) "
                 "ORDER BY autopay, nominal_on LIMIT ?",
-                (autopay, nominal_on, now, most),
+                (autopay, nominal_on, microseconds(now), most),
             )
         ]
         return tuple(loads(data, RunRecord) for (data,) in rows)
@@ -1005,6 +1004,16 @@ class SqlCalls:
         yield from self._keep_time()
         return now
 
+    def unfinished(
+        self, after: RunKey | None, most: int
+    ) -> Calls[Sequence[RunRecord]]:
+        """Read runs under way whose time has come, by key."""
+        now: datetime = yield Transact(self._steps.now(), writes=False)
+        runs: Sequence[RunRecord] = yield Transact(
+            self._steps.unfinished(after, most, now), writes=False
+        )
+        return runs
+
     def _keep_time(self) -> Calls[None]:
         if self._steps.mark.is_ahead:
             yield from _certain(self._steps.keep_mark())
@@ -1034,7 +1043,10 @@ class SqlCalls:
             except AnswerLostError as lost:
                 return (yield from self._settle(change, transition, lost))
             return result
-        raise PortUnavailableError("other writers kept winning", code="Busy")
+        raise PortUnavailableError(
+            "other writers kept winning; nothing was written",
+            code="StoreBusy",
+        )
 
     def _settle(
         self, change: Change, transition: str, lost: AnswerLostError
@@ -1064,6 +1076,10 @@ class SqlCalls:
 def _certain(steps: Steps[_T]) -> Calls[_T]:
     try:
         result: _T = yield Transact(steps, writes=True)
+    except LostRaceError as error:
+        raise PortUnavailableError(
+            "another writer won; nothing was written", code="StoreBusy"
+        ) from error
     except AnswerLostError as lost:
         raise CommitUnknownError("the answer to a commit was lost") from lost
     return result

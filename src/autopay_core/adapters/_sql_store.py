@@ -127,7 +127,7 @@ class BlockingSqlStore(ABC):
         self, after: RunKey | None, most: int, /
     ) -> Sequence[RunRecord]:
         """Read runs under way whose time has come, by key."""
-        return self._read(self._steps.unfinished(after, most))
+        return self._run(self._calls.unfinished(after, most))
 
     def claim(self, key: RunKey, seconds: int, /) -> bool:
         """Reserve a run's work for a while (PS-14)."""
