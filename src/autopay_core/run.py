@@ -319,13 +319,10 @@ def _refused(request: Request, error: AutopayError) -> object:
         raise error
     if isinstance(request, _GATEWAY):
         return Indeterminate(detail=report_text(f"{error.code}: {error}"))
-    if isinstance(request, (Send, Prepare)) and not isinstance(
-        error, PortError
-    ):
-        # Whatever keeps a notice from people, it is offered again; and
-        # whatever keeps a reference from being made, nothing was sent.
-        raise PortError(str(error), code=error.code) from error
-    raise error
+    if isinstance(error, PortError) or isinstance(request, ReadInvoices):
+        raise error
+    # Only the matter data may say that what it read cannot be used (MD-7).
+    raise PortError(str(error), code=error.code) from error
 
 
 def _broken(request: Request, error: Exception) -> object:
@@ -577,8 +574,7 @@ def recover(*, ports: Ports) -> Iterator[RunResult]:
         if len(records) < _PAGE:
             break
         after = records[-1].key
-    while drive(_deliver(), ports):
-        pass
+    drive(_deliver(), ports)
 
 
 async def recover_async(*, ports: AsyncPorts) -> AsyncIterator[RunResult]:
@@ -596,8 +592,7 @@ async def recover_async(*, ports: AsyncPorts) -> AsyncIterator[RunResult]:
         if len(records) < _PAGE:
             break
         after = records[-1].key
-    while await drive_async(_deliver(), ports):
-        pass
+    await drive_async(_deliver(), ports)
 
 
 def _left(record: RunRecord, error: Exception) -> RunResult:

@@ -36,6 +36,7 @@ from autopay_core.commits import (
 from autopay_core.errors import (
     InvalidValueError,
     PortError,
+    PortUnavailableError,
     StandingOrderError,
 )
 from autopay_core.flow import (
@@ -327,19 +328,32 @@ def deliver(most: int = NOTICES_AT_ONCE) -> Flow[int]:
     """
     Offer notices again that were not accepted yet; return how many were.
 
-    Each is offered once a call, so a notifier that is down ends it.
+    Each is offered once a call. One that is refused holds up no other; a
+    notifier that is down ends the call.
     """
-    notices = yield from ask_many(ReadUndelivered(most), Notice)
-    delivered: list[str] = []
-    for notice in notices:
-        try:
-            yield Send(notice)
-        except PortError:
-            continue
-        delivered.append(notice.key)
-    if delivered:
-        yield from commit(Change(delivered=tuple(delivered)))
-    return len(delivered)
+    refused: set[str] = set()
+    count = 0
+    while True:
+        wanted = ReadUndelivered(most + len(refused))
+        notices = yield from ask_many(wanted, Notice)
+        offered = [each for each in notices if each.key not in refused]
+        delivered: list[str] = []
+        is_down = False
+        for notice in offered:
+            try:
+                yield Send(notice)
+            except PortUnavailableError:
+                is_down = True
+                break
+            except PortError:
+                refused.add(notice.key)
+            else:
+                delivered.append(notice.key)
+        if delivered:
+            yield from commit(Change(delivered=tuple(delivered)))
+            count += len(delivered)
+        if is_down or len(offered) < most:
+            return count
 
 
 def advance_postings(
