@@ -2,7 +2,8 @@
 Checks that several value types share (E2, E3).
 
 Holds: functions that return nothing and raise an `InvalidValueError` with a
-code and a path. Imports: `errors`. They convert nothing.
+code and a path; and `Choice`, the base of every enumeration. Imports:
+`errors`. Nothing here converts what it checks.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from datetime import date, datetime
+from enum import Enum
 from typing import TYPE_CHECKING, Any, Final
 
 from autopay_core.errors import (
@@ -46,6 +48,14 @@ _CARD_MAX: Final = 19
 _CARD_GROUP: Final = 4
 _DIGIT_RUN: Final = re.compile("[0-9](?:[ .-]{0,3}[0-9]){12,}")
 _ONE_NUMBER: Final = re.compile("[0-9](?:[ -]?[0-9])*")
+
+
+class Choice(Enum):
+    """An enumeration whose members read back, as values do (STYLE 2)."""
+
+    def __repr__(self) -> str:
+        """Return ``Level.CLIENT``."""
+        return f"{type(self).__name__}.{self.name}"
 
 
 def check_type(value: object, kind: type[Any], path: str) -> None:

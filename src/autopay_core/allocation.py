@@ -18,13 +18,12 @@ from collections.abc import (
     Set as AbstractSet,
 )
 from datetime import date
-from enum import Enum
 from types import MappingProxyType
 from typing import Final, NoReturn, Self, TypeAlias, final
 
 import attrs
 
-from autopay_core._checks import check_date, check_each, check_type
+from autopay_core._checks import Choice, check_date, check_each, check_type
 from autopay_core.errors import (
     AmountError,
     ConflictingInvoiceError,
@@ -74,7 +73,7 @@ _HEX: Final = 16
 _NO_DUE_DATE: Final = date.max.toordinal()
 
 
-class Order(Enum):
+class Order(Choice):
     """
     Which date comes first when invoices are put in order (L2).
 
@@ -136,7 +135,7 @@ def _by_due(invoice: Invoice) -> SortKey:
 # -- Limits (L7) -------------------------------------------------------------
 
 
-class LimitName(Enum):
+class LimitName(Choice):
     """The limits that bound a run's total, of which the smallest counts."""
 
     PER_RUN = "per_run"
@@ -376,7 +375,7 @@ class Spent:
 # -- Results (L4) ------------------------------------------------------------
 
 
-class Reason(Enum):
+class Reason(Choice):
     """Why an invoice gets what it gets; `text` is for people (L4)."""
 
     PAID = "paid"

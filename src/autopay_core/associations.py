@@ -8,12 +8,11 @@ that create, match and check them. Imports: `_checks`, `errors`, `invoices`,
 
 from __future__ import annotations
 
-from enum import Enum
 from typing import TYPE_CHECKING, Self, final
 
 import attrs
 
-from autopay_core._checks import check_each, check_id
+from autopay_core._checks import Choice, check_each, check_id
 from autopay_core.errors import ForeignInvoiceError, InvalidValueError
 from autopay_core.invoices import Invoice
 from autopay_core.references import (
@@ -40,7 +39,7 @@ __all__ = [
 ]
 
 
-class Level(Enum):
+class Level(Choice):
     """How much an association covers (A1)."""
 
     CLIENT = "client"

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import date, timedelta
-from enum import Enum
 from typing import TYPE_CHECKING, Final, TypeAlias, final
 
 import attrs
 
 from autopay_core._checks import (
+    DATE_MAX,
+    Choice,
     check_date,
     check_each,
     check_id,
@@ -24,7 +25,7 @@ from autopay_core._checks import (
 )
 from autopay_core.allocation import Limit, Order
 from autopay_core.associations import Association, Level, check_owned
-from autopay_core.errors import StandingOrderError
+from autopay_core.errors import CurrencyMismatchError, StandingOrderError
 from autopay_core.money import Money
 from autopay_core.notices import Notice, NoticeKind, notice_for_autopay
 from autopay_core.references import (
@@ -100,6 +101,12 @@ class Enrollment:
         check_each(self.renewals, date, "renewals")
         for place, each in enumerate(self.renewals):
             check_date(each, f"renewals[{place}]")
+        if list(self.renewals) != sorted(set(self.renewals)):
+            raise StandingOrderError(
+                "each renewal comes after the one before",
+                code="RenewalOrder",
+                path="renewals",
+            )
 
 
 @final
@@ -136,11 +143,11 @@ class AdvanceNotice:
             raise StandingOrderError(
                 "a range has two ends", code="FieldMissing", path="most"
             )
-        if (
-            self.least is not None
-            and self.most is not None
-            and self.most < self.least
-        ):
+        if self.least is None or self.most is None:
+            return
+        check_type(self.least, Money, "least")
+        check_type(self.most, Money, "most")
+        if self.most < self.least:
             raise StandingOrderError(
                 "the range is upside down",
                 code="OutOfRange",
@@ -250,6 +257,7 @@ class AutoPay:
             "enrollments",
         )
         check_each(self.pauses, Pause, "pauses")
+        check_type(self.skips, frozenset, "skips")
         for skip in self.skips:
             check_date(skip, "skips")
         if self.off_from is not None:
@@ -258,6 +266,11 @@ class AutoPay:
             check_type(self.retry, RetryPolicy, "retry")
         if self.advance_notice is not None:
             check_type(self.advance_notice, AdvanceNotice, "advance_notice")
+            most = self.advance_notice.most
+            if most is not None and most.currency != self.limit.currency:
+                raise CurrencyMismatchError(
+                    self.limit.currency, most.currency, path="advance_notice"
+                )
 
 
 _MISSING: Final = {
@@ -267,7 +280,7 @@ _MISSING: Final = {
 }
 
 
-class AutoPayState(Enum):
+class AutoPayState(Choice):
     """What an auto-pay does at a date."""
 
     NOT_STARTED = "not_started"
@@ -358,7 +371,8 @@ def state_on(autopay: AutoPay, on: date, /) -> AutoPayState:
         return AutoPayState.OFF
     if on < autopay.schedule.first.charge_on:
         return AutoPayState.NOT_STARTED
-    if upcoming(autopay, on) is None:
+    unpaused = attrs.evolve(autopay, pauses=(), skips=frozenset())
+    if upcoming(unpaused, on) is None:
         return AutoPayState.ENDED
     for pause in autopay.pauses:
         if pause.from_on <= on and (pause.to_on is None or on < pause.to_on):
@@ -514,7 +528,13 @@ def _about_its_end(autopay: AutoPay, as_of: date) -> Iterator[_Told]:
         if 0 <= (as_of - off_from).days < _TOLD_DAYS:
             yield NoticeKind.ENDED, off_from, "It was turned off.", ""
         return
-    if end is None:
+    # What the schedule ends by itself, no renewal carries on.
+    last = autopay.schedule.previous_on_or_before(DATE_MAX)
+    stops_on = (last or autopay.schedule.first).nominal_on + _DAY
+    if end is None or stops_on < end:
+        if 0 <= (as_of - stops_on).days < _TOLD_DAYS:
+            detail = "Its schedule has come to its end."
+            yield NoticeKind.ENDED, stops_on, detail, ""
         return
     left = (end - as_of).days
     if -_TOLD_DAYS < left <= 0:

@@ -11,12 +11,12 @@ import base64
 import hashlib
 import hmac
 from datetime import date, datetime
-from enum import Enum
 from typing import Final, NewType, TypeAlias, final
 
 import attrs
 
 from autopay_core._checks import (
+    Choice,
     check_date,
     check_id,
     check_instant,
@@ -176,7 +176,7 @@ class ChargeRequest:
         return hashlib.sha256(whole.encode()).hexdigest()
 
 
-class DeclineClass(Enum):
+class DeclineClass(Choice):
     """
     What a decline means for trying again (N3).
 

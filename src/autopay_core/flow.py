@@ -11,12 +11,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
-from enum import Enum
 from typing import Final, final
 
 import attrs
 
-from autopay_core._checks import report_text
+from autopay_core._checks import Choice, report_text
 from autopay_core.allocation import Allocation
 from autopay_core.autopay import (
     AutoPay,
@@ -120,7 +119,7 @@ PLANS_MOST: Final = 3
 # -- Results -----------------------------------------------------------------
 
 
-class RunStatus(Enum):
+class RunStatus(Choice):
     """
     How a call about a run ended: the run's state, or why it has none.
 
@@ -687,19 +686,24 @@ def _absent(
     if record.state is not RunState.OPEN or standing.is_clock_suspect:
         return None
     if is_stopped:
-        if not is_proven_absent(record, standing.now, terms):
-            return None
-        # Of a capture whose key it has forgotten, a gateway says "not found",
-        # too, and time went by since the clock was read.
-        asked = yield from read_standing(
-            record.key, record.attempts[-1].method
-        )
-        if asked.is_clock_suspect or asked.now >= key_ends(record, terms):
-            return None
-        return (yield from _finish_or_read(record, cancel(record)))
+        return (yield from _let_go(record, standing, terms))
     if terms.capabilities.two_step or key_lives(record, standing.now, terms):
         return (yield from _send_again(record, standing, terms))
     return None
+
+
+def _let_go(
+    record: RunRecord, standing: Standing, terms: Terms
+) -> Flow[RunResult | None]:
+    """End a stopped run once it is proven that it can take no money (R7)."""
+    if not is_proven_absent(record, standing.now, terms):
+        return None
+    # Of a capture whose key it has forgotten, a gateway says "not found",
+    # too, and time went by since the clock was read.
+    asked = yield from read_standing(record.key, record.attempts[-1].method)
+    if asked.is_clock_suspect or asked.now >= key_ends(record, terms):
+        return None
+    return (yield from _finish_or_read(record, cancel(record)))
 
 
 def _is_news(

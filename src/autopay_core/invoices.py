@@ -8,12 +8,12 @@ Imports: `_checks`, `errors`, `money`, `references`.
 from __future__ import annotations
 
 from datetime import date
-from enum import Enum
 from typing import Final, final
 
 import attrs
 
 from autopay_core._checks import (
+    Choice,
     check_date,
     check_each,
     check_id,
@@ -43,7 +43,7 @@ BALANCE_MAX_MINOR: Final = 10**12
 """Largest balance taken from the matter-management software, minor units."""
 
 
-class InvoiceStatus(Enum):
+class InvoiceStatus(Choice):
     """
     Whether an invoice may be collected; only `OPEN` is.
 
@@ -126,7 +126,7 @@ def _check_balance(value: Money, path: str) -> None:
         )
 
 
-class SearchBy(Enum):
+class SearchBy(Choice):
     """The criterion by which staff find what to associate (A6)."""
 
     CLIENT_NAME = "client_name"

@@ -11,12 +11,12 @@ from __future__ import annotations
 
 import hashlib
 from datetime import date
-from enum import Enum
 from typing import Final, final
 
 import attrs
 
 from autopay_core._checks import (
+    Choice,
     check_date,
     check_id,
     check_text,
@@ -39,7 +39,7 @@ FAILED_AUTOPAY: Final = "Error - Failed AutoPay"
 """Title of the notice of every failed auto-pay (N1)."""
 
 
-class NoticeKind(Enum):
+class NoticeKind(Choice):
     """What a notice is about (N1, N2)."""
 
     FAILED = "failed"

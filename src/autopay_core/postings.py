@@ -13,13 +13,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from datetime import date, datetime
-from enum import Enum
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, NewType, final
 
 import attrs
 
 from autopay_core._checks import (
+    Choice,
     check_date,
     check_each,
     check_id,
@@ -83,7 +83,7 @@ PostingId = NewType("PostingId", str)
 """Identifies a posting record; derived, so writing twice writes once."""
 
 
-class RunState(Enum):
+class RunState(Choice):
     """
     Where a run stands; what may follow is in `RUN_MOVES`.
 
@@ -271,7 +271,7 @@ class Attempt:
         check_type(self.tries, int, "tries")
 
 
-class ReversalKind(Enum):
+class ReversalKind(Choice):
     """Why captured money went back (P4)."""
 
     RETURN = "return"
@@ -424,7 +424,7 @@ def reservations(record: RunRecord | None, /) -> Mapping[str, Money]:
     return record.intent.allocation.amounts
 
 
-class PostingStatus(Enum):
+class PostingStatus(Choice):
     """
     Where a posting record stands on its way into the firm's ledger (P2).
 
@@ -490,7 +490,7 @@ POSTING_MOVES: Final[Mapping[PostingStatus, frozenset[PostingStatus]]] = (
 """Every step of a posting that exists; anything else is refused (P3)."""
 
 
-class PostingView(Enum):
+class PostingView(Choice):
     """The staff's views in Manage Postings, each a set of statuses (P3)."""
 
     PENDING_INCOMPLETE = "pending/incomplete"

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import hashlib
 from datetime import date
-from enum import Enum
 from typing import Final, NewType, final
 
 import attrs
 
 from autopay_core._checks import (
+    Choice,
     check_date,
     check_id,
     check_no_card_number,
@@ -52,14 +52,14 @@ InvoiceNumber = NewType("InvoiceNumber", str)
 """An invoice's number; unique within the firm."""
 
 
-class AccountKind(Enum):
+class AccountKind(Choice):
     """Whose money an account holds; the two never share a charge (L6)."""
 
     OPERATING = "operating"
     TRUST = "trust"
 
 
-class MethodKind(Enum):
+class MethodKind(Choice):
     """What stands behind a payment method; decides its network's rules."""
 
     CARD = "card"

@@ -18,13 +18,12 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import date, timedelta
-from enum import Enum
 from functools import lru_cache
 from typing import Final, Literal, Self, TypeAlias, final
 
 import attrs
 
-from autopay_core._checks import DATE_MAX, DATE_MIN, check_date
+from autopay_core._checks import DATE_MAX, DATE_MIN, Choice, check_date
 from autopay_core.errors import ScheduleError
 
 __all__ = [
@@ -71,7 +70,7 @@ _LAST_TABLE_YEAR: Final = DATE_MAX.year + 1
 _NEVER: Final = 1_000_000
 
 
-class ScheduleKind(Enum):
+class ScheduleKind(Choice):
     """How a schedule recurs (S1)."""
 
     ONCE = "once"
@@ -85,7 +84,7 @@ class ScheduleKind(Enum):
     YEARLY = "yearly"
 
 
-class Roll(Enum):
+class Roll(Choice):
     """
     Where a charge goes when its nominal date is closed (S9).
 
@@ -106,7 +105,7 @@ class Roll(Enum):
     """Go back to the last open day, the usual choice for month ends."""
 
 
-class MissedPolicy(Enum):
+class MissedPolicy(Choice):
     """What becomes of what passed while the host was down (S12)."""
 
     LATEST = "latest"
