@@ -1,34 +1,26 @@
 """
-A payment gateway to test against: one file, many processes, all its faults.
+A make-believe payment gateway that outlives its process (PG-1 to PG-9).
 
-Holds: `FileGateway`, `FileTwoStepGateway`, the `Mischief` that they do, and
-`settings_of`. Imports: the core and the standard library. What a gateway has
-executed stands in an SQLite file that survives the death of every process, so
-that a test can kill whatever it likes and ask afterwards what was truly
-taken. Nothing leaves the machine; no money moves.
-
-The gateway keeps its promises (PG-1 to PG-9, TS-1 to TS-7) and does no more
-than they demand: look-ups lag, keys are forgotten after their retention,
-answers are lost, and requests arrive late. Mischief is drawn at random from a
-seed; declines that a test asks for by token are certain.
+Holds: `FileGateway`, `DeclineRule`. Imports: the core, `serialization` and
+the standard library's sqlite3. It moves no money, but remembers in a file
+what it would have moved: kill the process that uses it, start it again, and
+count what was taken under each key.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-import random
 import sqlite3
 import threading
-import time
-from collections.abc import Callable, Generator, Iterator
-from datetime import UTC, datetime
-from typing import Any, Final, final
+from collections.abc import Callable, Generator, Sequence
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Final, final
 
 import attrs
 
-from autopay_core._checks import check_id, check_type
-from autopay_core.audit import GatewayKind, GatewayRow
+from autopay_core._checks import check_date, check_id, check_type
 from autopay_core.charges import (
     Captured,
     ChargeOutcome,
@@ -36,64 +28,35 @@ from autopay_core.charges import (
     DeclineClass,
     Declined,
     GatewayCapabilities,
-    Indeterminate,
     LookupOutcome,
     NotFound,
     Pending,
 )
-from autopay_core.errors import (
-    InvalidValueError,
-    PortError,
-    PortUnavailableError,
-)
-from autopay_core.history import microseconds
+from autopay_core.errors import PortError, PortUnavailableError
 from autopay_core.money import Money
-from autopay_core.references import MethodKind, PaymentMethodRef
+from autopay_core.references import MethodKind
 
-__all__ = ["FileGateway", "FileTwoStepGateway", "Mischief"]
+__all__ = ["DeclineRule", "FileGateway"]
 
+_CAPABILITIES: Final = GatewayCapabilities(
+    key_retention_seconds=30 * 24 * 3600,
+    lookup_settle_seconds=0,
+    honours_deadline=True,
+)
 _SCHEMA: Final = """
-CREATE TABLE IF NOT EXISTS charges (
-    place INTEGER PRIMARY KEY AUTOINCREMENT,
-    key TEXT NOT NULL,
-    prepared TEXT,
-    status TEXT NOT NULL,
-    minor INTEGER NOT NULL,
+CREATE TABLE IF NOT EXISTS executed (
+    number INTEGER PRIMARY KEY,
+    key TEXT NOT NULL UNIQUE,
+    request_hash TEXT NOT NULL,
+    outcome TEXT NOT NULL,
+    amount_minor INTEGER NOT NULL,
     currency TEXT NOT NULL,
-    method TEXT NOT NULL,
     code TEXT NOT NULL,
     decline_class TEXT NOT NULL,
     message TEXT NOT NULL,
-    at INTEGER NOT NULL
-) STRICT;
-CREATE INDEX IF NOT EXISTS charges_key ON charges (key);
-CREATE TABLE IF NOT EXISTS keys (
-    key TEXT NOT NULL PRIMARY KEY,
-    request_hash TEXT NOT NULL,
-    place INTEGER NOT NULL,
-    visible_at INTEGER NOT NULL,
-    kept_until INTEGER NOT NULL
-) STRICT;
-CREATE TABLE IF NOT EXISTS prepared (
-    reference TEXT NOT NULL PRIMARY KEY,
-    request_hash TEXT NOT NULL
-) STRICT;
-CREATE TABLE IF NOT EXISTS events (
-    event TEXT NOT NULL PRIMARY KEY,
-    kind TEXT NOT NULL,
-    of TEXT NOT NULL,
-    key TEXT NOT NULL,
-    minor INTEGER NOT NULL,
-    currency TEXT NOT NULL
-) STRICT;
-CREATE TABLE IF NOT EXISTS declines (
-    method TEXT NOT NULL PRIMARY KEY,
-    code TEXT NOT NULL,
-    decline_class TEXT NOT NULL,
-    message TEXT NOT NULL
-) STRICT;
+    at TEXT NOT NULL
+) STRICT
 """
-_FOREVER: Final = 2**62
 
 
 def _system_clock() -> datetime:
@@ -102,516 +65,233 @@ def _system_clock() -> datetime:
 
 @final
 @attrs.frozen(kw_only=True)
-class Mischief:
+class DeclineRule:
     """
-    How often a gateway does what it may do, from 0 (never) to 1 (always).
+    Decline what a token is charged, for some time or for ever.
 
     Attributes:
-        unavailable: Refuses before it has read the request.
-        lose_request: In doubt, and the request never arrives.
-        lose_answer: In doubt, and the request was executed.
-        decline: Declines, for good under that key.
-        late: The request waits before it is executed.
-        slow: The answer waits after it was executed.
-        blind: A look-up cannot tell.
-        late_seconds: How long `late` and `slow` wait at most, in seconds of
-            the machine.
-        lag_seconds: After how many seconds of the gateway's time at most a
-            look-up shows a request.
-        seed: Where the chances come from; None for the machine's own.
+        token: Of the payment method.
+        code: The network's code.
+        decline_class: What it means for trying again.
+        message: For people.
+        from_on: First day of it; None from the beginning.
+        before: First day after it; None for ever.
 
     """
 
-    unavailable: float = 0.0
-    lose_request: float = 0.0
-    lose_answer: float = 0.0
-    decline: float = 0.0
-    late: float = 0.0
-    slow: float = 0.0
-    blind: float = 0.0
-    late_seconds: float = 0.2
-    lag_seconds: float = 0.0
-    seed: int | None = None
+    token: str
+    code: str = "51"
+    decline_class: DeclineClass = DeclineClass.LATER
+    message: str = "The card was declined."
+    from_on: date | None = None
+    before: date | None = None
 
     def __attrs_post_init__(self) -> None:
-        """Check that the chances are chances."""
-        for name in (
-            "unavailable",
-            "lose_request",
-            "lose_answer",
-            "decline",
-            "late",
-            "slow",
-            "blind",
-        ):
-            if not 0 <= getattr(self, name) <= 1:
-                raise InvalidValueError(
-                    "a chance is from 0 to 1",
-                    code="OutOfRange",
-                    path=name,
-                    value=getattr(self, name),
-                )
+        """Check the fields."""
+        check_id(self.token, "token")
+        check_id(self.code, "code")
+        check_type(self.decline_class, DeclineClass, "decline_class")
+        for name in ("from_on", "before"):
+            value = getattr(self, name)
+            if value is not None:
+                check_date(value, name)
+
+    def applies(self, token: str, on: date, /) -> bool:
+        """Tell whether a charge of *token* on a date is declined."""
+        return (
+            token == self.token
+            and (self.from_on is None or self.from_on <= on)
+            and (self.before is None or on < self.before)
+        )
 
 
-class _Books:
-    """The file, and what both forms of the gateway do with it."""
+@final
+class FileGateway:
+    """
+    A one-step gateway whose memory is a SQLite file.
+
+    Safe for threads and processes: one key moves money once, whoever asks,
+    and what was moved is on disk before anybody hears of it.
+
+    Args:
+        path: The file; made if it is not there.
+        clock: Its time, for deadlines, decline rules and bank debits.
+        declines: Which charges are declined; the first rule counts.
+        debit_days: How many days a bank debit is pending; 0 captures at
+            once.
+        capabilities: What it declares.
+
+    """
 
     def __init__(
         self,
         path: str | os.PathLike[str],
         *,
         clock: Callable[[], datetime] = _system_clock,
-        capabilities: GatewayCapabilities | None = None,
-        mischief: Mischief | None = None,
-        bank_debits_pend: bool = False,
+        declines: Sequence[DeclineRule] = (),
+        debit_days: int = 0,
+        capabilities: GatewayCapabilities = _CAPABILITIES,
     ) -> None:
-        self._path = os.fspath(path)
+        self._path = Path(path)
         self._clock = clock
-        self.capabilities = capabilities or self._promises()
-        self.mischief = mischief or Mischief()
-        self._bank_debits_pend = bank_debits_pend
-        self._random = random.Random(self.mischief.seed)  # noqa: S311 - mischief
-        self._random_lock = threading.Lock()
-        self._idle: list[sqlite3.Connection] = []
-        self._pid = os.getpid()
-        settle = self.capabilities.lookup_settle_seconds
-        if settle is not None and self.mischief.lag_seconds > settle:
-            raise InvalidValueError(
-                "look-ups would lag longer than is declared",
-                code="OutOfRange",
-                path="mischief.lag_seconds",
-                value=self.mischief.lag_seconds,
-            )
-        with self._writing() as db:
-            for statement in _SCHEMA.split(";\n"):
-                if statement.strip():
-                    db.execute(statement)
+        self._declines = tuple(declines)
+        self._debit_days = debit_days
+        self._lock = threading.Lock()
+        self.capabilities = capabilities
+        with self._transaction() as connection:
+            connection.execute(_SCHEMA)
 
-    @staticmethod
-    def _promises() -> GatewayCapabilities:
-        return GatewayCapabilities(
-            lookup_settle_seconds=120, honours_deadline=True
-        )
-
-    def __repr__(self) -> str:
-        """Show where it is."""
-        return f"{type(self).__name__}({self._path!r})"
-
-    # -- What a test tells it ------------------------------------------------
-
-    def decline(
-        self,
-        method: PaymentMethodRef,
-        code: str = "51",
-        decline_class: DeclineClass = DeclineClass.LATER,
-        message: str = "The card was declined.",
-    ) -> None:
-        """Decline everything that *method* is charged, from now on."""
-        check_type(method, PaymentMethodRef, "method")
-        with self._writing() as db:
-            db.execute(
-                "INSERT OR REPLACE INTO declines VALUES (?, ?, ?, ?)",
-                (method.fingerprint, code, decline_class.value, message),
-            )
-
-    def accept(self, method: PaymentMethodRef) -> None:
-        """Stop declining *method*."""
-        check_type(method, PaymentMethodRef, "method")
-        with self._writing() as db:
-            db.execute(
-                "DELETE FROM declines WHERE method = ?", (method.fingerprint,)
-            )
-
-    def settle(self, key: str) -> None:
-        """Let a pending bank debit succeed."""
-        self._resolve(key, GatewayKind.CAPTURED, ("", "", ""))
-
-    def fail(
-        self,
-        key: str,
-        code: str = "R01",
-        decline_class: DeclineClass = DeclineClass.LATER,
-    ) -> None:
-        """Let a pending bank debit fail."""
-        why = (code, decline_class.value, "The debit was returned.")
-        self._resolve(key, GatewayKind.DECLINED, why)
-
-    def give_back(
-        self,
-        reference: str,
-        event: str,
-        kind: GatewayKind = GatewayKind.REFUND,
-        amount: Money | None = None,
-    ) -> None:
+    def charge(self, request: ChargeRequest, /) -> ChargeOutcome:
         """
-        Let captured money go back, once for each event.
-
-        Args:
-            reference: The payment's.
-            event: Id of the event.
-            kind: Return, refund or chargeback.
-            amount: What goes back; all of the payment if None.
+        Take the money, at most once per key (PG-1 to PG-8).
 
         Raises:
-            InvalidValueError: There is no such payment (``NotCaptured``), or
-                more would go back than was taken (``ReversalExceeds``).
+            PortUnavailableError: The deadline has passed, or the file cannot
+                be written; nothing was taken.
+            PortError: Another request stands under the key (``KeyReuse``).
 
         """
-        check_id(event, "event")
-        with self._writing() as db:
-            row = db.execute(
-                "SELECT key, minor, currency FROM charges "
-                "WHERE place = ? AND status = 'captured'",
-                (_place_of(reference),),
+        now = self._clock()
+        with self._transaction() as connection:
+            known = connection.execute(
+                "SELECT request_hash FROM executed WHERE key = ?",
+                (request.key,),
             ).fetchone()
-            if row is None:
-                raise InvalidValueError(
-                    "no such payment was captured",
-                    code="NotCaptured",
-                    path="reference",
-                    value=reference,
-                )
-            key, minor, currency = row
-            wanted = minor if amount is None else amount.amount_minor
-            ((gone,),) = db.execute(
-                "SELECT COALESCE(SUM(minor), 0) FROM events "
-                "WHERE of = ? AND event <> ?",
-                (reference, event),
-            )
-            if gone + wanted > minor:
-                raise InvalidValueError(
-                    "more would go back than was captured",
-                    code="ReversalExceeds",
-                    path="amount",
-                    value=wanted,
-                )
-            db.execute(
-                "INSERT OR IGNORE INTO events VALUES (?, ?, ?, ?, ?, ?)",
-                (event, kind.value, reference, key, wanted, currency),
-            )
-
-    # -- What was truly taken ------------------------------------------------
-
-    def rows(self) -> Iterator[GatewayRow]:
-        """Read everything on record, as for an audit, oldest first."""
-        with self._lent() as db:
-            for place, key, status, minor, currency in db.execute(
-                "SELECT place, key, status, minor, currency FROM charges "
-                "ORDER BY place"
-            ):
-                yield GatewayRow(
-                    kind=GatewayKind(status),
-                    reference=_reference_of(place),
-                    key=key,
-                    amount=Money(amount_minor=minor, currency=currency),
-                )
-            for event, kind, reference, minor, currency in db.execute(
-                "SELECT event, kind, of, minor, currency FROM events "
-                "ORDER BY event"
-            ):
-                yield GatewayRow(
-                    kind=GatewayKind(kind),
-                    reference=event,
-                    amount=Money(amount_minor=minor, currency=currency),
-                    of=reference,
-                )
-
-    def lookup(self, key: str, /) -> LookupOutcome:
-        """Tell what is on record under *key*, if it shows by now (PG-5)."""
-        if self._happens("unavailable"):
-            raise PortUnavailableError("the gateway cannot be reached")
-        if self._happens("blind"):
-            return Indeterminate(detail="the look-up failed")
-        now = microseconds(self._clock())
-        with self._writing() as db:
-            row = db.execute(
-                "SELECT place FROM keys WHERE key = ? "
-                "AND visible_at <= ? AND ? < kept_until",
-                (key, now, now),
-            ).fetchone()
-            return NotFound() if row is None else _outcome(db, row[0])
-
-    # -- Inside --------------------------------------------------------------
-
-    def _happens(self, name: str) -> bool:
-        chance: float = getattr(self.mischief, name)
-        with self._random_lock:
-            return self._random.random() < chance
-
-    def _upto(self, most: float) -> float:
-        with self._random_lock:
-            return self._random.random() * most
-
-    def _take(
-        self, key: str, request: ChargeRequest, prepared: str | None
-    ) -> ChargeOutcome:
-        """Execute a request, with what may happen on the way."""
-        if self._happens("unavailable"):
-            raise PortUnavailableError("the gateway cannot be reached")
-        if self._happens("lose_request"):
-            return Indeterminate(detail="the connection broke")
-        if self._happens("late"):
-            time.sleep(self._upto(self.mischief.late_seconds))
-        outcome = self._execute(key, request, prepared)
-        if self._happens("slow"):
-            time.sleep(self._upto(self.mischief.late_seconds))
-        if self._happens("lose_answer"):
-            return Indeterminate(detail="the answer was lost")
+            if known is None:
+                if request.not_after is not None and now > request.not_after:
+                    raise PortUnavailableError(
+                        "the deadline has passed", code="DeadlinePassed"
+                    )
+                self._execute(connection, request, now)
+            elif known[0] != request.request_hash:
+                raise PortError("another request", code="KeyReuse")
+            outcome = _outcome(connection, request.key)
+        # Outside of the transaction: whoever hears of it can rely on it.
+        assert not isinstance(outcome, NotFound)
         return outcome
 
-    def _execute(
-        self, key: str, request: ChargeRequest, prepared: str | None
-    ) -> ChargeOutcome:
-        """Take the money, unless the key is known or the time is over."""
-        with self._writing() as db:
-            # Read under the lock: a request must not wait past its deadline.
-            at = self._clock()
-            now = microseconds(at)
-            row = db.execute(
-                "SELECT place, request_hash FROM keys "
-                "WHERE key = ? AND ? < kept_until",
-                (key, now),
+    def lookup(self, key: str, /) -> LookupOutcome:
+        """Tell what is on record under *key* (PG-5, PG-7)."""
+        now = self._clock()
+        with self._transaction() as connection:
+            connection.execute(
+                "UPDATE executed SET outcome = 'captured' WHERE key = ? "
+                "AND outcome = 'pending' AND at <= ?",
+                (key, _text(now - timedelta(days=self._debit_days))),
+            )
+            return _outcome(connection, key)
+
+    @property
+    def captured(self) -> tuple[Captured, ...]:
+        """What was captured ever, in its order; pending debits aside."""
+        with self._transaction() as connection:
+            keys = connection.execute(
+                "SELECT key FROM executed WHERE outcome = 'captured' "
+                "ORDER BY number"
+            ).fetchall()
+            outcomes = [_outcome(connection, key) for (key,) in keys]
+        return tuple(each for each in outcomes if isinstance(each, Captured))
+
+    @property
+    def count(self) -> int:
+        """How many keys were executed ever, declines included."""
+        with self._transaction() as connection:
+            (count,) = connection.execute(
+                "SELECT COUNT(*) FROM executed"
             ).fetchone()
-            if row is not None:
-                if row[1] != request.request_hash:
-                    raise PortError("another request", code="KeyReuse")
-                return _outcome(db, row[0])
-            if (
-                self.capabilities.honours_deadline
-                and request.not_after is not None
-                and at > request.not_after
-            ):
-                raise PortUnavailableError(
-                    "the deadline has passed", code="DeadlinePassed"
-                )
-            status, why = self._judge(db, request)
-            cursor = db.execute(
-                "INSERT INTO charges (key, prepared, status, minor, currency, "
-                "method, code, decline_class, message, at) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (
-                    request.key,
-                    prepared,
-                    status.value,
-                    request.amount.amount_minor,
-                    request.amount.currency,
-                    request.method.fingerprint,
-                    *why,
-                    now,
-                ),
-            )
-            place = cursor.lastrowid
-            assert place is not None
-            lag = self._upto(self.mischief.lag_seconds)
-            kept = self.capabilities.key_retention_seconds
-            db.execute(
-                "INSERT OR REPLACE INTO keys VALUES (?, ?, ?, ?, ?)",
-                (
-                    key,
-                    request.request_hash,
-                    place,
-                    now + int(lag * 1_000_000),
-                    # A reference is used at most once, for ever (TS-2).
-                    _FOREVER
-                    if prepared is not None
-                    else now + kept * 1_000_000,
-                ),
-            )
-            return _outcome(db, place)
+        return int(count)
 
-    def _judge(
-        self, db: sqlite3.Connection, request: ChargeRequest
-    ) -> tuple[GatewayKind, tuple[str, str, str]]:
-        """Decide what becomes of a new request."""
-        fixed = db.execute(
-            "SELECT code, decline_class, message FROM declines "
-            "WHERE method = ?",
-            (request.method.fingerprint,),
-        ).fetchone()
-        if fixed is not None:
-            return GatewayKind.DECLINED, fixed
-        if self._happens("decline"):
-            later = DeclineClass.LATER.value
-            why = ("51", later, "The card was declined.")
-            return GatewayKind.DECLINED, why
-        if (
-            self._bank_debits_pend
-            and request.method.kind is MethodKind.BANK_ACCOUNT
-        ):
-            return GatewayKind.PENDING, ("", "", "")
-        return GatewayKind.CAPTURED, ("", "", "")
-
-    def _resolve(
-        self, key: str, status: GatewayKind, why: tuple[str, str, str]
+    def _execute(
+        self,
+        connection: sqlite3.Connection,
+        request: ChargeRequest,
+        now: datetime,
     ) -> None:
-        with self._writing() as db:
-            cursor = db.execute(
-                "UPDATE charges SET status = ?, code = ?, decline_class = ?, "
-                "message = ? WHERE key = ? AND status = 'pending'",
-                (status.value, *why, key),
-            )
-            if cursor.rowcount != 1:
-                raise InvalidValueError(
-                    "no debit is pending under the key",
-                    code="NotPending",
-                    path="key",
-                    value=key,
-                )
-
-    def _connect(self) -> sqlite3.Connection:
-        db = sqlite3.connect(
-            self._path,
-            timeout=60,
-            isolation_level=None,
-            check_same_thread=False,
+        token, code, decline_class, message = request.method.token, "", "", ""
+        outcome = "captured"
+        if self._debit_days and (
+            request.method.kind is MethodKind.BANK_ACCOUNT
+        ):
+            outcome = "pending"
+        for rule in self._declines:
+            if rule.applies(token, now.date()):
+                outcome, code = "declined", rule.code
+                decline_class = rule.decline_class.value
+                message = rule.message
+                break
+        connection.execute(
+            "INSERT INTO executed (key, request_hash, outcome, amount_minor, "
+            "currency, code, decline_class, message, at) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                request.key,
+                request.request_hash,
+                outcome,
+                request.amount.amount_minor,
+                request.amount.currency,
+                code,
+                decline_class,
+                message,
+                _text(now),
+            ),
         )
-        # Durable when a call returns, wherever process or machine stop.
-        db.execute("PRAGMA journal_mode = WAL")
-        db.execute("PRAGMA synchronous = FULL")
-        return db
 
     @contextlib.contextmanager
-    def _lent(self) -> Generator[sqlite3.Connection]:
-        """Lend a connection that nobody else uses meanwhile."""
-        if self._pid != os.getpid():
-            # SQLite forbids what was opened before a fork; kept, not closed.
-            _INHERITED.extend(self._idle)
-            self._idle, self._pid = [], os.getpid()
+    def _transaction(self) -> Generator[sqlite3.Connection, None, None]:
+        """
+        Give one durable transaction; nothing of it stands on an error.
+
+        Closing a connection rolls back what is not committed.
+        """
+        is_committing = False
         try:
-            db = self._idle.pop()
-        except IndexError:
-            db = self._connect()
-        try:
-            yield db
-        finally:
-            self._idle.append(db)
-
-    @contextlib.contextmanager
-    def _writing(self) -> Generator[sqlite3.Connection]:
-        with self._lent() as db:
-            db.execute("BEGIN IMMEDIATE")
-            try:
-                yield db
-            except BaseException:
-                db.execute("ROLLBACK")
-                raise
-            db.execute("COMMIT")
-
-    def close(self) -> None:
-        """Close the file; the gateway can be used again all the same."""
-        while self._idle and self._pid == os.getpid():
-            self._idle.pop().close()
+            with (
+                self._lock,
+                contextlib.closing(
+                    sqlite3.connect(
+                        self._path, timeout=30, isolation_level=None
+                    )
+                ) as connection,
+            ):
+                connection.execute("PRAGMA synchronous = FULL")
+                connection.execute("BEGIN IMMEDIATE")
+                yield connection
+                is_committing = True
+                connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            name = type(error).__name__
+            if is_committing:
+                raise PortError(f"the gateway's file: {name}") from error
+            raise PortUnavailableError(
+                f"the gateway's file: {name}; nothing was taken"
+            ) from error
 
 
-_INHERITED: Final[list[sqlite3.Connection]] = []
-
-
-def _reference_of(place: int) -> str:
-    return f"pay-{place:08d}"
-
-
-def _place_of(reference: str) -> int:
-    number = reference.removeprefix("pay-")
-    return int(number) if number.isascii() and number.isdigit() else 0
+def _text(instant: datetime) -> str:
+    return instant.astimezone(UTC).isoformat(timespec="microseconds")
 
 
 def _outcome(
-    db: sqlite3.Connection, place: int
-) -> Captured | Pending | Declined:
-    """Return what is on record, not what was asked (PG-7)."""
-    row: tuple[Any, ...]
-    (row,) = db.execute(
-        "SELECT status, key, minor, currency, code, decline_class, message "
-        "FROM charges WHERE place = ?",
-        (place,),
-    )
-    status, key, minor, currency, code, decline_class, message = row
-    kind = GatewayKind(status)
-    if kind is GatewayKind.DECLINED:
+    connection: sqlite3.Connection, key: str
+) -> Captured | Pending | Declined | NotFound:
+    row = connection.execute(
+        "SELECT outcome, amount_minor, currency, number, code, "
+        "decline_class, message FROM executed WHERE key = ?",
+        (key,),
+    ).fetchone()
+    if row is None:
+        return NotFound()
+    kind, minor, currency, number, code, decline_class, message = row
+    if kind == "declined":
         return Declined(
             key=key,
             code=code,
             decline_class=DeclineClass(decline_class),
             message=message,
         )
-    made = Captured if kind is GatewayKind.CAPTURED else Pending
+    made = Pending if kind == "pending" else Captured
     return made(
         key=key,
         amount=Money(amount_minor=minor, currency=currency),
-        reference=_reference_of(place),
+        reference=f"pay-{number:06d}",
     )
-
-
-@final
-class FileGateway(_Books):
-    """
-    A one-step gateway in a file (PG-1 to PG-9).
-
-    Args:
-        path: The file; made if it is not there.
-        clock: The gateway's time; the machine's if not given.
-        capabilities: What it promises, and keeps to the letter.
-        mischief: What it does besides; nothing if not given.
-        bank_debits_pend: Bank debits wait for `settle` or `fail`.
-
-    """
-
-    def charge(self, request: ChargeRequest, /) -> ChargeOutcome:
-        """Take the money, at most once per key while it is kept (PG-1)."""
-        return self._take(request.key, request, None)
-
-
-@final
-class FileTwoStepGateway(_Books):
-    """
-    A two-step gateway in a file (TS-1 to TS-7).
-
-    Args:
-        path: The file; made if it is not there.
-        clock: The gateway's time; the machine's if not given.
-        capabilities: What it promises; `two_step` must be true.
-        mischief: What it does besides; nothing if not given.
-        bank_debits_pend: Bank debits wait for `settle` or `fail`.
-
-    """
-
-    @staticmethod
-    def _promises() -> GatewayCapabilities:
-        return GatewayCapabilities(
-            two_step=True, lookup_settle_seconds=120, honours_deadline=True
-        )
-
-    def prepare(self, request: ChargeRequest, /) -> str:
-        """Make a reference; no money moves (TS-1)."""
-        if self._happens("unavailable"):
-            raise PortUnavailableError("the gateway cannot be reached")
-        reference = f"prep-{os.urandom(12).hex()}"
-        with self._writing() as db:
-            db.execute(
-                "INSERT INTO prepared VALUES (?, ?)",
-                (reference, request.request_hash),
-            )
-        return reference
-
-    def confirm(
-        self, reference: str, request: ChargeRequest, /
-    ) -> ChargeOutcome:
-        """Take the money for *reference*, at most once (TS-2, TS-3)."""
-        with self._writing() as db:
-            row = db.execute(
-                "SELECT request_hash FROM prepared WHERE reference = ?",
-                (reference,),
-            ).fetchone()
-        if row is None or row[0] != request.request_hash:
-            raise PortError("no such reference", code="KeyReuse")
-        return self._take(reference, request, reference)
-
-    def lookup(self, key: str, /) -> LookupOutcome:
-        """Tell what became of the confirmed request under *key* (TS-5)."""
-        with self._writing() as db:
-            row = db.execute(
-                "SELECT prepared FROM charges WHERE key = ? "
-                "ORDER BY place LIMIT 1",
-                (key,),
-            ).fetchone()
-        return NotFound() if row is None else super().lookup(row[0])
