@@ -26,9 +26,11 @@ from autopay_core.adapters.memory import (
 from autopay_core.allocation import Limit
 from autopay_core.associations import Association
 from autopay_core.autopay import AutoPay, Enrollment
+from autopay_core.charges import RunKey
 from autopay_core.errors import AutopayError
 from autopay_core.invoices import Invoice
 from autopay_core.money import Money
+from autopay_core.postings import Posting
 from autopay_core.references import (
     DepositAccount,
     MethodKind,
@@ -51,7 +53,7 @@ if TYPE_CHECKING:
     from autopay_core.charges import GatewayCapabilities
     from autopay_core.flow import RunResult
     from autopay_core.notices import NoticeKind
-    from autopay_core.postings import Posting, RunRecord
+    from autopay_core.postings import RunRecord
     from autopay_core.requests import Flow, Request
 
 _T = TypeVar("_T")
@@ -128,6 +130,23 @@ def standing_order(**changes: Any) -> AutoPay:
 def enrolled(association: Association, **more: Any) -> Enrollment:
     """Return an enrolment."""
     return Enrollment(association=association, **more)
+
+
+def posting(**changes: Any) -> Posting:
+    """Return a posting of ten dollars on INV-1."""
+    fields: dict[str, Any] = {
+        "id": "p-1",
+        "run": RunKey(autopay="ap-1", nominal_on=DAY),
+        "payer": "p1",
+        "client": "C-1",
+        "matter": "M-1",
+        "invoice": "INV-1",
+        "amount": usd("10"),
+        "charged_on": DAY,
+        "payment_reference": "pay-1",
+        "deposit_account": DepositAccount(id="operating-1"),
+    }
+    return Posting(**{**fields, **changes})
 
 
 class World:

@@ -1,0 +1,102 @@
+"""What a store is asked to keep: the values around `Change`."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import attrs
+import pytest
+
+from autopay_core.commits import (
+    Change,
+    Committed,
+    Conflict,
+    OpenAmounts,
+    PostingFilter,
+    PostingMove,
+    Standing,
+    StopOrder,
+)
+from autopay_core.errors import InvalidValueError, TransitionError
+from autopay_core.postings import PostingStatus, move_posting
+from worlds import CARD, START, posting, usd
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def test_p3_a_move_takes_one_step_and_changes_nothing_else() -> None:
+    before = posting()
+    after = move_posting(before, PostingStatus.QUEUED, note="batch 7")
+
+    assert PostingMove(before=before, after=after).after.note == "batch 7"
+
+
+@pytest.mark.parametrize(
+    "after",
+    [
+        posting(status=PostingStatus.APPLIED),
+        posting(status=PostingStatus.QUEUED, amount=usd("11")),
+        posting(status=PostingStatus.QUEUED, invoice="INV-2"),
+        posting(),
+    ],
+)
+def test_p3_a_move_that_is_no_step_is_refused(after: object) -> None:
+    with pytest.raises(TransitionError) as caught:
+        PostingMove(before=posting(), after=after)  # type: ignore[arg-type]
+
+    assert caught.value.code == "PostingTransition"
+
+
+def test_r7_a_stop_order_names_an_auto_pay_or_a_method() -> None:
+    assert StopOrder.autopay("ap-1") == "autopay:ap-1"
+    assert StopOrder.method(CARD.fingerprint).startswith("method:")
+    assert CARD.token not in StopOrder.method(CARD.fingerprint)
+
+
+def test_a_change_is_empty_until_it_is_filled() -> None:
+    empty = Change()
+
+    for many in (empty.runs, empty.postings, empty.moves, empty.notices):
+        assert many == ()
+    assert empty.expect_versions is None
+    assert Committed().new_notices == frozenset()
+    assert Conflict(reason="open").open_amounts == {}
+    assert OpenAmounts().amounts == OpenAmounts().versions == {}
+    assert PostingFilter().statuses == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("make", "path"),
+    [
+        (lambda: Standing(now=datetime(2026, 1, 1)), "now"),  # noqa: DTZ001
+        (lambda: Standing(now="now"), "now"),  # type: ignore[arg-type]
+        (
+            lambda: Standing(now=START, unfinished=[]),  # type: ignore[arg-type]
+            "unfinished",
+        ),
+        (
+            lambda: StopOrder(target="", active=True, by="Ann"),
+            "target",
+        ),
+        (
+            lambda: StopOrder(target="x", active=1, by="Ann"),  # type: ignore[arg-type]
+            "active",
+        ),
+        (lambda: StopOrder(target="x", active=True, by=" "), "by"),
+        (
+            lambda: attrs.evolve(
+                StopOrder(target="x", active=True, by="Ann"), reason="a\nb"
+            ),
+            "reason",
+        ),
+    ],
+)
+def test_what_decisions_rest_on_is_checked(
+    make: Callable[[], object], path: str
+) -> None:
+    with pytest.raises(InvalidValueError) as caught:
+        make()
+
+    assert caught.value.path == path

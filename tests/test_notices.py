@@ -1,0 +1,133 @@
+"""What people are told (N1, N2)."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given, strategies as st
+
+from autopay_core.charges import RunKey
+from autopay_core.errors import InvalidValueError
+from autopay_core.notices import (
+    FAILED_AUTOPAY,
+    Notice,
+    NoticeKind,
+    notice_for_autopay,
+    notice_for_run,
+)
+from worlds import DAY, usd
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+KEY = RunKey(autopay="ap-1", nominal_on=DAY)
+
+
+def _notice(**changes: Any) -> Notice:  # noqa: ANN401 - of any field
+    fields: dict[str, Any] = {
+        "key": "n-1",
+        "kind": NoticeKind.PAID,
+        "payer": "p1",
+        "autopay": "ap-1",
+        "on": DAY,
+    }
+    return Notice(**{**fields, **changes})
+
+
+def test_n1_a_failed_auto_pay_has_the_title_that_staff_look_for() -> None:
+    assert FAILED_AUTOPAY == "Error - Failed AutoPay"
+    assert _notice(kind=NoticeKind.FAILED).title == FAILED_AUTOPAY
+
+
+def test_n2_every_kind_has_a_title_of_its_own() -> None:
+    titles = [each.title for each in NoticeKind]
+
+    assert len(set(titles)) == len(titles)
+    assert all(titles)
+
+
+def test_n1_the_key_removes_duplicates_and_nothing_else() -> None:
+    other = RunKey(autopay="ap-1", nominal_on=date(2026, 2, 28))
+    keys = {
+        notice_for_run(kind, key, payer="p1", on=DAY, occasion=occasion).key
+        for kind in (NoticeKind.PAID, NoticeKind.FAILED)
+        for key in (KEY, other)
+        for occasion in ("", "1", "11")
+    }
+    again = notice_for_run(
+        NoticeKind.PAID, KEY, payer="p1", on=other.nominal_on, amount=usd("1")
+    )
+
+    assert len(keys) == 12
+    assert again.key in keys
+
+
+def test_n2_what_is_told_of_an_auto_pay_differs_by_date_and_occasion() -> None:
+    keys = {
+        notice_for_autopay(
+            NoticeKind.ENDING_SOON, autopay, payer="p1", on=on, occasion=days
+        ).key
+        for autopay in ("ap-1", "ap-2")
+        for on in (DAY, date(2026, 2, 28))
+        for days in ("30", "7")
+    }
+
+    assert len(keys) == 8
+
+
+@given(st.text(max_size=3_000))
+def test_n1_any_words_can_be_told(words: str) -> None:
+    notice = notice_for_run(
+        NoticeKind.FAILED, KEY, payer="p1", on=DAY, detail=words
+    )
+
+    assert len(notice.detail) <= 1_000
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "card 4111 1111 1111 1111 was declined",
+        "4111111111111111",
+        "a 4111-1111-1111-1111 b 5500 0000 0000 0004 c",
+    ],
+)
+def test_e3_a_card_number_is_left_out_of_what_is_told(words: str) -> None:
+    notice = notice_for_autopay(
+        NoticeKind.ENDED, "ap-1", payer="p1", on=DAY, detail=words
+    )
+
+    assert "1111" not in notice.detail
+    assert "…" in notice.detail
+
+
+def test_n1_the_length_of_a_key_does_not_depend_on_ids() -> None:
+    long = RunKey(autopay="x" * 128, nominal_on=DAY)
+
+    notice = notice_for_run(NoticeKind.PAID, long, payer="p1", on=DAY)
+
+    assert len(notice.key) == 34
+
+
+@pytest.mark.parametrize(
+    ("make", "path"),
+    [
+        (lambda: _notice(key=""), "key"),
+        (lambda: _notice(kind="paid"), "kind"),
+        (lambda: _notice(payer=None), "payer"),
+        (lambda: _notice(autopay=""), "autopay"),
+        (lambda: _notice(on="2026-01-31"), "on"),
+        (lambda: _notice(name="a\nb"), "name"),
+        (lambda: _notice(reason="x" * 65), "reason"),
+        (lambda: _notice(detail="4111111111111111"), "detail"),
+    ],
+)
+def test_a_notice_that_cannot_be_is_refused(
+    make: Callable[[], object], path: str
+) -> None:
+    with pytest.raises(InvalidValueError) as caught:
+        make()
+
+    assert caught.value.path == path
