@@ -1,0 +1,338 @@
+"""The async twins: the same flows, the same results."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import date, timedelta
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import attrs
+import pytest
+
+from autopay_core.adapters.memory import Fault, MemoryGateway
+from autopay_core.autopay import AdvanceNotice
+from autopay_core.charges import Declined, GatewayCapabilities, RunKey
+from autopay_core.commits import StopOrder
+from autopay_core.errors import InvalidValueError, PortError
+from autopay_core.flow import RunStatus
+from autopay_core.postings import PostingStatus, Reversal, ReversalKind
+from autopay_core.retries import RetryPolicy
+from autopay_core.run import (
+    advance_postings,
+    advance_postings_async,
+    attest,
+    attest_async,
+    deliver,
+    deliver_async,
+    preview,
+    preview_async,
+    read_postings,
+    read_postings_async,
+    recover,
+    recover_async,
+    reverse,
+    reverse_async,
+    run,
+    run_async,
+    stop,
+    stop_async,
+    sweep,
+    sweep_async,
+)
+from worlds import (
+    CARD,
+    DAY,
+    World,
+    awaitable,
+    bill,
+    rig,
+    standing_order,
+    to_client,
+    usd,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Iterable
+
+    from autopay_core.autopay import AutoPay
+    from autopay_core.flow import RunResult
+    from autopay_core.run import Ports
+
+KEY = RunKey(autopay="ap-1", nominal_on=DAY)
+FAULTS = [None, *Fault]
+
+
+def _do(awaitable_: Awaitable[Any]) -> Any:  # noqa: ANN401 - of any result
+    async def main() -> object:
+        return await awaitable_
+
+    return asyncio.run(main())
+
+
+def _collected(results: AsyncIterator[RunResult]) -> list[RunResult]:
+    async def main() -> list[RunResult]:
+        return [each async for each in results]
+
+    return asyncio.run(main())
+
+
+class _Blocking:
+    """The public face, blocking."""
+
+    def run(self, autopay: AutoPay, ports: Ports) -> RunResult:
+        return run(autopay, on=DAY, ports=ports)
+
+    def sweep(
+        self, autopays: Iterable[AutoPay], as_of: date, ports: Ports
+    ) -> list[RunResult]:
+        return list(sweep(autopays, as_of=as_of, ports=ports))
+
+    def recover(self, ports: Ports) -> list[RunResult]:
+        return list(recover(ports=ports))
+
+
+class _Async:
+    """The public face, async."""
+
+    def run(self, autopay: AutoPay, ports: Ports) -> RunResult:
+        twin = awaitable(ports)
+        result: RunResult = _do(run_async(autopay, on=DAY, ports=twin))
+        return result
+
+    def sweep(
+        self, autopays: Iterable[AutoPay], as_of: date, ports: Ports
+    ) -> list[RunResult]:
+        twin = awaitable(ports)
+        return _collected(sweep_async(autopays, as_of=as_of, ports=twin))
+
+    def recover(self, ports: Ports) -> list[RunResult]:
+        return _collected(recover_async(ports=awaitable(ports)))
+
+
+def _story(
+    face: _Blocking | _Async, fault: Fault | None, two_step: bool
+) -> tuple[list[RunResult], World]:
+    """Half a year of three auto-pays, one of which meets a fault."""
+    world = World(
+        bill("INV-1", "120.00"),
+        bill("INV-2", "50.00", client="C-2"),
+        bill("INV-3", "70.00", client="C-3"),
+        two_step=two_step,
+    )
+    orders = [
+        standing_order(retry=RetryPolicy()),
+        standing_order(
+            id="ap-2",
+            enrollments=(to_client("C-2"),),
+            method=attrs.evolve(CARD, token="tok_card_0002"),
+        ),
+        standing_order(
+            id="ap-3",
+            enrollments=(to_client("C-3"),),
+            advance_notice=AdvanceNotice(),
+        ),
+    ]
+    world.gateway.decline("tok_card_0002")
+    if fault is not None:
+        world.gateway.script(fault)
+    results = face.sweep(orders, DAY - timedelta(days=12), world.ports)
+    results.append(face.run(orders[0], world.ports))
+    for _ in range(3):
+        results += face.sweep(orders, DAY, world.ports)
+        world.clock.advance(minutes=2)
+        results += face.recover(world.ports)
+    strange: Any = [None, *orders]
+    results += face.sweep(strange, date(2026, 4, 2), world.ports)
+    return results, world
+
+
+@pytest.mark.parametrize("two_step", [False, True])
+@pytest.mark.parametrize("fault", FAULTS)
+def test_r1_both_drivers_tell_the_same_story(
+    fault: Fault | None, two_step: bool
+) -> None:
+    results, world = _story(_Blocking(), fault, two_step)
+    twin_results, twin = _story(_Async(), fault, two_step)
+
+    assert results == twin_results
+    assert world.records == twin.records
+    assert world.gateway.captured == twin.gateway.captured
+    assert world.notifier.sent == twin.notifier.sent
+    assert world.postings() == twin.postings()
+
+
+def test_p3_staffs_orders_have_equal_twins() -> None:
+    def blocking(ports: Ports) -> list[object]:
+        stop(_order(), ports=ports)
+        return [
+            preview(standing_order(), on=DAY, ports=ports),
+            run(standing_order(), on=DAY, ports=ports),
+            read := read_postings(ports=ports),
+            advance_postings(read, PostingStatus.QUEUED, ports=ports),
+            reverse(KEY, _back(), ports=ports),
+            deliver(ports=ports),
+            run(standing_order(id="ap-2"), on=DAY, ports=ports),
+        ]
+
+    async def twins(ports: Ports) -> list[object]:
+        also = awaitable(ports)
+        await stop_async(_order(), ports=also)
+        return [
+            await preview_async(standing_order(), on=DAY, ports=also),
+            await run_async(standing_order(), on=DAY, ports=also),
+            read := await read_postings_async(ports=also),
+            await advance_postings_async(
+                read, PostingStatus.QUEUED, ports=also
+            ),
+            await reverse_async(KEY, _back(), ports=also),
+            await deliver_async(ports=also),
+            await run_async(standing_order(id="ap-2"), on=DAY, ports=also),
+        ]
+
+    one, other = World(bill("INV-1", "9.00")), World(bill("INV-1", "9.00"))
+
+    assert blocking(one.ports) == asyncio.run(twins(other.ports))
+    assert one.records == other.records
+
+
+def _order() -> StopOrder:
+    return StopOrder(target="autopay:ap-2", active=True, by="Ann")
+
+
+def _back() -> Reversal:
+    return Reversal(
+        event="e", kind=ReversalKind.REFUND, amount=usd("1"), on=DAY
+    )
+
+
+def test_r4_an_attestation_has_an_equal_twin() -> None:
+    ended: list[RunResult] = []
+    for is_async in (False, True):
+        world = World(bill("INV-1", "9.00"))
+        world.gateway.script(Fault.LOSE_REQUEST)
+        world.run(standing_order())
+        world.clock.advance(days=1)
+        world.recover()
+        outcome = Declined(key=world.record.attempts[0].key, code="x")
+        words = {"by": "Ann", "reason": "checked", "evidence": "7"}
+        if is_async:
+            ports = awaitable(world.ports)
+            ended.append(_do(attest_async(KEY, outcome, ports=ports, **words)))
+        else:
+            ended.append(attest(KEY, outcome, ports=world.ports, **words))
+
+    assert ended[0] == ended[1]
+    assert ended[0].status is RunStatus.FAILED
+
+
+def test_an_async_stream_of_auto_pays_is_read_one_by_one() -> None:
+    world = World()
+    read: list[int] = []
+
+    async def stream() -> AsyncIterator[AutoPay]:
+        for number in range(1_000):
+            read.append(number)
+            yield standing_order(id=f"ap-{number}")
+
+    async def main() -> RunResult:
+        ports = awaitable(world.ports)
+        results = sweep_async(stream(), as_of=DAY, ports=ports)
+        return await anext(results)
+
+    first = asyncio.run(main())
+
+    assert first.key == RunKey(autopay="ap-0", nominal_on=DAY)
+    assert read == [0]
+
+
+def test_r6_an_async_sweep_survives_an_error_of_our_own() -> None:
+    world = World(bill("INV-1", "9.00"))
+    broken = standing_order(id="ap-0")
+    object.__setattr__(broken, "enrollments", None)
+
+    results = _Async().sweep([broken, standing_order()], DAY, world.ports)
+
+    assert [each.reason for each in results] == ["Unexpected", ""]
+
+
+def test_r6_an_async_recovery_survives_a_broken_run() -> None:
+    world = World(bill("INV-1", "9.00"))
+    world.gateway.script(Fault.LOSE_ANSWER)
+    world.run(standing_order())
+    world.clock.advance(minutes=2)
+
+    def broken(*_: object) -> NoReturn:
+        raise KeyError("x")
+
+    rig(world.store, standing=broken)
+
+    [result] = _Async().recover(world.ports)
+
+    assert result.reason == "PortBroken"
+
+
+def test_r4_an_async_recovery_reads_on_past_its_page() -> None:
+    world = World(
+        *[bill(f"INV-{n}", "1.00", client=f"C-{n}") for n in range(501)]
+    )
+    world.gateway.script(*[Fault.LOSE_ANSWER] * 501)
+    world.sweep(
+        *[
+            standing_order(id=f"ap-{n:03}", enrollments=(to_client(f"C-{n}"),))
+            for n in range(501)
+        ]
+    )
+    world.clock.advance(minutes=2)
+
+    assert len(_Async().recover(world.ports)) == 501
+
+
+def test_a_stop_iteration_of_an_async_port_is_no_end() -> None:
+    world = World(bill("INV-1", "9.00"))
+
+    def careless(*_: object) -> NoReturn:
+        raise StopAsyncIteration
+
+    rig(world.gateway, charge=careless)
+
+    assert _Async().run(standing_order(), world.ports).status is RunStatus.OPEN
+
+
+def test_async_ports_check_their_gateway_and_hide_their_secret() -> None:
+    world = World()
+    two_step = MemoryGateway(capabilities=GatewayCapabilities(two_step=True))
+    ports = awaitable(world.ports)
+
+    assert "s3cret" not in repr(ports)
+    with pytest.raises(InvalidValueError, match="GatewayForm"):
+        attrs.evolve(ports, gateway=two_step)  # type: ignore[arg-type]
+
+
+def test_an_interrupted_task_leaves_a_run_that_is_found_again() -> None:
+    """A cancelled task is a crash: nothing is swallowed, nothing is lost."""
+    world = World(bill("INV-1", "9.00"))
+    charge = world.one_step.charge
+
+    def cancelled(*_: object) -> NoReturn:
+        raise asyncio.CancelledError
+
+    rig(world.gateway, charge=cancelled)
+    with pytest.raises(asyncio.CancelledError):
+        _Async().run(standing_order(), world.ports)
+    rig(world.gateway, charge=charge)
+
+    result = _Async().run(standing_order(), world.ports)
+
+    assert result.status is RunStatus.PAID
+
+
+def test_an_async_store_that_breaks_is_raised_as_a_port_error() -> None:
+    world = World(bill("INV-1", "9.00"))
+
+    def broken(*_: object) -> NoReturn:
+        raise RuntimeError("password=hunter2")
+
+    rig(world.store, standing=broken)
+
+    with pytest.raises(PortError, match="RuntimeError at ReadStanding"):
+        _Async().run(standing_order(), world.ports)
