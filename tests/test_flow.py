@@ -56,6 +56,7 @@ from autopay_core.requests import (
     Commit,
     Confirm,
     Flow,
+    Send,
     Terms,
     look_up,
     take_money,
@@ -63,6 +64,7 @@ from autopay_core.requests import (
 from autopay_core.retries import RetryPolicy
 from autopay_core.run import attest, stop
 from autopay_core.schedules import BusinessCalendar, Roll, Schedule
+from autopay_core.upkeep import deliver
 from worlds import (
     BANK,
     CARD,
@@ -1751,6 +1753,73 @@ def test_a_host_that_answers_wrongly_is_told_so(answers: list[object]) -> None:
 
     with pytest.raises(HostProtocolError, match="was answered with"):
         script.go()
+
+
+@pytest.mark.parametrize("answer", [None, 7, "ab", ["ab"], [None]])
+def test_many_answers_are_checked_one_by_one(answer: object) -> None:
+    script = Script(deliver(), answer)
+
+    with pytest.raises(HostProtocolError, match="ReadUndelivered"):
+        script.go()
+
+
+def test_r4_a_host_may_throw_its_gateways_errors_into_the_flow() -> None:
+    """`Ports` makes them doubts; another host need not."""
+    script = Script(
+        _collecting(),
+        Standing(now=START),
+        OPENED,
+        PAGE,
+        Committed(),
+        PortError("broken"),
+        Committed(),
+    )
+
+    assert script.go().status is RunStatus.OPEN
+
+
+def test_what_a_store_refuses_to_keep_is_not_told() -> None:
+    script = Script(
+        _collecting(),
+        Standing(now=START),
+        PortUnavailableError("down"),
+        Conflict(reason="odd"),
+    )
+
+    assert script.go().status is RunStatus.POSTPONED
+    assert not any(isinstance(each, Send) for each in script.requests)
+
+
+def test_a_step_that_another_worker_made_is_accepted() -> None:
+    world = World(bill("INV-1", "120.00"))
+    world.gateway.script(Fault.LOSE_ANSWER)
+    world.run(standing_order())
+    before = world.record
+    world.clock.advance(minutes=2)
+    world.recover()
+    paid = Standing(now=world.clock.at, run=world.record)
+
+    done = Script(recover_one(before, world.ports.terms), paid)
+    assert done.go().status is RunStatus.PAID
+    overtaken = Script(
+        recover_one(before, world.ports.terms),
+        Standing(now=world.clock.at, run=before),
+        Indeterminate(),
+        Conflict(reason="version"),
+        paid,
+    )
+    assert overtaken.go().status is RunStatus.PAID
+
+
+def test_r4_a_run_without_a_record_is_left_alone() -> None:
+    world = World(bill("INV-1", "120.00"))
+    world.run(standing_order(off_from=DAY))
+
+    script = Script(
+        recover_one(world.record, TERMS), Standing(now=world.clock.at)
+    )
+
+    assert script.go().status is RunStatus.CANCELLED
 
 
 def test_a_record_that_vanishes_is_the_hosts_fault() -> None:

@@ -45,7 +45,7 @@ from autopay_core.run import (
     sweep,
 )
 from autopay_core.schedules import MissedPolicy, Schedule
-from autopay_core.upkeep import sweep_one
+from autopay_core.upkeep import deliver as deliver_flow, sweep_one
 from worlds import (
     CARD,
     DAY,
@@ -205,6 +205,20 @@ def test_a_preview_pays_what_the_run_will_and_writes_nothing() -> None:
 
     assert store.calls == ["open_amounts"]
     assert world.run(autopay).allocation == allocation
+
+
+def test_s6_a_preview_outside_every_year_pays_nothing() -> None:
+    world = World(bill("INV-1", "120.00"))
+    matters = Watched(world.matters)
+
+    allocation = preview(
+        standing_order(),
+        on=date(2027, 1, 31),
+        ports=world.ports_with(matters=matters),
+    )
+
+    assert allocation.lines == ()
+    assert matters.calls == []
 
 
 def test_a_preview_raises_what_a_run_would_report() -> None:
@@ -572,6 +586,22 @@ def test_a_sweep_looks_at_a_doubt_of_its_auto_pay_before_its_time() -> None:
     assert world.taken == [usd("120.00"), usd("50.00")]
 
 
+def test_r7_the_turn_of_an_auto_pay_that_is_off_lets_its_doubt_go() -> None:
+    """A worker that takes single turns knows that it is turned off."""
+    world = World(bill("INV-1", "120.00"))
+    autopay = standing_order()
+    occurrence = occurrence_on(autopay, DAY)
+    flow = collect(autopay, occurrence, world.ports.terms, as_of=DAY)
+    Traced(flow, world.ports).cut(4)
+    world.clock.advance(minutes=30)
+    off = standing_order(off_from=DAY)
+
+    results = Traced(sweep_one(off, DAY, world.ports.terms), world.ports).go()
+
+    assert [each.status for each in results] == [RunStatus.CANCELLED]
+    assert world.taken == []
+
+
 def test_r7_a_sweep_sends_nothing_of_an_auto_pay_that_is_stopped() -> None:
     """Its intent was written, its worker died, then a stop order came."""
     world = World(bill("INV-1", "120.00"))
@@ -654,6 +684,23 @@ def test_n1_one_notice_that_is_never_accepted_holds_up_no_other() -> None:
     world.deliver()
 
     assert [each.autopay for each in world.notifier.sent] == ["ap-149"]
+
+
+def test_n1_notices_are_read_on_past_a_batch() -> None:
+    world = World(
+        *[bill(f"INV-{n}", "1.00", client=f"C-{n}") for n in range(5)]
+    )
+    world.notifier.is_down = True
+    world.sweep(
+        *[
+            standing_order(id=f"ap-{n}", enrollments=(to_client(f"C-{n}"),))
+            for n in range(5)
+        ]
+    )
+    world.notifier.is_down = False
+
+    assert drive(deliver_flow(2), world.ports) == 5
+    assert len(world.notifier.sent) == 5
 
 
 def test_n1_a_crash_after_the_commit_tells_it_at_the_next_sweep() -> None:
@@ -1139,6 +1186,11 @@ def test_a_run_cut_off_anywhere_and_run_again_charges_what_it_intended_once(
     assert world.store.undelivered(10) == ()
     keys = [each.key for each in world.notifier.sent]
     assert len(keys) == len(set(keys))
+
+
+def test_a_request_that_no_port_answers_is_the_hosts_fault() -> None:
+    with pytest.raises(PortError, match="no port answers str"):
+        World().ports.answer("standing")  # type: ignore[arg-type]
 
 
 def test_drive_returns_the_result_of_a_flow() -> None:

@@ -245,6 +245,18 @@ def test_an_async_stream_of_auto_pays_is_read_one_by_one() -> None:
     assert read == [0]
 
 
+def test_an_async_stream_of_auto_pays_is_read_to_its_end() -> None:
+    world = World()
+
+    async def stream() -> AsyncIterator[AutoPay]:
+        for number in range(3):
+            yield standing_order(id=f"ap-{number}")
+
+    results = sweep_async(stream(), as_of=DAY, ports=awaitable(world.ports))
+
+    assert len(_collected(results)) == 3
+
+
 def test_r6_an_async_sweep_survives_an_error_of_our_own() -> None:
     world = World(bill("INV-1", "9.00"))
     broken = standing_order(id="ap-0")
@@ -253,6 +265,17 @@ def test_r6_an_async_sweep_survives_an_error_of_our_own() -> None:
     results = _Async().sweep([broken, standing_order()], DAY, world.ports)
 
     assert [each.reason for each in results] == ["Unexpected", ""]
+
+
+def test_r4_an_async_sweep_finishes_what_was_left_open() -> None:
+    world = World(bill("INV-1", "9.00"))
+    world.gateway.script(Fault.LOSE_ANSWER)
+    world.run(standing_order())
+    world.clock.advance(minutes=2)
+
+    [result] = _Async().sweep([], DAY, world.ports)
+
+    assert result.status is RunStatus.PAID
 
 
 def test_r6_an_async_recovery_survives_a_broken_run() -> None:

@@ -36,6 +36,7 @@ from autopay_core.charges import (
 from autopay_core.commits import PostingFilter, StopOrder
 from autopay_core.errors import (
     AutopayError,
+    HostProtocolError,
     InvalidValueError,
     PortError,
     PortUnavailableError,
@@ -170,6 +171,7 @@ def _ask(ports: Ports | AsyncPorts, request: Request) -> object:  # noqa: C901, 
             return store.undelivered(request.most)
         case Claim():
             return store.claim(request.key, request.seconds)
+    raise HostProtocolError(f"no port answers {type(request).__name__}")
 
 
 # A flow asks for the form that the capabilities declare, and `Ports` has
