@@ -6,7 +6,7 @@ Seeds go stale when the code changes; these do not.
 
 from __future__ import annotations
 
-from datetime import date, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta
 
 import autopay_core as ap
 from autopay_core.adapters.memory import (
@@ -24,7 +24,7 @@ from autopay_core.requests import Lookup, Request
 from autopay_core.run import Ports, recover, run, stop, sweep
 
 DUE = date(2026, 1, 31)
-START = datetime(2026, 1, 31, 6, tzinfo=timezone.utc)
+START = datetime(2026, 1, 31, 6, tzinfo=UTC)
 
 
 class World:
@@ -78,7 +78,7 @@ class World:
 def test_a_bank_debit_that_the_gateway_has_forgotten_goes_to_review() -> None:
     world = World(MethodKind.BANK_ACCOUNT)
     run(world.autopay, on=DUE, ports=world.ports)
-    assert world.record.state is RunState.PENDING
+    assert world.record.state.value == "pending"
 
     world.gateway.settle(world.key)
     world.gateway.forget(world.key)

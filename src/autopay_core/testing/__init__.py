@@ -1,0 +1,1 @@
+"""For integrators: contract kit, simulator, strategies."""

@@ -1,0 +1,147 @@
+"""
+Simulate a range of seeds: ``python -m autopay_core.testing.simulator``.
+
+``--seeds 0:25000`` runs them on both workers and prints progress, throughput
+and every broken promise with the command that repeats it; exit status 1 if
+there is one. ``--trace 42`` prints what happens in one seed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from multiprocessing import get_context
+from typing import TYPE_CHECKING, Final
+
+import attrs
+
+from autopay_core.testing.simulator._simulation import simulate
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+__all__ = ["Tally", "main", "tallies", "tally"]
+
+_CHUNK: Final = 500
+_SHOWN_MOST: Final = 10
+_COMMAND: Final = "python -m autopay_core.testing.simulator --trace"
+
+
+@attrs.define(kw_only=True)
+class Tally:
+    """
+    What a range of seeds came to.
+
+    Attributes:
+        seeds: How many ran.
+        calls: How many port calls were made.
+        faults: How many faults there were.
+        captures: How many charges took money.
+        broken: Seed and message of every broken promise.
+
+    """
+
+    seeds: int = 0
+    calls: int = 0
+    faults: int = 0
+    captures: int = 0
+    broken: list[tuple[int, str]] = attrs.field(factory=list[tuple[int, str]])
+
+    def add(self, other: Tally) -> None:
+        """Count *other* in."""
+        self.seeds += other.seeds
+        self.calls += other.calls
+        self.faults += other.faults
+        self.captures += other.captures
+        self.broken += other.broken
+
+
+def tally(seeds: Iterable[int]) -> Tally:
+    """Run *seeds* in this process."""
+    found = Tally()
+    for seed in seeds:
+        outcome = simulate(seed)
+        found.add(
+            Tally(
+                seeds=1,
+                calls=outcome.calls,
+                faults=outcome.faults,
+                captures=outcome.captures,
+                broken=[]
+                if outcome.rule is None
+                else [(seed, outcome.message)],
+            )
+        )
+    return found
+
+
+def tallies(seeds: range, workers: int) -> Iterator[Tally]:
+    """Run *seeds* in chunks on so many processes; give each as it ends."""
+    chunks = [
+        seeds[place : place + _CHUNK] for place in range(0, len(seeds), _CHUNK)
+    ]
+    if workers == 1:
+        yield from map(tally, chunks)
+        return
+    # Spawned, so that a thread of the caller is not forked with its locks.
+    with get_context("spawn").Pool(workers) as pool:
+        yield from pool.imap_unordered(tally, chunks)
+
+
+def _range(text: str) -> range:
+    first, colon, last = text.partition(":")
+    try:
+        return range(int(first), int(last)) if colon else range(int(first))
+    except ValueError:
+        raise argparse.ArgumentTypeError("expected FIRST:END") from None
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+def _trace(seed: int) -> int:
+    outcome = simulate(seed, is_traced=True)
+    for line in outcome.trace:
+        _say(line)
+    _say(outcome.message or f"seed {seed}: every promise was kept")
+    return 0 if outcome.rule is None else 1
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Do what the command line says; return the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m autopay_core.testing.simulator",
+        description="Simulate auto-pays under faults, and check each promise.",
+    )
+    parser.add_argument("--seeds", type=_range, default=range(1_000))
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--trace", type=int, metavar="SEED")
+    parser.add_argument("--every", type=int, default=10, help="seconds")
+    options = parser.parse_args(arguments)
+    if options.trace is not None:
+        return _trace(options.trace)
+
+    total = Tally()
+    began = said = time.monotonic()
+    for one in tallies(options.seeds, options.workers):
+        total.add(one)
+        now = time.monotonic()
+        if now - said >= options.every or total.seeds == len(options.seeds):
+            said = now
+            _say(
+                f"{total.seeds:>9,} seeds  {total.captures:>9,} captures  "
+                f"{total.faults:>10,} faults  {len(total.broken)} broken  "
+                f"{total.seeds / max(now - began, 1e-9):,.0f} seeds/s"
+            )
+    for seed, message in sorted(total.broken)[:_SHOWN_MOST]:
+        _say(f"seed {seed}: {message}\n    {_COMMAND} {seed}")
+    if total.broken:
+        _trace(min(total.broken)[0])
+    return 1 if total.broken else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

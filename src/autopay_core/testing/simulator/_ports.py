@@ -1,0 +1,537 @@
+"""
+The world behind the ports: a gateway, a ledger, people, a clock, all faulty.
+
+Holds: `Gateway`, `TwoStep`, `Ledger`, `Store` and `Mailbox`. `Store` is the
+shipped memory store, unmodified, behind a connection that breaks. Every call
+tells the oracle what really happened before a fault spoils the answer.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, final
+
+import attrs
+
+from autopay_core.associations import InvoicePage
+from autopay_core.charges import (
+    Captured,
+    DeclineClass,
+    Declined,
+    Indeterminate,
+    NotFound,
+    Pending,
+)
+from autopay_core.commits import Committed
+from autopay_core.errors import (
+    CommitUnknownError,
+    IncompleteReadError,
+    PortError,
+    PortUnavailableError,
+)
+from autopay_core.references import MethodKind
+from autopay_core.testing.simulator._oracle import PromiseBroken
+from autopay_core.testing.simulator._settings import (
+    CLIENTS,
+    foreign_invoice,
+    usd,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import date, datetime
+
+    from autopay_core.associations import InvoiceQuery
+    from autopay_core.charges import (
+        ChargeOutcome,
+        ChargeRequest,
+        GatewayCapabilities,
+        LookupOutcome,
+        RunKey,
+    )
+    from autopay_core.commits import (
+        Change,
+        Conflict,
+        OpenAmounts,
+        PostingFilter,
+        Standing,
+    )
+    from autopay_core.invoices import Invoice, SearchPage, SearchQuery
+    from autopay_core.money import Money
+    from autopay_core.notices import Notice
+    from autopay_core.ports import PostingStore
+    from autopay_core.postings import Posting, RunRecord
+    from autopay_core.retries import AttemptRecord
+    from autopay_core.testing.simulator._simulation import World
+
+__all__ = ["Executed", "Gateway", "Killed", "Ledger", "Mailbox", "Store"]
+
+_LATEST_SECONDS: Final = 200
+"""With a quarter of the retention: how long a request lives at most, where a
+gateway honours no deadline (assumption G3)."""
+
+
+class Killed(BaseException):
+    """The worker that made this call dies in it."""
+
+
+@final
+class Executed:
+    """What the gateway has on record for one request."""
+
+    __slots__ = ("at", "outcome", "request", "visible_at")
+
+    def __init__(
+        self,
+        request: ChargeRequest,
+        outcome: Captured | Pending | Declined,
+        at: int,
+        visible_at: int,
+    ) -> None:
+        self.request = request
+        self.outcome = outcome
+        self.at = at
+        self.visible_at = visible_at
+
+
+@final
+class Gateway:
+    """
+    A gateway of either form that keeps its promises and nothing more.
+
+    It forgets keys at the end of their retention to the second, shows
+    requests to a look-up as late as it may, loses requests and answers,
+    delivers requests late and twice.
+    """
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._done: dict[str, Executed] = {}
+        self._by_key: dict[str, Executed] = {}
+        self._prepared: dict[str, ChargeRequest] = {}
+        self.late: list[tuple[str, ChargeRequest]] = []
+        self._count = 0
+        capabilities = world.settings.capabilities
+        self._capabilities = capabilities
+        self._retention = capabilities.key_retention_seconds
+        self._settle = capabilities.lookup_settle_seconds
+        self.is_two_step = capabilities.two_step
+
+    @property
+    def capabilities(self) -> GatewayCapabilities:
+        """What is promised in this world."""
+        return self._capabilities
+
+    def charge(self, request: ChargeRequest, /) -> ChargeOutcome:
+        """Take the money in one step."""
+        self._world.oracle.sent(request, None)
+        return self._arrive(request.key, request)
+
+    def prepare(self, request: ChargeRequest, /) -> str:
+        """Make a reference; no money moves."""
+        world = self._world
+        if world.fails("down"):
+            raise PortUnavailableError("down")
+        reference = f"ref-{len(self._prepared) + 1}"
+        self._prepared[reference] = request
+        if world.fails("answer_lost"):
+            raise PortError("lost", code="Timeout")
+        return reference
+
+    def confirm(
+        self, reference: str, request: ChargeRequest, /
+    ) -> ChargeOutcome:
+        """Take the money for *reference*, at most once."""
+        self._world.oracle.sent(request, reference)
+        if reference not in self._prepared:
+            raise PromiseBroken("I4", f"{reference} was never prepared")
+        return self._arrive(reference, request)
+
+    def lookup(self, key: str, /) -> LookupOutcome:
+        """Tell what is on record, if it can be seen yet, or still."""
+        world = self._world
+        if world.fails("down"):
+            raise PortUnavailableError("down")
+        if world.fails("answer_lost"):
+            return Indeterminate(detail="timeout")
+        found = self._by_key.get(key)
+        if (
+            found is None
+            or world.now < found.visible_at
+            or (world.settings.forgets and not self._is_kept(found))
+        ):
+            return NotFound()
+        if world.fails("garbled"):
+            return _garbled(found.outcome)
+        return found.outcome
+
+    def _is_kept(self, found: Executed) -> bool:
+        if isinstance(found.outcome, Pending):
+            return True
+        return self._world.now < found.at + self._retention
+
+    def _arrive(self, slot: str, request: ChargeRequest) -> ChargeOutcome:
+        """Let a request arrive, or not, and its answer, or not."""
+        world = self._world
+        if self._is_too_old(request):
+            raise Killed
+        fails = world.fails
+        if fails("down"):
+            raise PortUnavailableError("down")
+        if fails("request_lost"):
+            return Indeterminate(detail="lost")
+        if fails("late"):
+            self.late.append((slot, request))
+            return Indeterminate(detail="late")
+        outcome = self._execute(slot, request)
+        if fails("twice"):
+            self.late.append((slot, request))
+        if fails("answer_lost"):
+            return Indeterminate(detail="lost")
+        if fails("raises"):
+            raise RuntimeError("broken")
+        if fails("garbled"):
+            return _garbled(outcome)
+        return outcome
+
+    def _is_too_old(self, request: ChargeRequest) -> bool:
+        """
+        Tell whether a request outlives what is assumed of the network.
+
+        Only for a one-step gateway that honours no deadline (assumption G3).
+        """
+        if self.is_two_step or self._capabilities.honours_deadline:
+            return False
+        assert request.not_after is not None
+        sent_at = self._world.seconds(request.not_after) - 600
+        return self._world.now > (
+            sent_at + self._retention // 4 + _LATEST_SECONDS
+        )
+
+    def land(self, place: int) -> None:
+        """Let a late request arrive; nobody waits for its answer."""
+        slot, request = self.late.pop(place)
+        if self._is_too_old(request):
+            return
+        try:
+            self._execute(slot, request)
+        except PortUnavailableError:
+            return
+
+    def _execute(
+        self, slot: str, request: ChargeRequest
+    ) -> Captured | Pending | Declined:
+        world = self._world
+        known = self._done.get(slot)
+        if known is not None and (self.is_two_step or self._is_kept(known)):
+            if known.request.request_hash != request.request_hash:
+                raise PromiseBroken("I5", f"{slot}: another request")
+            return known.outcome
+        if self._capabilities.honours_deadline and (
+            request.not_after is None
+            or world.now > world.seconds(request.not_after)
+        ):
+            raise PortUnavailableError("too late", code="DeadlinePassed")
+        outcome: Captured | Pending | Declined
+        self._count += 1
+        facts = world.oracle.keys[request.key]
+        if world.fails("declines"):
+            outcome = world.decline(request)
+            facts.declined = outcome
+        elif request.method.kind is MethodKind.BANK_ACCOUNT:
+            world.oracle.accepted(request.key)
+            facts.pending = True
+            outcome = Pending(
+                key=request.key,
+                amount=request.amount,
+                reference=f"debit-{self._count}",
+            )
+        else:
+            world.oracle.accepted(request.key)
+            facts.captured = request.amount.amount_minor
+            outcome = Captured(
+                key=request.key,
+                amount=request.amount,
+                reference=f"pay-{self._count}",
+            )
+        lag = 0
+        if world.fails("lag"):
+            most = 10_800 if self._settle is None else self._settle
+            lag = world.rng.choice((most, world.rng.randint(0, most)))
+        done = Executed(request, outcome, world.now, world.now + lag)
+        self._done[slot] = done
+        self._by_key[request.key] = done
+        if world.trace is not None:
+            world.note(f"    gateway: {request.key[-6:]} {outcome}")
+        return outcome
+
+    def pending(self) -> list[Executed]:
+        """Return the debits that are under way."""
+        return [
+            each
+            for each in self._by_key.values()
+            if isinstance(each.outcome, Pending)
+        ]
+
+    def captures(self) -> list[Executed]:
+        """Return what was captured."""
+        return [
+            each
+            for each in self._by_key.values()
+            if isinstance(each.outcome, Captured)
+        ]
+
+    def found(self, key: str) -> Executed | None:
+        """Return the truth about a key."""
+        return self._by_key.get(key)
+
+    def settle(self, each: Executed, *, fails: bool) -> None:
+        """Let a bank debit end."""
+        key = each.request.key
+        facts = self._world.oracle.keys[key]
+        facts.pending = False
+        each.at = self._world.now
+        if fails:
+            self._world.oracle.unaccepted(key)
+            facts.declined = each.outcome = Declined(
+                key=key, code="R01", decline_class=DeclineClass.LATER
+            )
+        else:
+            facts.captured = each.request.amount.amount_minor
+            each.outcome = Captured(
+                key=key,
+                amount=each.request.amount,
+                reference=each.outcome.reference
+                if isinstance(each.outcome, Pending)
+                else "pay",
+            )
+
+    def reveal(self) -> None:
+        """Let look-ups see everything from now on."""
+        for each in self._by_key.values():
+            each.visible_at = 0
+
+
+def _garbled(
+    outcome: Captured | Pending | Declined,
+) -> Captured | Pending | Declined:
+    """Spoil an answer on its way: another amount (R8)."""
+    if isinstance(outcome, Declined):
+        return outcome
+    return attrs.evolve(outcome, amount=usd(outcome.amount.amount_minor + 100))
+
+
+@final
+class Ledger:
+    """
+    The firm's matter-management software: what was billed, paid and posted.
+
+    It takes a posting once, whatever is sent twice, and shows it in the
+    balance before anybody hears of it (P2).
+    """
+
+    def __init__(self, world: World, invoices: Sequence[Invoice]) -> None:
+        self._world = world
+        self.invoices = {str(each.number): each for each in invoices}
+        self.billed = {
+            str(each.number): each.balance.amount_minor for each in invoices
+        }
+        self.by_hand = dict.fromkeys(self.billed, 0)
+        self.inbox: dict[str, Posting] = {}
+        self.refused: set[str] = set()
+
+    def receive(self, posting: Posting) -> None:
+        """Take a posting in; it shows some time later."""
+        if posting.id not in self._world.oracle.shown:
+            self.inbox[posting.id] = posting
+
+    def show(self, posting: Posting) -> None:
+        """Let the balance show a posting, once."""
+        shown = self._world.oracle.shown
+        self.inbox.pop(posting.id, None)
+        if posting.id in shown:
+            return
+        shown.add(posting.id)
+        self._shift(str(posting.invoice), -posting.amount.amount_minor)
+
+    def pay_by_hand(self, number: str, minor: int) -> None:
+        """Book a payment that came some other way."""
+        self.by_hand[number] += minor
+        self._shift(number, -minor)
+
+    def bill(self, invoice: Invoice) -> None:
+        """Add a new invoice."""
+        number = str(invoice.number)
+        self.invoices[number] = invoice
+        self.billed[number] = invoice.balance.amount_minor
+        self.by_hand[number] = 0
+
+    def bill_more(self, number: str, minor: int) -> None:
+        """Add to an invoice, or write some of it off."""
+        self.billed[number] += minor
+        self._shift(number, minor)
+
+    def _shift(self, number: str, minor: int) -> None:
+        before = self.invoices[number]
+        self.invoices[number] = attrs.evolve(
+            before, balance=usd(before.balance.amount_minor + minor)
+        )
+
+    def search(self, query: SearchQuery, /) -> SearchPage:
+        """Refuse: no flow searches."""
+        raise PortUnavailableError(f"nobody searches for {query.by.value}")
+
+    def _rows(self, query: InvoiceQuery) -> list[Invoice]:
+        """Return what is open under *query*, by number."""
+        rows = [
+            each
+            for each in self.invoices.values()
+            if not each.balance.is_zero
+            and any(
+                one.client == each.client
+                and one.matter in (None, each.matter)
+                and one.invoice in (None, each.number)
+                for one in query.associations
+            )
+        ]
+        return sorted(rows, key=lambda each: int(str(each.number)[1:]))
+
+    def _spoiled(self, page: list[Invoice]) -> list[Invoice]:
+        """Cut a page off, aloud or not, or return rows twice."""
+        kind = self._world.rng.randrange(3)
+        if kind == 0:
+            raise IncompleteReadError("cut off")
+        if kind == 1 or not page:
+            return [*page[::-1], *page]
+        # The announced total gives it away.
+        self._world.reader.is_cut = True
+        return page[:-1]
+
+    def open_invoices(self, query: InvoiceQuery, /) -> InvoicePage:
+        """Return a page, as true as the moment, or spoiled in ways allowed."""
+        world = self._world
+        fails = world.fails
+        if fails("down"):
+            raise PortUnavailableError("down")
+        if query.page is None:
+            world.reader.is_cut = False
+        rows = self._rows(query)
+        total = len(rows)
+        after = int(query.page or "0")
+        page = [each for each in rows if int(str(each.number)[1:]) > after]
+        size = world.settings.page_size
+        more = len(page) > size
+        page = page[:size]
+        following = str(page[-1].number)[1:] if more else None
+        reads = world.reader.reads
+        for each in page:
+            number = str(each.number)
+            reads[number] = (each, self.billed[number] - self.by_hand[number])
+        if fails("pages"):
+            kind = world.rng.randrange(3)
+            if kind == 0:
+                total += 1
+            elif kind == 1:
+                following = query.page or "0"
+            else:
+                page = self._spoiled(page)
+        if fails("foreign"):
+            page = [*page, foreign_invoice(query.payer)]
+            total += 1
+        return InvoicePage(
+            invoices=tuple(page), next_page=following, total=total
+        )
+
+
+@final
+class Store:
+    """The shipped memory store behind a connection that breaks."""
+
+    def __init__(self, world: World, inner: PostingStore) -> None:
+        self._world = world
+        self.inner = inner
+
+    def standing(self, key: RunKey, method: str, /) -> Standing:
+        """Pass through, or fail."""
+        self._break()
+        return self.inner.standing(key, method)
+
+    def open_amounts(self, clients: Sequence[str], /) -> OpenAmounts:
+        """Pass through, or fail."""
+        self._break()
+        return self.inner.open_amounts(clients)
+
+    def spent(
+        self, autopay: str, from_on: date, before: date, currency: str, /
+    ) -> Money:
+        """Pass through, or fail."""
+        self._break()
+        return self.inner.spent(autopay, from_on, before, currency)
+
+    def attempts(
+        self, method: str, since: datetime, /
+    ) -> Sequence[AttemptRecord]:
+        """Pass through, or fail."""
+        self._break()
+        return self.inner.attempts(method, since)
+
+    def unfinished(
+        self, after: RunKey | None, most: int, /
+    ) -> Sequence[RunRecord]:
+        """Pass through, or fail."""
+        self._break()
+        return self.inner.unfinished(after, most)
+
+    def claim(self, key: RunKey, seconds: int, /) -> bool:
+        """Pass through, or fail."""
+        self._break()
+        return self.inner.claim(key, seconds)
+
+    def postings(self, wanted: PostingFilter, /) -> Sequence[Posting]:
+        """Pass through, or fail."""
+        self._break()
+        return self.inner.postings(wanted)
+
+    def undelivered(self, most: int, /) -> Sequence[Notice]:
+        """Pass through, or fail."""
+        self._break()
+        return self.inner.undelivered(most)
+
+    def commit(self, change: Change, /) -> Committed | Conflict:
+        """Commit, and sometimes not say whether."""
+        world = self._world
+        self._break()
+        is_unknown = world.fails("commit_unknown")
+        if is_unknown and world.rng.random() < 0.5:
+            raise CommitUnknownError("the connection broke")
+        answer = self.inner.commit(change)
+        if isinstance(answer, Committed):
+            world.oracle.committed(change, world.reader)
+            if change.runs or change.moves:
+                world.oracle.covered(self.inner.open_amounts(CLIENTS))
+        if is_unknown:
+            raise CommitUnknownError("the connection broke")
+        return answer
+
+    def _break(self) -> None:
+        if self._world.fails("down"):
+            raise PortUnavailableError("down")
+
+
+@final
+class Mailbox:
+    """Takes notices, unless it is down; sees each key once."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self.accepted: dict[str, Notice] = {}
+
+    def send(self, notice: Notice, /) -> None:
+        """Take a notice in."""
+        world = self._world
+        if world.fails("notifier"):
+            raise PortUnavailableError("down")
+        if "secret" in f"{notice.detail}{notice.name}{notice.reason}":
+            raise PromiseBroken("I16", "a token is in a notice")
+        self.accepted.setdefault(notice.key, notice)
+        if world.fails("answer_lost"):
+            raise PortError("lost", code="Timeout")
