@@ -67,10 +67,11 @@ class PromiseBroken(BaseException):
 class Reader:
     """What one worker has read: balances, and whose standing orders."""
 
-    __slots__ = ("as_of", "autopays", "is_cut", "reads")
+    __slots__ = ("as_of", "autopays", "came", "cut", "reads")
 
     def __init__(self) -> None:
-        self.is_cut = False
+        self.came: set[str] = set()
+        self.cut: set[str] = set()
         self.reads: dict[str, tuple[Invoice, int]] = {}
         self.autopays: dict[str, AutoPay] = {}
         self.as_of: date | None = None
@@ -213,7 +214,7 @@ class Oracle:
         if autopay is None:
             raise PromiseBroken("I11", f"{record.key}: no standing order")
         self._not_stopped(record)
-        if reader.is_cut:
+        if reader.cut - reader.came:
             raise PromiseBroken("MD-2", f"{record.key}: rows were missing")
         if (
             autopay.off_from is not None

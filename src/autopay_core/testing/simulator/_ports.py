@@ -403,7 +403,7 @@ class Ledger:
         if kind == 1 or not page:
             return [*page[::-1], *page]
         # The announced total gives it away.
-        self._world.reader.is_cut = True
+        self._world.reader.cut.add(str(page[-1].number))
         return page[:-1]
 
     def open_invoices(self, query: InvoiceQuery, /) -> InvoicePage:
@@ -413,7 +413,8 @@ class Ledger:
         if fails("down"):
             raise PortUnavailableError("down")
         if query.page is None:
-            world.reader.is_cut = False
+            world.reader.cut.clear()
+            world.reader.came.clear()
         rows = self._rows(query)
         total = len(rows)
         after = int(query.page or "0")
@@ -434,6 +435,7 @@ class Ledger:
                 following = query.page or "0"
             else:
                 page = self._spoiled(page)
+        world.reader.came.update(str(each.number) for each in page)
         if fails("foreign"):
             page = [*page, foreign_invoice(query.payer)]
             total += 1
