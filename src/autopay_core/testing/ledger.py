@@ -75,11 +75,22 @@ class Ledger:
             self._show(posting)
 
     def open_invoices(self, query: InvoiceQuery, /) -> InvoicePage:
-        """Return the opening's page, with the balances of now (MD-4)."""
+        """
+        Return the opening's page, with the balances of now (MD-4, MD-8).
+
+        What the postings have paid off is not open any more.
+        """
         page = self._opening.open_invoices(query)
-        return attrs.evolve(
-            page, invoices=tuple(map(self._as_of_now, page.invoices))
-        )
+        invoices: list[Invoice] = []
+        for each in page.invoices:
+            shown = self._shown.get(each.number)
+            if shown is None:
+                invoices.append(each)
+            elif shown != each.balance:
+                invoices.append(
+                    attrs.evolve(each, balance=each.balance - shown)
+                )
+        return InvoicePage(invoices=tuple(invoices), next_page=page.next_page)
 
     def search(self, query: SearchQuery, /) -> SearchPage:
         """Search as the opening does."""
@@ -127,12 +138,6 @@ class Ledger:
         self._shown[posting.invoice] = (
             posting.amount if before is None else before + posting.amount
         )
-
-    def _as_of_now(self, invoice: Invoice) -> Invoice:
-        shown = self._shown.get(invoice.number)
-        if shown is None:
-            return invoice
-        return attrs.evolve(invoice, balance=invoice.balance - shown)
 
 
 def _all(
