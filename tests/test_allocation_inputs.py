@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import itertools
 import pickle
 from datetime import date, datetime
@@ -30,7 +31,7 @@ from autopay_core.errors import (
     InvoiceError,
     LimitError,
 )
-from autopay_core.invoices import Invoice
+from autopay_core.invoices import Invoice, InvoiceStatus
 from autopay_core.money import Money
 
 if TYPE_CHECKING:
@@ -463,6 +464,12 @@ def test_a_result_can_be_made_again_from_its_fields(case: my.Case) -> None:
 
     assert again == made
     assert pickle.loads(pickle.dumps(made)) == made  # noqa: S301
+    names = {
+        **vars(module),
+        "InvoiceStatus": InvoiceStatus,
+        "datetime": dt,
+    }
+    assert eval(repr(made), names) == made  # noqa: S307
 
 
 LINE = AllocationLine(
