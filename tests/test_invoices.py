@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -45,21 +46,17 @@ def test_an_invoice_is_equal_to_its_copy_and_reads_back(
     invoice: Invoice,
 ) -> None:
     again = attrs.evolve(invoice)
-    text = repr(invoice)
-    for kind in (InvoiceStatus, AccountKind):
-        for member in kind:
-            text = text.replace(repr(member), str(member))
     names = {
         "Invoice": Invoice,
         "InvoiceStatus": InvoiceStatus,
         "AccountKind": AccountKind,
         "Money": Money,
-        "datetime": __import__("datetime"),
+        "datetime": dt,
     }
 
     assert again == invoice
     assert hash(again) == hash(invoice)
-    assert eval(text, names) == invoice  # noqa: S307
+    assert eval(repr(invoice), names) == invoice  # noqa: S307
 
 
 @pytest.mark.parametrize(
