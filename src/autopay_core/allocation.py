@@ -707,8 +707,9 @@ def allocate(  # noqa: PLR0913 - one parameter for each thing that decides
             again counts once (L5).
         limit: In the currency of every invoice.
         open_amounts: By invoice number, what the balance does not show yet:
-            postings and other runs' reservations, net of reversals, zero or
-            more (L1). Others' invoices are ignored.
+            postings and other runs' reservations; zero or more (L1).
+            Reversals are never among them: see `Posting.is_open`. Numbers
+            that are not among *invoices* are ignored.
         order: By invoice date or by due date first (L2).
         as_of: Invoices dated later wait; None takes them all.
         account: Invoices whose money belongs elsewhere wait (L6).
@@ -1097,7 +1098,7 @@ def _check_open(opened: Money, currency: str, number: str) -> None:
         raise CurrencyMismatchError(currency, opened.currency, path=path)
     if opened.is_negative:
         raise AmountError(
-            "what is on its way is zero or more, net of reversals",
+            "what is on its way is zero or more; reversals do not count",
             code="PostingSign",
             path=path,
             value=str(opened),
