@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import os
 import sys
 from collections.abc import Callable, Generator
 from datetime import UTC, date, datetime, time, timedelta
@@ -223,6 +224,10 @@ def main(options: argparse.Namespace) -> int:
     except AutopayError as error:
         print(f"autopay_core demo: {error}", file=sys.stderr)
         return 2
+    except BrokenPipeError:
+        # Whoever read it has read enough; nothing is left to be flushed.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except KeyboardInterrupt:
         print(
             "\nStopped. Start it again, and it goes on where it was.",
