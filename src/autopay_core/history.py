@@ -47,6 +47,8 @@ CHAINS: Final = 16
 
 _PAGE: Final = 1_000
 
+_encode = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
+
 
 @final
 @attrs.frozen(kw_only=True)
@@ -176,7 +178,8 @@ def entry_body(
     change: Change,
     /,
     *,
-    written: Mapping[str, str],
+    digests: Mapping[str, str],
+    new_postings: Iterable[str],
     new_notices: Iterable[str],
 ) -> str:
     """
@@ -184,8 +187,9 @@ def entry_body(
 
     Args:
         change: What is committed.
-        written: Digest of what is written, by the run's name and by the
-            posting's id.
+        digests: Of what is written: by the run's name, and of all the new
+            postings under ``"postings"``.
+        new_postings: Ids of the postings that were not there before.
         new_notices: Keys of the notices that were not there before.
 
     """
@@ -197,17 +201,13 @@ def entry_body(
                 "version": each.version,
                 "state": each.state.value,
                 "reason": each.reason,
-                "digest": written[str(each.key)],
+                "digest": digests[str(each.key)],
             }
             for each in change.runs
         ]
-    postings = [
-        [each.id, written[each.id]]
-        for each in change.postings
-        if each.id in written
-    ]
+    postings = list(new_postings)
     if postings:
-        facts["postings"] = postings
+        facts["postings"] = {"ids": postings, "digest": digests["postings"]}
     if change.moves:
         facts["moves"] = [
             [each.after.id, each.before.status.value, each.after.status.value]
@@ -227,7 +227,7 @@ def entry_body(
         facts["by"] = change.by
     if change.reason:
         facts["reason"] = change.reason
-    return json.dumps(facts, separators=(",", ":"))
+    return _encode(facts)
 
 
 def first_hash(chain: int, /) -> str:

@@ -18,11 +18,15 @@ from __future__ import annotations
 import hashlib
 import secrets
 import threading
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import (
+    Callable,
+    Generator,
+    Iterable,
+    Mapping,
+    Sequence,
+)
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final, NamedTuple, TypeAlias, TypeVar, final
-
-import attrs
 
 from autopay_core.adapters._sql_schema import UNFINISHED
 from autopay_core.charges import RunKey
@@ -149,12 +153,13 @@ class Dialect(NamedTuple):
         clock: The database's own time in microseconds, as SQL; None if the
             store is handed a clock.
         locks: Makes statements that lock names until the transaction ends,
-            one after another as given; True locks a name for sharing.
+            one after another as given; True locks a name for sharing. None
+            if there is one writer at a time anyway.
 
     """
 
     clock: str | None
-    locks: Callable[[Mapping[str, bool]], Sequence[Ask]]
+    locks: Callable[[Mapping[str, bool]], Sequence[Ask]] | None
 
 
 _RESERVATIONS: Final = Table(
@@ -216,6 +221,8 @@ _HISTORY: Final = Table(
     ("chain", "seq", "at"),
 )
 _POSTING_COLUMNS: Final = ", ".join(_POSTINGS.columns)
+_STATUS: Final = _POSTINGS.columns.index("status")
+_MINOR: Final = _POSTINGS.columns.index("minor")
 
 
 # -- Values and rows ---------------------------------------------------------
@@ -230,6 +237,7 @@ def _key_row(key: RunKey) -> tuple[str, str]:
 
 
 def _posting_row(posting: Posting) -> Row:
+    account = posting.deposit_account
     return (
         posting.id,
         *_key_row(posting.run),
@@ -240,14 +248,30 @@ def _posting_row(posting: Posting) -> Row:
         posting.amount.currency,
         posting.charged_on.isoformat(),
         posting.payment_reference,
-        posting.deposit_account.id,
-        posting.deposit_account.kind.value,
+        account.id,
+        account.kind.value,
         posting.ar_message,
         posting.reverses,
         posting.status.value,
         posting.note,
         posting.amount.amount_minor,
         int(posting.is_open),
+    )
+
+
+_LASTING: Final = 13
+"""So many text columns of a posting never change, nor does its amount."""
+
+
+def postings_digest(rows: Iterable[Row]) -> str:
+    """Return what stands in an entry for what never changes of postings."""
+    # No field can hold the characters that part them.
+    return digest(
+        "\x1e".join(
+            "\x1f".join(row[:_LASTING])
+            + f"\x1f{row[_LASTING]}\x1f{row[_MINOR]}"
+            for row in rows
+        )
     )
 
 
@@ -359,8 +383,7 @@ class Mark:
         return self._told
 
 
-@attrs.frozen
-class _Facts:
+class _Facts(NamedTuple):
     """What a commit read under its locks."""
 
     at: int
@@ -371,7 +394,7 @@ class _Facts:
     is_stopped: bool
     versions: Mapping[str, int]
     opened: Mapping[str, Money]
-    reserved: Mapping[tuple[str, str], Mapping[str, tuple[str, str, int]]]
+    held: Mapping[tuple[str, str], Sequence[Row]]
     postings: Mapping[str, Row]
     notices: frozenset[str]
 
@@ -390,24 +413,23 @@ class SqlSteps:
     def __init__(self, dialect: Dialect, clock: Clock | None = None) -> None:
         self._dialect = dialect
         self._clock = clock
+        time = dialect.clock if clock is None else "CAST(? AS BIGINT)"
+        assert time is not None, "a database without a clock needs one"
+        self._ask_clock = _ASK_CLOCK.replace("{clock}", time)
+        self._ask_head = _ASK_HEAD.replace("{clock}", time)
         self.mark = Mark()
 
     # -- Time ----------------------------------------------------------------
 
-    def _with_clock(self, sql: str, values: tuple[Any, ...] = ()) -> Ask:
-        """Put the time into a statement, where it says ``{clock}``."""
+    def _timed(self, sql: str, *values: object) -> Ask:
+        """Give the time to a statement that tells it."""
         if self._clock is None:
-            assert self._dialect.clock is not None
-            return Ask(sql.replace("{clock}", self._dialect.clock), values)
-        at = microseconds(self._clock())
-        return Ask(sql.replace("{clock}", "CAST(? AS BIGINT)"), (at, *values))
-
-    def _ask_clock(self) -> Ask:
-        return self._with_clock("SELECT {clock}, MAX(at) FROM autopay_chains")
+            return Ask(sql, values)
+        return Ask(sql, (microseconds(self._clock()), *values))
 
     def now(self) -> Steps[datetime]:
         """Read the store's time; it never goes back (PS-12)."""
-        (((clock, kept),),) = yield [self._ask_clock()]
+        (((clock, kept),),) = yield [self._timed(self._ask_clock)]
         return _instant(self.mark.now(clock, kept))
 
     def keep_mark(self) -> Steps[None]:
@@ -427,24 +449,11 @@ class SqlSteps:
         autopay, nominal_on = _key_row(key)
         targets = [StopOrder.autopay(autopay), StopOrder.method(method)]
         (((clock, kept),), stops, run, unfinished, latest) = yield [
-            self._ask_clock(),
-            _ASK_STOPS._replace(values=(targets,)),
-            Ask(
-                "SELECT nominal_on, data FROM autopay_runs "
-                "WHERE autopay = ? AND nominal_on = ?",
-                (autopay, nominal_on),
-            ),
-            Ask(
-                "SELECT nominal_on, data FROM autopay_runs "
-                f"WHERE autopay = ? AND {UNFINISHED} ORDER BY nominal_on",
-                (autopay,),
-            ),
-            Ask(
-                "SELECT nominal_on, data FROM autopay_runs "
-                "WHERE autopay = ? AND state <> 'announced' "
-                "ORDER BY nominal_on DESC LIMIT 1",
-                (autopay,),
-            ),
+            self._timed(self._ask_clock),
+            Ask(_ASK_STOPS, (targets,)),
+            Ask(_ASK_RUN, (autopay, nominal_on)),
+            Ask(_ASK_UNFINISHED, (autopay,)),
+            Ask(_ASK_LATEST, (autopay,)),
         ]
         now = self.mark.now(clock, kept)
         records: dict[str, RunRecord] = {}
@@ -464,7 +473,7 @@ class SqlSteps:
         """Read versions and open amounts of the clients' invoices."""
         wanted = list(clients)
         versions, opened = yield [
-            _ASK_VERSIONS._replace(values=(wanted,)),
+            Ask(_ASK_VERSIONS, (wanted,)),
             Ask(
                 "WITH numbers AS ("
                 "SELECT invoice FROM autopay_postings "
@@ -539,7 +548,7 @@ class SqlSteps:
         autopay, nominal_on = ("", "") if after is None else _key_row(after)
         (rows,) = yield [
             Ask(
-                "SELECT data FROM autopay_runs "
+                "SELECT data FROM autopay_runs "  # noqa: S608 - constants
                 f"WHERE {UNFINISHED} "
                 "AND state IN ('open', 'pending', 'review') "
                 "AND (autopay, nominal_on) > (?, ?) "
@@ -588,7 +597,7 @@ class SqlSteps:
         where = f"WHERE {' AND '.join(terms)} " if terms else ""
         (rows,) = yield [
             Ask(
-                f"SELECT {_POSTING_COLUMNS} FROM autopay_postings {where}"  # noqa: S608 - made of constants
+                f"SELECT {_POSTING_COLUMNS} FROM autopay_postings {where}"  # noqa: S608 - constants
                 "ORDER BY id LIMIT ?",
                 (*values, wanted.most),
             )
@@ -655,7 +664,7 @@ class SqlSteps:
 
     def claim(self, key: RunKey, seconds: int) -> Steps[bool]:
         """Reserve a run's work for a while (PS-14)."""
-        (((clock, kept),),) = yield [self._ask_clock()]
+        (((clock, kept),),) = yield [self._timed(self._ask_clock)]
         now = self.mark.now(clock, kept)
         autopay, nominal_on = _key_row(key)
         _, claimed = yield [
@@ -731,6 +740,9 @@ class SqlSteps:
 
     def _locks(self, change: Change) -> Sequence[Ask]:
         """Lock what *change* is about, in one order for everybody."""
+        lock = self._dialect.locks
+        if lock is None:
+            return ()
         names: set[str] = set()
         for record in change.runs:
             names.add(f"autopay:{record.key.autopay}")
@@ -749,110 +761,60 @@ class SqlSteps:
         names.update(f"stop:{each.target}" for each in change.stops)
         shared = {f"stop:{each}" for each in change.unless_stopped} - names
         if len(names) + len(shared) > _LOCKS_MOST:
-            return self._dialect.locks({"store": False})
+            return lock({"store": False})
         wanted = {"store": True}
         wanted.update(
             (each, each in shared) for each in sorted(names | shared)
         )
-        return self._dialect.locks(wanted)
+        return lock(wanted)
 
     def _read_facts(self, change: Change) -> Steps[_Facts]:
         """Lock, and read all that *change* is conditional on."""
         locks = self._locks(change)
+        keys = [_key_row(each.key) for each in change.runs]
+        known = [
+            _key_row(each.key) for each in change.runs if each.version > 1
+        ]
         ids = [str(each.id) for each in change.postings]
         ids.extend(str(each.after.id) for each in change.moves)
-        expected = [str(each) for each in change.expect_open or ()]
-        keys = [each.key for each in change.notices]
-        asks: dict[str, Ask] = {
-            "head": self._with_clock(
-                "SELECT {clock}, seq, hash, at FROM autopay_chains "
-                "WHERE chain = ?{lock}",
-                (chain_of(change),),
-            )
-        }
-        for record in change.runs:
-            key = _key_row(record.key)
-            asks[f"run {record.key}"] = Ask(
-                "SELECT version, state, alone FROM autopay_runs "
-                "WHERE autopay = ? AND nominal_on = ?",
-                key,
-            )
-            if record.version > 1:
-                asks[f"held {record.key}"] = Ask(
-                    "SELECT invoice, client, currency, minor "
-                    "FROM autopay_reservations "
-                    "WHERE autopay = ? AND nominal_on = ?",
-                    key,
-                )
-            if change.only_doubtful:
-                asks[f"doubt {record.key}"] = Ask(
-                    "SELECT autopay, nominal_on, state FROM autopay_runs "
-                    f"WHERE autopay = ? AND {UNFINISHED}",
-                    key[:1],
-                )
-        if change.unless_stopped:
-            asks["stops"] = _ASK_STOPS._replace(
-                values=(list(change.unless_stopped),)
-            )
-        if change.expect_versions:
-            asks["versions"] = _ASK_VERSIONS._replace(
-                values=([str(each) for each in change.expect_versions],)
-            )
-        if expected:
-            asks["posted"] = Ask(
-                "SELECT invoice, currency, CAST(SUM(minor) AS BIGINT) "
-                "FROM autopay_postings WHERE is_open = 1 AND invoice IN ?? "
-                "GROUP BY invoice, currency",
-                (expected,),
-            )
-            asks["reserved"] = Ask(
-                "SELECT invoice, currency, minor, autopay, nominal_on "
-                "FROM autopay_reservations WHERE invoice IN ??",
-                (expected,),
-            )
-        if ids:
-            asks["postings"] = Ask(
-                f"SELECT {_POSTING_COLUMNS} FROM autopay_postings "  # noqa: S608 - made of constants
-                "WHERE id IN ??",
-                (ids,),
-            )
-        if keys:
-            asks["notices"] = Ask(
-                "SELECT key FROM autopay_notices WHERE key IN ??", (keys,)
-            )
-        answers = yield [*locks, *asks.values()]
-        rows = dict(zip(asks, answers[len(locks) :], strict=True))
-        ((clock, seq, head, kept),) = rows["head"]
+        asks = [self._timed(self._ask_head, chain_of(change))]
+        asks.extend(Ask(_ASK_VERSION, key) for key in keys)
+        asks.extend(Ask(_ASK_HELD, key) for key in known)
+        if change.only_doubtful:
+            asks.extend(Ask(_ASK_STATES, key[:1]) for key in keys)
+        lists = (
+            (_ASK_STOPS, change.unless_stopped),
+            (_ASK_VERSIONS, change.expect_versions),
+            (_ASK_POSTED, change.expect_open),
+            (_ASK_RESERVED, change.expect_open),
+            (_ASK_POSTINGS, ids),
+            (_ASK_NOTICES, [each.key for each in change.notices]),
+        )
+        asks.extend(Ask(sql, (list(each),)) for sql, each in lists if each)
+        answers = iter((yield [*locks, *asks])[len(locks) :])
+        ((clock, seq, head, kept),) = next(answers)
+        runs = [next(answers) for _ in keys]
+        held = [next(answers) for _ in known]
+        doubts = [next(answers) for _ in keys if change.only_doubtful]
+        stops, versions, posted, reserved, postings, notices = (
+            next(answers) if each else [] for _, each in lists
+        )
         return _Facts(
             at=self.mark.now(clock, kept),
             seq=seq,
             head=head,
             runs={
-                _key_row(each.key): rows[f"run {each.key}"][0]
-                for each in change.runs
-                if rows[f"run {each.key}"]
+                key: rows[0]
+                for key, rows in zip(keys, runs, strict=True)
+                if rows
             },
-            others=[
-                row
-                for each in change.runs
-                for row in rows.get(f"doubt {each.key}", ())
-            ],
-            is_stopped=bool(rows.get("stops")),
-            versions=dict(rows.get("versions", ())),
-            opened=_opened(
-                change, rows.get("posted", ()), rows.get("reserved", ())
-            ),
-            reserved={
-                _key_row(each.key): {
-                    number: (client, currency, minor)
-                    for number, client, currency, minor in rows.get(
-                        f"held {each.key}", ()
-                    )
-                }
-                for each in change.runs
-            },
-            postings={row[0]: row for row in rows.get("postings", ())},
-            notices=frozenset(key for (key,) in rows.get("notices", ())),
+            held=dict(zip(known, held, strict=True)),
+            others=[row for rows in doubts for row in rows],
+            is_stopped=bool(stops),
+            versions=dict(versions),
+            opened=_opened(keys, posted, reserved),
+            postings={row[0]: row for row in postings},
+            notices=frozenset(key for (key,) in notices),
         )
 
     def _writes(
@@ -869,7 +831,7 @@ class SqlSteps:
         """
         writes: list[Ask | Insert] = []
         guards: list[int] = []
-        written: dict[str, str] = {}
+        digests: dict[str, str] = {}
         touched: set[str] = set()
         for record in change.runs:
             _write_run(
@@ -878,7 +840,7 @@ class SqlSteps:
                 writes,
                 guards,
                 touched,
-                written,
+                digests,
                 is_alone=change.only_doubtful,
             )
         new_postings = {
@@ -888,7 +850,7 @@ class SqlSteps:
         }
         if new_postings:
             rows = [_posting_row(each) for each in new_postings.values()]
-            written.update((row[0], digest(repr(row[:14]))) for row in rows)
+            digests["postings"] = postings_digest(rows)
             writes.append(Insert(_POSTINGS, rows))
         for move in change.moves:
             guards.append(len(writes))
@@ -942,7 +904,8 @@ class SqlSteps:
         if writes:
             body = entry_body(
                 change,
-                written=written,
+                digests=digests,
+                new_postings=new_postings,
                 new_notices=[each.key for each in new_notices],
             )
             guards.append(len(writes) + 1)
@@ -1090,19 +1053,62 @@ def _new_transition() -> str:
     return secrets.token_hex(16)
 
 
-_ASK_STOPS: Final = Ask(
+_ASK_RUN: Final = (
+    "SELECT nominal_on, data FROM autopay_runs "
+    "WHERE autopay = ? AND nominal_on = ?"
+)
+_ASK_UNFINISHED: Final = (
+    "SELECT nominal_on, data FROM autopay_runs "  # noqa: S608 - constants
+    f"WHERE autopay = ? AND {UNFINISHED} ORDER BY nominal_on"
+)
+_ASK_LATEST: Final = (
+    "SELECT nominal_on, data FROM autopay_runs "
+    "WHERE autopay = ? AND state <> 'announced' "
+    "ORDER BY nominal_on DESC LIMIT 1"
+)
+_ASK_CLOCK: Final = "SELECT {clock}, MAX(at) FROM autopay_chains"
+_ASK_HEAD: Final = (
+    "SELECT {clock}, seq, hash, at FROM autopay_chains WHERE chain = ?{lock}"
+)
+_ASK_VERSION: Final = (
+    "SELECT version, state, alone FROM autopay_runs "
+    "WHERE autopay = ? AND nominal_on = ?"
+)
+_ASK_HELD: Final = (
+    "SELECT invoice, client, currency, minor FROM autopay_reservations "
+    "WHERE autopay = ? AND nominal_on = ?"
+)
+_ASK_STATES: Final = (
+    "SELECT autopay, nominal_on, state FROM autopay_runs "  # noqa: S608 - constants
+    f"WHERE autopay = ? AND {UNFINISHED}"
+)
+_ASK_STOPS: Final = (
     "SELECT 1 FROM autopay_stops WHERE active = 1 AND target IN ?? LIMIT 1"
 )
-_ASK_VERSIONS: Final = Ask(
+_ASK_VERSIONS: Final = (
     "SELECT client, version FROM autopay_clients WHERE client IN ??"
 )
+_ASK_POSTED: Final = (
+    "SELECT invoice, currency, CAST(SUM(minor) AS BIGINT) "
+    "FROM autopay_postings WHERE is_open = 1 AND invoice IN ?? "
+    "GROUP BY invoice, currency"
+)
+_ASK_RESERVED: Final = (
+    "SELECT invoice, currency, minor, autopay, nominal_on "
+    "FROM autopay_reservations WHERE invoice IN ??"
+)
+_ASK_POSTINGS: Final = (
+    f"SELECT {_POSTING_COLUMNS} FROM autopay_postings WHERE id IN ??"  # noqa: S608 - constants
+)
+_ASK_NOTICES: Final = "SELECT key FROM autopay_notices WHERE key IN ??"
 
 
 def _opened(
-    change: Change, posted: Sequence[Row], reserved: Sequence[Row]
+    own: Sequence[tuple[str, str]],
+    posted: Sequence[Row],
+    reserved: Sequence[Row],
 ) -> dict[str, Money]:
     """Add up what is open, without the runs of the change (PS-5)."""
-    own = {_key_row(each.key) for each in change.runs}
     total: dict[str, Money] = {}
     for number, currency, minor in posted:
         _add(total, number, Money(amount_minor=minor, currency=currency))
@@ -1115,31 +1121,16 @@ def _opened(
 def _conflict(change: Change, facts: _Facts) -> Conflict | None:
     """Tell why *change* may not be written, in the order of the ports."""
     for record in change.runs:
-        key = _key_row(record.key)
-        stands = facts.runs.get(key)
-        if record.version != (1 if stands is None else stands[0] + 1):
-            return Conflict(reason="version")
-        if any(
-            autopay == key[0]
-            and nominal_on != key[1]
-            and RunState(state).is_doubtful
-            for autopay, nominal_on, state in facts.others
-        ):
-            return Conflict(reason="doubt")
+        reason = _run_conflict(record, facts)
+        if reason is not None:
+            return Conflict(reason=reason)
     if facts.is_stopped:
         return Conflict(reason="stopped")
-    for client, version in (change.expect_versions or {}).items():
-        if facts.versions.get(client, 0) != version:
-            return Conflict(reason="open", open_amounts=facts.opened)
-    if facts.opened != {
-        number: amount
-        for number, amount in (change.expect_open or {}).items()
-        if not amount.is_zero
-    }:
+    if _is_open_changed(change, facts):
         return Conflict(reason="open", open_amounts=facts.opened)
     for move in change.moves:
         known = facts.postings.get(move.before.id)
-        if known is None or known[14] != move.before.status.value:
+        if known is None or known[_STATUS] != move.before.status.value:
             return Conflict(reason="posting")
     for new in change.postings:
         known = facts.postings.get(new.id)
@@ -1150,20 +1141,46 @@ def _conflict(change: Change, facts: _Facts) -> Conflict | None:
     return None
 
 
+def _run_conflict(record: RunRecord, facts: _Facts) -> str | None:
+    autopay, nominal_on = key = _key_row(record.key)
+    stands = facts.runs.get(key)
+    if record.version != (1 if stands is None else stands[0] + 1):
+        return "version"
+    for other, other_on, state in facts.others:
+        if (
+            other == autopay
+            and other_on != nominal_on
+            and RunState(state).is_doubtful
+        ):
+            return "doubt"
+    return None
+
+
+def _is_open_changed(change: Change, facts: _Facts) -> bool:
+    for client, version in (change.expect_versions or {}).items():
+        if facts.versions.get(client, 0) != version:
+            return True
+    return facts.opened != {
+        number: amount
+        for number, amount in (change.expect_open or {}).items()
+        if not amount.is_zero
+    }
+
+
 def _write_run(
     record: RunRecord,
     facts: _Facts,
     writes: list[Ask | Insert],
     guards: list[int],
     touched: set[str],
-    written: dict[str, str],
+    digests: dict[str, str],
     *,
     is_alone: bool,
 ) -> None:
     """Add the statements that write a run and what it holds back."""
     key = _key_row(record.key)
     data = dumps(record)
-    written[str(record.key)] = digest(data)
+    digests[str(record.key)] = digest(data)
     before = facts.runs.get(key)
     alone = None
     if record.state.is_doubtful and (
@@ -1193,7 +1210,10 @@ def _write_run(
             )
         )
     held = _held(record) if record.state in RESERVING_STATES else {}
-    was_held = facts.reserved[key]
+    was_held = {
+        number: (client, currency, minor)
+        for number, client, currency, minor in facts.held.get(key, ())
+    }
     touched.update(client for client, _, _ in (*held.values(),))
     touched.update(client for client, _, _ in (*was_held.values(),))
     if held != was_held:

@@ -2,8 +2,8 @@
 The tables of the SQL stores, and how they came about.
 
 Holds: `Migration`, the numbered migrations for both databases, and the words
-in which the two differ. Imports: nothing of the package but `errors` and `history`. One
-schema serves both: dates and enums are text, instants are microseconds since
+in which the two differ. Imports: `errors` and `history`. One schema serves
+both: dates and enums are text, instants are microseconds since
 1970 in UTC, amounts are minor units. Names begin with ``autopay_``, so that
 the tables may live beside a host's own.
 """
@@ -170,7 +170,7 @@ CREATE TABLE autopay_history (
 """
 
 _CHAINS: Final = "".join(
-    "INSERT INTO autopay_chains (chain, seq, hash, at) "
+    "INSERT INTO autopay_chains (chain, seq, hash, at) "  # noqa: S608 - constants
     f"VALUES ({chain}, 0, '{first_hash(chain)}', 0);\n"
     for chain in range(CHAINS)
 )
@@ -236,7 +236,7 @@ def migrations_for(
     made: list[Migration] = []
     for number, (name, text) in enumerate(texts, start=1):
         note = (
-            f"INSERT INTO autopay_schema (number, name) "
+            "INSERT INTO autopay_schema (number, name) "  # noqa: S608 - constants
             f"VALUES ({number}, '{name}');\n"
         )
         whole = (SCHEMA_TABLE if number == 1 else "") + text + "\n" + note

@@ -29,7 +29,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import re
 import time
 import weakref
 from collections.abc import (
@@ -155,7 +154,7 @@ def migrations() -> tuple[Migration, ...]:
 def _native(sql: str) -> bytes:
     """Say a shared statement in PostgreSQL's and psycopg's words."""
     sql = sql.replace("{lock}", " FOR UPDATE")
-    sql = re.sub(r"IN \?\?", "= ANY(?)", sql)
+    sql = sql.replace("IN ??", "= ANY(?)")
     return sql.replace("?", "%s").encode()
 
 
@@ -299,10 +298,21 @@ def _migrating(*, may_change: bool) -> _Transaction[None]:
     yield [_COMMIT]
 
 
-def _timeouts(lock_seconds: float, statement_seconds: float) -> Batch:
+def _settings(lock_seconds: float, statement_seconds: float) -> str:
+    """Set how long to wait, for a connection of our own."""
     return (
-        Ask(f"SET LOCAL lock_timeout = {int(lock_seconds * 1000)}"),
-        Ask(f"SET LOCAL statement_timeout = {int(statement_seconds * 1000)}"),
+        f"SET lock_timeout = {int(lock_seconds * 1000)}; "
+        f"SET statement_timeout = {int(statement_seconds * 1000)}"
+    )
+
+
+def _limits_on(where: object, settings: str) -> Batch:
+    """Set the same for one transaction only, on a host's connection."""
+    if isinstance(where, str):
+        return ()
+    return tuple(
+        Ask(each.replace("SET ", "SET LOCAL "))
+        for each in settings.split("; ")
     )
 
 
@@ -337,8 +347,9 @@ class _Source(Protocol):
 class _OwnConnections:
     """As many connections as are used at once; they are kept for later."""
 
-    def __init__(self, conninfo: str) -> None:
+    def __init__(self, conninfo: str, settings: str) -> None:
         self._conninfo = conninfo
+        self._settings = settings
         self._idle: list[tuple[_Blocking, float]] = []
         self._pid = os.getpid()
 
@@ -349,14 +360,18 @@ class _OwnConnections:
             self._idle = []
             self._pid = os.getpid()
         while self._idle:
-            connection, since = self._idle.pop()
+            rested, since = self._idle.pop()
             if time.monotonic() - since < _FRESH_SECONDS:
-                return connection
-            with contextlib.suppress(psycopg.Error):
-                connection.execute("SELECT 1")
-                return connection
-            connection.close()
-        return psycopg.connect(self._conninfo, autocommit=True)
+                return rested
+            try:
+                rested.execute("SELECT 1")
+            except psycopg.Error:
+                rested.close()
+            else:
+                return rested
+        fresh: _Blocking = psycopg.connect(self._conninfo, autocommit=True)
+        fresh.execute(self._settings.encode())
+        return fresh
 
     def give(self, connection: _Blocking) -> None:
         if not connection.closed:
@@ -379,7 +394,7 @@ class _PoolConnections:
         self._was: dict[int, bool] = {}
 
     def take(self) -> _Blocking:
-        connection = self._pool.getconn()
+        connection: _Blocking = self._pool.getconn()
         self._was[id(connection)] = connection.autocommit
         connection.autocommit = True
         return connection
@@ -403,7 +418,7 @@ class _EngineConnections:
         self._lent: dict[int, tuple[Any, bool]] = {}
 
     def take(self) -> _Blocking:
-        lent = self._engine.raw_connection()
+        lent: Any = self._engine.raw_connection()
         connection: _Blocking = lent.driver_connection
         if not isinstance(connection, psycopg.Connection):
             lent.close()
@@ -412,9 +427,10 @@ class _EngineConnections:
                 code="FieldType",
                 path="engine",
             )
-        self._lent[id(connection)] = (lent, connection.autocommit)
-        connection.autocommit = True
-        return connection
+        taken: _Blocking = connection
+        self._lent[id(taken)] = (lent, taken.autocommit)
+        taken.autocommit = True
+        return taken
 
     def give(self, connection: _Blocking) -> None:
         lent, was = self._lent.pop(id(connection))
@@ -428,13 +444,15 @@ class _EngineConnections:
         """Leave the engine open: it is the host's."""
 
 
-def _source_of(where: str | ConnectionPool[Any] | Engine) -> _Source:
+def _source_of(
+    where: str | ConnectionPool[Any] | Engine, settings: str
+) -> _Source:
     if isinstance(where, str):
-        return _OwnConnections(where)
+        return _OwnConnections(where, settings)
     # By what they can do: neither package has to be installed.
     if hasattr(where, "getconn"):
         return _PoolConnections(cast("ConnectionPool[Any]", where))
-    return _EngineConnections(cast("Engine", where))
+    return _EngineConnections(where)
 
 
 def _execute(connection: _Blocking, batch: Batch) -> list[list[Row]]:
@@ -498,8 +516,9 @@ class PostgresPostingStore(BlockingSqlStore):
         statement_seconds: float = 30.0,
     ) -> None:
         super().__init__(SqlSteps(_DIALECT, clock), absence_is_proof=True)
-        self._limits = _timeouts(lock_seconds, statement_seconds)
-        self._source = _source_of(where)
+        settings = _settings(lock_seconds, statement_seconds)
+        self._limits = _limits_on(where, settings)
+        self._source = _source_of(where, settings)
         self._checked: weakref.WeakSet[_Blocking] = weakref.WeakSet()
         self._carry_out(_migrating(may_change=migrate))
 
@@ -569,22 +588,27 @@ class _AsyncSource(Protocol):
 class _OwnAsyncConnections:
     """Like `_OwnConnections`."""
 
-    def __init__(self, conninfo: str) -> None:
+    def __init__(self, conninfo: str, settings: str) -> None:
         self._conninfo = conninfo
+        self._settings = settings
         self._idle: list[tuple[_Awaitable, float]] = []
 
     async def take(self) -> _Awaitable:
         while self._idle:
-            connection, since = self._idle.pop()
+            rested, since = self._idle.pop()
             if time.monotonic() - since < _FRESH_SECONDS:
-                return connection
-            with contextlib.suppress(psycopg.Error):
-                await connection.execute("SELECT 1")
-                return connection
-            await connection.close()
-        return await psycopg.AsyncConnection.connect(
+                return rested
+            try:
+                await rested.execute("SELECT 1")
+            except psycopg.Error:
+                await rested.close()
+            else:
+                return rested
+        fresh: _Awaitable = await psycopg.AsyncConnection.connect(
             self._conninfo, autocommit=True
         )
+        await fresh.execute(self._settings.encode())
+        return fresh
 
     async def give(self, connection: _Awaitable) -> None:
         if not connection.closed:
@@ -604,7 +628,7 @@ class _AsyncPoolConnections:
         self._was: dict[int, bool] = {}
 
     async def take(self) -> _Awaitable:
-        connection = await self._pool.getconn()
+        connection: _Awaitable = await self._pool.getconn()
         self._was[id(connection)] = connection.autocommit
         await connection.set_autocommit(True)
         return connection
@@ -637,9 +661,10 @@ class _AsyncEngineConnections:
                 code="FieldType",
                 path="engine",
             )
-        self._lent[id(connection)] = (lent, connection.autocommit)
-        await connection.set_autocommit(True)
-        return connection
+        taken: _Awaitable = connection
+        self._lent[id(taken)] = (lent, taken.autocommit)
+        await taken.set_autocommit(True)
+        return taken
 
     async def give(self, connection: _Awaitable) -> None:
         lent, was = self._lent.pop(id(connection))
@@ -661,13 +686,13 @@ async def _in_greenlet(function: Callable[[], object]) -> None:
 
 
 def _async_source_of(
-    where: str | AsyncConnectionPool[Any] | AsyncEngine,
+    where: str | AsyncConnectionPool[Any] | AsyncEngine, settings: str
 ) -> _AsyncSource:
     if isinstance(where, str):
-        return _OwnAsyncConnections(where)
+        return _OwnAsyncConnections(where, settings)
     if hasattr(where, "getconn"):
         return _AsyncPoolConnections(cast("AsyncConnectionPool[Any]", where))
-    return _AsyncEngineConnections(cast("AsyncEngine", where))
+    return _AsyncEngineConnections(where)
 
 
 async def _execute_async(
@@ -714,8 +739,9 @@ class AsyncPostgresPostingStore:
     ) -> None:
         self._steps = SqlSteps(_DIALECT, clock)
         self._calls = SqlCalls(self._steps, absence_is_proof=True)
-        self._limits = _timeouts(lock_seconds, statement_seconds)
-        self._source = _async_source_of(where)
+        settings = _settings(lock_seconds, statement_seconds)
+        self._limits = _limits_on(where, settings)
+        self._source = _async_source_of(where, settings)
         self._checked: weakref.WeakSet[_Awaitable] = weakref.WeakSet()
         self._may_migrate = migrate
         self._opening = asyncio.Lock()

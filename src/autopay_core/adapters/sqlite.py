@@ -11,15 +11,13 @@ survives a crash of the machine. SQLite has one writer at a time, taken with
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-import re
 import sqlite3
 import threading
 import time
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any, Final, TypeVar, final
@@ -27,6 +25,7 @@ from typing import Any, Final, TypeVar, final
 from autopay_core.adapters._sql import (
     AnswerLostError,
     Ask,
+    Batch,
     Clock,
     Dialect,
     Insert,
@@ -43,6 +42,7 @@ from autopay_core.adapters._sql_schema import (
 )
 from autopay_core.adapters._sql_store import BlockingSqlStore
 from autopay_core.errors import (
+    AutopayError,
     InvalidValueError,
     PortUnavailableError,
     UnsafeStoreError,
@@ -70,11 +70,37 @@ def _system_clock() -> datetime:
     return datetime.now(UTC)
 
 
+_LIST: Final = "IN ??"
+_MARKS_MOST: Final = 64
+
+
 @cache
-def _native(sql: str) -> str:
-    """Say a shared statement in SQLite's words."""
+def _native(sql: str, marks: int = 0) -> str:
+    """Say a shared statement in SQLite's words, with lists of one length."""
     sql = sql.replace("{lock}", "")
-    return re.sub(r"IN \?\?", "IN (SELECT value FROM json_each(?))", sql)
+    if marks > _MARKS_MOST:
+        return sql.replace(_LIST, "IN (SELECT value FROM json_each(?))")
+    return sql.replace(_LIST, f"IN ({', '.join('?' * marks)})")
+
+
+def _with_lists(ask: Ask) -> tuple[str, Sequence[Any]]:
+    """
+    Spell lists out, in lengths of 1, 2, 4 … so that few statements differ.
+
+    A list is filled up with its last value, or with NULL, which nothing is.
+    """
+    longest = max(len(each) for each in ask.values if type(each) is list)
+    marks = 1 << (longest - 1).bit_length() if longest else 1
+    values: list[Any] = []
+    for each in ask.values:
+        if type(each) is not list:
+            values.append(each)
+        elif marks > _MARKS_MOST:
+            values.append(json.dumps(each))
+        else:
+            values.extend(each)
+            values.extend([each[-1] if each else None] * (marks - len(each)))
+    return _native(ask.sql, marks), values
 
 
 @cache
@@ -87,51 +113,48 @@ def _insertion(table: Table) -> str:
     )
 
 
-def _value(value: Any) -> Any:  # noqa: ANN401 - a column's value
-    return json.dumps(value) if type(value) is list else value
+def _statement(ask: Ask) -> tuple[str, Sequence[Any]]:
+    if _LIST in ask.sql:
+        return _with_lists(ask)
+    return _native(ask.sql), ask.values
 
 
-def _execute(
-    connection: sqlite3.Connection, batch: Sequence[Ask | Insert]
-) -> list[list[Row]]:
+def _execute(cursor: sqlite3.Cursor, batch: Batch) -> list[list[Row]]:
     """Carry out a batch, one statement after another."""
     answers: list[list[Row]] = []
     for each in batch:
         if isinstance(each, Insert):
-            connection.executemany(_insertion(each.table), each.rows)
+            cursor.executemany(_insertion(each.table), each.rows)
             answers.append([])
-            continue
-        cursor = connection.execute(
-            _native(each.sql), tuple(map(_value, each.values))
-        )
-        answers.append(cursor.fetchall())
+        else:
+            answers.append(cursor.execute(*_statement(each)).fetchall())
     return answers
 
 
 def _drive(connection: sqlite3.Connection, steps: Steps[_T]) -> _T:
+    cursor = connection.cursor()
     try:
         batch = next(steps)
         while True:
-            batch = steps.send(_execute(connection, batch))
+            batch = steps.send(_execute(cursor, batch))
     except StopIteration as stopped:
         result: _T = stopped.value
         return result
 
 
-@contextlib.contextmanager
-def _translated() -> Iterator[None]:
+_ERRORS: Final = (sqlite3.Error, UnicodeEncodeError, OverflowError)
+
+
+def _translated(error: Exception) -> AutopayError:
     """Let no error of the driver cross the port; nothing was committed."""
-    try:
-        yield
-    except (UnicodeEncodeError, OverflowError) as error:
-        raise InvalidValueError(
+    if not isinstance(error, sqlite3.Error):
+        return InvalidValueError(
             "the database cannot hold the value", code="FieldType"
-        ) from error
-    except sqlite3.Error as error:
-        name = getattr(error, "sqlite_errorname", type(error).__name__)
-        raise PortUnavailableError(
-            f"SQLite said {name}; nothing was written", code=_code(name)
-        ) from error
+        )
+    name = getattr(error, "sqlite_errorname", type(error).__name__)
+    return PortUnavailableError(
+        f"SQLite said {name}; nothing was written", code=_code(name)
+    )
 
 
 def _code(name: str) -> str:
@@ -189,7 +212,7 @@ class SqlitePostingStore(BlockingSqlStore):
                 code="StoreTooOld",
             )
         super().__init__(
-            SqlSteps(Dialect(clock=None, locks=lambda _: ()), clock),
+            SqlSteps(Dialect(clock=None, locks=None), clock),
             # Pages that were not synchronized may yet be found after a crash.
             absence_is_proof=False,
         )
@@ -202,8 +225,7 @@ class SqlitePostingStore(BlockingSqlStore):
         self._pid = os.getpid()
         self._is_closed = False
         weakref.finalize(self, _close_all, self._idle, self._pid)
-        with _translated():
-            self._migrate(may_change=migrate)
+        self._migrate(may_change=migrate)
 
     def close(self) -> None:
         """Close every connection; the store cannot be used after."""
@@ -224,8 +246,7 @@ class SqlitePostingStore(BlockingSqlStore):
 
     # -- Connections ---------------------------------------------------------
 
-    @contextlib.contextmanager
-    def _connection(self) -> Iterator[sqlite3.Connection]:
+    def _take(self) -> sqlite3.Connection:
         """Lend a connection that nobody else uses meanwhile."""
         if self._is_closed:
             raise PortUnavailableError(
@@ -233,20 +254,29 @@ class SqlitePostingStore(BlockingSqlStore):
             )
         if self._pid != os.getpid():
             self._leave_the_parents()
-        with self._alone or contextlib.nullcontext():
-            try:
-                connection = self._idle.pop()
-            except IndexError:
-                connection = self._connect()
-            try:
-                yield connection
-            finally:
-                if self._is_closed or (
-                    connection.in_transaction and not self._in_memory
-                ):
-                    connection.close()
-                else:
-                    self._idle.append(connection)
+        if self._alone is not None:
+            self._alone.acquire()
+        try:
+            return self._idle.pop() if self._idle else self._connect()
+        except BaseException:
+            if self._alone is not None:
+                self._alone.release()
+            raise
+
+    def _give(self, connection: sqlite3.Connection) -> None:
+        """Take a connection back, without a transaction of its own."""
+        try:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+        except sqlite3.Error:
+            connection.close()
+        else:
+            self._idle.append(connection)
+            if self._is_closed:
+                _close_all(self._idle, self._pid)
+        finally:
+            if self._alone is not None:
+                self._alone.release()
 
     def _leave_the_parents(self) -> None:
         """Use nothing that was opened before a fork; SQLite forbids it."""
@@ -305,60 +335,74 @@ class SqlitePostingStore(BlockingSqlStore):
 
     def _read(self, steps: Steps[_T]) -> _T:
         """Carry out *steps* on one snapshot."""
-        with _translated(), self._connection() as connection:
-            connection.execute("BEGIN")
+        try:
+            connection = self._take()
             try:
+                connection.execute("BEGIN")
                 return _drive(connection, steps)
             finally:
-                if connection.in_transaction:
-                    connection.execute("ROLLBACK")
+                self._give(connection)
+        except _ERRORS as error:
+            raise _translated(error) from error
 
     def _write(self, steps: Steps[_T]) -> _T:
         """Carry out *steps* in one durable transaction."""
-        with self._writer, _translated(), self._connection() as connection:
-            connection.execute("BEGIN IMMEDIATE")
-            before = connection.total_changes
-            try:
-                result = _drive(connection, steps)
-                if connection.total_changes == before:
-                    connection.execute("ROLLBACK")
-                    return result
-            except BaseException:
-                if connection.in_transaction:
-                    connection.execute("ROLLBACK")
-                raise
-            try:
-                connection.execute("COMMIT")
-            except sqlite3.Error as error:
-                if connection.in_transaction:
-                    connection.execute("ROLLBACK")
-                raise AnswerLostError(result) from error
-            return result
+        try:
+            with self._writer:
+                connection = self._take()
+                try:
+                    return _write_on(connection, steps)
+                finally:
+                    self._give(connection)
+        except _ERRORS as error:
+            raise _translated(error) from error
 
     # -- Schema --------------------------------------------------------------
 
     def _migrate(self, *, may_change: bool) -> None:
         """Bring the schema up to date, or refuse it."""
-        known = migrations()
-        with self._connection() as connection:
-            if not check_schema(
-                known, _made(connection), may_change=may_change
-            ):
-                return
-            connection.execute("BEGIN IMMEDIATE")
+        try:
+            connection = self._take()
             try:
-                # Another process may have been faster.
-                missing = check_schema(
-                    known, _made(connection), may_change=True
-                )
-                for migration in missing:
-                    for statement in migration.statements:
-                        connection.execute(statement)
-                connection.execute("COMMIT")
-            except BaseException:
-                if connection.in_transaction:
-                    connection.execute("ROLLBACK")
-                raise
+                _migrate_on(connection, may_change=may_change)
+            finally:
+                self._give(connection)
+        except _ERRORS as error:
+            raise _translated(error) from error
+
+
+def _write_on(connection: sqlite3.Connection, steps: Steps[_T]) -> _T:
+    """
+    Carry out *steps* in a transaction; what changes nothing is given up.
+
+    Raises:
+        AnswerLostError: The commit itself failed, so that it may or may not
+            be found when the file is opened again.
+
+    """
+    connection.execute("BEGIN IMMEDIATE")
+    before = connection.total_changes
+    result = _drive(connection, steps)
+    if connection.total_changes == before:
+        return result
+    try:
+        connection.execute("COMMIT")
+    except sqlite3.Error as error:
+        raise AnswerLostError(result) from error
+    return result
+
+
+def _migrate_on(connection: sqlite3.Connection, *, may_change: bool) -> None:
+    known = migrations()
+    if not check_schema(known, _made(connection), may_change=may_change):
+        return
+    connection.execute("BEGIN IMMEDIATE")
+    # Another process may have been faster.
+    missing = check_schema(known, _made(connection), may_change=True)
+    for migration in missing:
+        for statement in migration.statements:
+            connection.execute(statement)
+    connection.execute("COMMIT")
 
 
 _INHERITED: Final[list[sqlite3.Connection]] = []
