@@ -1,0 +1,133 @@
+"""
+What each clause of the ports is worth: the sentence when it does not hold.
+
+Holds: `UNPROVEN`, by clause. Imports: nothing. The contract kit prints the
+sentence of every clause that an adapter broke, or that was not tried with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+__all__ = ["UNPROVEN"]
+
+UNPROVEN: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "MD-1": (
+            "Invoices that nobody enrolled may come back; the run is then "
+            "rejected, and people may have seen what is not theirs."
+        ),
+        "MD-2": "Invoices may be missing without a word, and stay unpaid.",
+        "MD-3": "An amount may differ from the ledger's by a rounding.",
+        "MD-4": (
+            "A balance may be older than a payment that it should show, and "
+            "the invoice is paid beyond what is owed."
+        ),
+        "MD-5": "An auto-pay without enrolments may pay for everybody.",
+        "MD-6": (
+            "A search may find too much or too little; staff may tie a payer "
+            "to what is not theirs."
+        ),
+        "MD-7": (
+            "A read that failed may look like a read that found nothing, and "
+            "the run ends as nothing due."
+        ),
+        "MD-8": (
+            "An open invoice that is not returned is taken as paid, and its "
+            "payment plan as paid off."
+        ),
+        "MD-9": (
+            "An invoice that moves to another client during a run may be "
+            "paid twice."
+        ),
+        "PG-1": "A run whose answer was lost may be charged twice.",
+        "PG-2": (
+            "A decline is treated as a doubt: it blocks the auto-pay until "
+            "it goes to review."
+        ),
+        "PG-3": (
+            "A charge that went through may be taken for one that did not, "
+            "and the payer is charged again."
+        ),
+        "PG-4": (
+            "A charge that is reported as never sent may have moved money, "
+            "and the payer is charged again."
+        ),
+        "PG-5": (
+            "A run in doubt may stay in doubt for ever: a person must "
+            "resolve it."
+        ),
+        "PG-6": (
+            "A request that is delayed beyond the key's retention may be "
+            "charged twice, and a stopped run is never let go by itself."
+        ),
+        "PG-7": (
+            "A charge of another amount, or under another key, is not noticed."
+        ),
+        "PG-8": "Two workers on one run may charge it twice.",
+        "PG-9": "Card numbers or tokens may reach logs and notices.",
+        "TS-1": "Money may move before anything about it is on record.",
+        "TS-2": "A run whose answer was lost may be charged twice.",
+        "TS-3": (
+            "A confirmation whose answer was lost may be taken for a "
+            "decline, and the payer is charged again."
+        ),
+        "TS-4": (
+            "A confirmation that is reported as never made may have moved "
+            "money, and the payer is charged again."
+        ),
+        "TS-5": (
+            "A run in doubt may stay in doubt for ever: a person must "
+            "resolve it."
+        ),
+        "TS-6": "A stopped run is never let go by itself.",
+        "TS-7": (
+            "A charge of another amount, or under another key, is not noticed."
+        ),
+        "PS-1": (
+            "A crash may leave half a step on record: a charge without its "
+            "posting, or a posting without its notice."
+        ),
+        "PS-2": "Two workers may both go on with one run.",
+        "PS-3": "One due date may be run twice.",
+        "PS-4": (
+            "Two runs may plan on the same open amounts, and an invoice is "
+            "paid beyond what is owed."
+        ),
+        "PS-5": (
+            "An invoice that moved to another client may be paid beyond what "
+            "is owed."
+        ),
+        "PS-6": (
+            "Two runs of one auto-pay may be in doubt at once, and both "
+            "charged."
+        ),
+        "PS-7": "Money may be taken after a stop order.",
+        "PS-8": "A posting may be written twice, or overwritten.",
+        "PS-9": "A posting may be sent to the ledger twice.",
+        "PS-10": "A notice may be lost, or told again and again.",
+        "PS-11": (
+            "An amount may be missed while it goes from reservation to "
+            "posting, and the invoice is paid beyond what is owed."
+        ),
+        "PS-12": (
+            "A clock that jumps may make an old key look young, and the run "
+            "is charged twice."
+        ),
+        "PS-13": (
+            "A commit whose answer was lost may be taken for one that failed."
+        ),
+        "PS-14": "Workers may do the same work twice; no money is at risk.",
+        "PS-15": "What is charged may differ from what was written down.",
+        "NT-1": "A notice that is offered again may be refused for ever.",
+        "NT-2": "A failed auto-pay may stay untold.",
+        "NT-3": "A notice that was not accepted is taken as delivered.",
+        "NT-4": (
+            "Text that a payer typed may be executed by a template or end up "
+            "in a header."
+        ),
+    }
+)
+"""By clause of `autopay_core.ports`: what to expect when it does not hold."""

@@ -1,0 +1,225 @@
+"""
+The contracts of the async ports: the same tests through an event loop.
+
+Holds: an ``Async…Contract`` for each port. Imports: the blocking contracts.
+The loop runs in a thread of its own, so that racing callers race on it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from threading import Thread
+from typing import TypeAlias, TypeVar, cast
+
+import pytest
+
+from autopay_core.invoices import Invoice, SearchResult
+from autopay_core.ports import (
+    AsyncMatterData,
+    AsyncNotifier,
+    AsyncPaymentGateway,
+    AsyncPostingStore,
+    AsyncTwoStepGateway,
+    MatterData,
+    Notifier,
+    PaymentGateway,
+    PostingStore,
+    TwoStepGateway,
+)
+from autopay_core.testing.contracts._base import Clock, Contract
+from autopay_core.testing.contracts._gateways import (
+    PaymentGatewayContract,
+    TwoStepGatewayContract,
+)
+from autopay_core.testing.contracts._matters import (
+    MatterDataContract,
+    NotifierContract,
+    Seed,
+)
+from autopay_core.testing.contracts._stores import (
+    NewStore,
+    PostingStoreContract,
+    Reopen,
+)
+
+_T = TypeVar("_T")
+AsyncSeed: TypeAlias = Callable[
+    [Sequence[Invoice], Sequence[SearchResult]], AsyncMatterData
+]
+NewAsyncStore: TypeAlias = Callable[
+    [Clock], AsyncPostingStore | Awaitable[AsyncPostingStore]
+]
+AsyncReopen: TypeAlias = Callable[
+    [AsyncPostingStore, Clock],
+    AsyncPostingStore | Awaitable[AsyncPostingStore],
+]
+
+
+class Loop:
+    """An event loop in a thread, for callers that do not await."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = Thread(target=self._loop.run_forever, daemon=True)
+        self._thread.start()
+
+    def run(self, made: Awaitable[_T]) -> _T:
+        """Wait for *made* on the loop; return its result."""
+
+        async def wait() -> _T:
+            return await made
+
+        return asyncio.run_coroutine_threadsafe(wait(), self._loop).result()
+
+    def close(self) -> None:
+        """Stop the loop and its thread."""
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+
+class Awaited:
+    """An async port, called from tests that do not await."""
+
+    def __init__(self, port: object, loop: Loop) -> None:
+        self.port = port
+        self._loop = loop
+
+    def __getattr__(self, name: str) -> object:
+        """Return a field as it is, a method so that it is waited for."""
+        found: object = getattr(self.port, name)
+        if not callable(found):
+            return found
+
+        def waited(*arguments: object) -> object:
+            made: object = found(*arguments)
+            return self._loop.run(made) if inspect.isawaitable(made) else made
+
+        return waited
+
+
+class _OnALoop(Contract):
+    @pytest.fixture
+    def loop(self) -> Iterator[Loop]:
+        """Return the event loop on which the port lives."""
+        loop = Loop()
+        yield loop
+        loop.close()
+
+
+class AsyncPaymentGatewayContract(_OnALoop, PaymentGatewayContract):
+    """The clauses of `AsyncPaymentGateway`."""
+
+    @pytest.fixture
+    def async_gateway(self) -> AsyncPaymentGateway:
+        """Return the gateway."""
+        raise NotImplementedError
+
+    @pytest.fixture
+    def gateway(
+        self, async_gateway: AsyncPaymentGateway, loop: Loop
+    ) -> PaymentGateway:
+        """Return the gateway for callers that do not await."""
+        return cast("PaymentGateway", Awaited(async_gateway, loop))
+
+
+class AsyncTwoStepGatewayContract(_OnALoop, TwoStepGatewayContract):
+    """The clauses of `AsyncTwoStepGateway`."""
+
+    @pytest.fixture
+    def async_gateway(self) -> AsyncTwoStepGateway:
+        """Return the gateway."""
+        raise NotImplementedError
+
+    @pytest.fixture
+    def gateway(
+        self, async_gateway: AsyncTwoStepGateway, loop: Loop
+    ) -> TwoStepGateway:
+        """Return the gateway for callers that do not await."""
+        return cast("TwoStepGateway", Awaited(async_gateway, loop))
+
+
+class AsyncMatterDataContract(_OnALoop, MatterDataContract):
+    """The clauses of `AsyncMatterData`."""
+
+    @pytest.fixture
+    def async_seed(self) -> AsyncSeed:
+        """Return how to make invoices and names known to the software."""
+        raise NotImplementedError
+
+    @pytest.fixture
+    def seed(self, async_seed: AsyncSeed, loop: Loop) -> Seed:
+        """Return `async_seed` for callers that do not await."""
+
+        def seeded(
+            invoices: Sequence[Invoice], directory: Sequence[SearchResult]
+        ) -> MatterData:
+            return cast(
+                "MatterData", Awaited(async_seed(invoices, directory), loop)
+            )
+
+        return seeded
+
+
+class AsyncNotifierContract(_OnALoop, NotifierContract):
+    """The clauses of `AsyncNotifier`."""
+
+    @pytest.fixture
+    def async_notifier(self) -> AsyncNotifier:
+        """Return the notifier."""
+        raise NotImplementedError
+
+    @pytest.fixture
+    def notifier(self, async_notifier: AsyncNotifier, loop: Loop) -> Notifier:
+        """Return the notifier for callers that do not await."""
+        return cast("Notifier", Awaited(async_notifier, loop))
+
+
+class AsyncPostingStoreContract(_OnALoop, PostingStoreContract):
+    """The clauses of `AsyncPostingStore`."""
+
+    @pytest.fixture
+    def new_async_store(self) -> NewAsyncStore:
+        """Return how to make an empty store; it may have to be awaited."""
+        raise NotImplementedError
+
+    @pytest.fixture
+    def async_reopen(self) -> AsyncReopen | None:
+        """Return how another process opens the store that is given."""
+        return None
+
+    @pytest.fixture
+    def new_store(
+        self, new_async_store: NewAsyncStore, loop: Loop
+    ) -> NewStore:
+        """Return `new_async_store` for callers that do not await."""
+
+        def made(clock: Clock) -> PostingStore:
+            return _waited(new_async_store(clock), loop)
+
+        return made
+
+    @pytest.fixture
+    def reopen(
+        self, async_reopen: AsyncReopen | None, loop: Loop
+    ) -> Reopen | None:
+        """Return `async_reopen` for callers that do not await."""
+        if async_reopen is None:
+            return None
+        again = async_reopen
+
+        def opened(store: PostingStore, clock: Clock) -> PostingStore:
+            assert isinstance(store, Awaited)
+            inner = cast("AsyncPostingStore", store.port)
+            return _waited(again(inner, clock), loop)
+
+        return opened
+
+
+def _waited(
+    made: AsyncPostingStore | Awaitable[AsyncPostingStore], loop: Loop
+) -> PostingStore:
+    store = loop.run(made) if inspect.isawaitable(made) else made
+    return cast("PostingStore", Awaited(store, loop))
