@@ -1,0 +1,980 @@
+"""What the SQL stores promise beyond the model: races, lost answers, history."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sqlite3
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import pytest
+
+from autopay_core.adapters import _sql
+from autopay_core.adapters._sql import AnswerLostError, Ask
+from autopay_core.adapters.sqlite import SqlitePostingStore
+from autopay_core.commits import (
+    Change,
+    Committed,
+    Conflict,
+    PostingFilter,
+    StopOrder,
+)
+from autopay_core.errors import (
+    CommitUnknownError,
+    CurrencyMismatchError,
+    InvalidValueError,
+    PortUnavailableError,
+    PostingConflictError,
+)
+from autopay_core.history import CHAINS, HistoryHead, verify_history
+from autopay_core.money import Money
+from autopay_core.postings import RunState, postings_of
+from store_model import (
+    AUTOPAYS,
+    DATES,
+    INVOICES,
+    METHOD,
+    SHARED,
+    START,
+    TestClock,
+    after,
+    intend,
+    key_of,
+    notice,
+    paid,
+    usd,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+RACERS = 16
+
+
+class SqliteWorld:
+    """A file, the stores on it, and a way past them."""
+
+    kind = "sqlite"
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "postings.db"
+        self.stores: list[Any] = []
+
+    def open(self, clock: TestClock | None = None) -> Any:
+        store = SqlitePostingStore(self.path, clock=clock or TestClock())
+        self.stores.append(store)
+        return store
+
+    def sql(self, text: str, *values: object) -> list[tuple[Any, ...]]:
+        connection = sqlite3.connect(self.path, isolation_level=None)
+        try:
+            return connection.execute(text, values).fetchall()
+        finally:
+            connection.close()
+
+    def close(self) -> None:
+        for store in self.stores:
+            store.close()
+
+
+class PostgresWorld:
+    """A database, the stores on it, and a way past them."""
+
+    kind = "postgres"
+
+    def __init__(self) -> None:
+        from test_postgres import empty_database
+
+        self.conninfo = empty_database("stores")
+        self.stores: list[Any] = []
+
+    def open(self, clock: TestClock | None = None) -> Any:
+        from autopay_core.adapters.postgres import PostgresPostingStore
+
+        store = PostgresPostingStore(
+            self.conninfo, clock=clock or TestClock()
+        )
+        self.stores.append(store)
+        return store
+
+    def sql(self, text: str, *values: object) -> list[tuple[Any, ...]]:
+        import psycopg
+
+        with psycopg.connect(self.conninfo) as connection:
+            cursor = connection.execute(
+                text.replace("?", "%s").encode(), values
+            )
+            return cursor.fetchall() if cursor.description else []
+
+    def close(self) -> None:
+        for store in self.stores:
+            store.close()
+
+
+class AsyncPostgresWorld(PostgresWorld):
+    """The same, awaited."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.runner = asyncio.Runner()
+
+    def open(self, clock: TestClock | None = None) -> Any:
+        from autopay_core.adapters.postgres import AsyncPostgresPostingStore
+        from store_model import Awaited
+
+        store = Awaited(
+            AsyncPostgresPostingStore(
+                self.conninfo, clock=clock or TestClock()
+            ),
+            self.runner,
+        )
+        self.stores.append(store)
+        return store
+
+    def close(self) -> None:
+        super().close()
+        self.runner.close()
+
+
+POSTGRES = [
+    pytest.param(PostgresWorld, marks=pytest.mark.postgres, id="postgres"),
+    pytest.param(AsyncPostgresWorld, marks=pytest.mark.postgres, id="async"),
+]
+
+
+@pytest.fixture(params=[pytest.param(SqliteWorld, id="sqlite"), *POSTGRES])
+def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Any]:
+    made = (
+        SqliteWorld(tmp_path)
+        if request.param is SqliteWorld
+        else request.param()
+    )
+    yield made
+    made.close()
+
+
+@pytest.fixture(params=[pytest.param(SqliteWorld, id="sqlite"), POSTGRES[0]])
+def blocking(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Any]:
+    made = (
+        SqliteWorld(tmp_path)
+        if request.param is SqliteWorld
+        else request.param()
+    )
+    yield made
+    made.close()
+
+
+def run_of(autopay: str, *, minor: int = 900, place: int = 0) -> Any:
+    return intend(key_of(autopay, DATES[0]), INVOICES[place:], minor)
+
+
+def pay(store: Any, autopay: str) -> Any:
+    """Take a run from its intent to its postings."""
+    record = run_of(autopay)
+    assert isinstance(store.commit(Change(runs=(record,))), Committed)
+    done = paid(record)
+    change = Change(
+        runs=(done,), postings=postings_of(done), notices=(notice(autopay),)
+    )
+    assert isinstance(store.commit(change), Committed)
+    return done
+
+
+# -- Restarts and time -------------------------------------------------------
+
+
+def test_what_was_committed_is_there_after_a_restart(world: Any) -> None:
+    record = pay(world.open(), "ap-1")
+
+    standing = world.open().standing(record.key, METHOD.fingerprint)
+
+    assert standing.run == standing.latest == record
+
+
+def test_time_does_not_go_back_over_a_restart(world: Any) -> None:
+    clock = TestClock()
+    clock.advance(3_600)
+    told = world.open(clock).standing(key_of("ap-1", DATES[0]), "").now
+    assert told == START + timedelta(hours=1)
+
+    standing = world.open(TestClock()).standing(
+        key_of("ap-1", DATES[0]), ""
+    )
+
+    assert standing.now == told
+    assert standing.is_clock_suspect
+
+
+def test_time_that_a_commit_saw_does_not_go_back(world: Any) -> None:
+    clock = TestClock()
+    clock.advance(60)
+    world.open(clock).commit(Change(notices=(notice("a"),)))
+
+    assert world.open(TestClock()).now() == START + timedelta(minutes=1)
+
+
+def test_reading_the_time_writes_no_more_than_once_a_second(
+    world: Any,
+) -> None:
+    clock = TestClock()
+    store = world.open(clock)
+    store.now()
+    for _ in range(9):
+        clock.advance(0.1)
+        store.now()
+
+    marks = world.sql("SELECT MAX(at) FROM autopay_chains")
+
+    assert marks == [(_sql.microseconds(START),)]
+
+
+# -- Races -------------------------------------------------------------------
+
+
+def race(action: Callable[[int], Any]) -> list[Any]:
+    """Let sixteen threads do something at once."""
+    barrier = threading.Barrier(RACERS)
+
+    def start(place: int) -> Any:
+        barrier.wait(30)
+        return action(place)
+
+    with ThreadPoolExecutor(RACERS) as threads:
+        return list(threads.map(start, range(RACERS)))
+
+
+def committed(answers: Sequence[Any]) -> int:
+    return sum(isinstance(each, Committed) for each in answers)
+
+
+def test_of_sixteen_writers_of_a_new_run_one_wins(blocking: Any) -> None:
+    store = blocking.open()
+
+    answers = race(lambda _: store.commit(Change(runs=(run_of("ap-1"),))))
+
+    assert committed(answers) == 1
+    assert answers.count(Conflict(reason="version")) == RACERS - 1
+
+
+def test_of_sixteen_writers_of_a_next_step_one_wins(blocking: Any) -> None:
+    store = blocking.open()
+    record = run_of("ap-1")
+    store.commit(Change(runs=(record,)))
+    steps = [
+        after(record, RunState.OPEN, reason=f"writer {place}")
+        for place in range(RACERS)
+    ]
+
+    answers = race(lambda place: store.commit(Change(runs=(steps[place],))))
+
+    assert committed(answers) == 1
+    winner = next(
+        step
+        for step, answer in zip(steps, answers, strict=True)
+        if isinstance(answer, Committed)
+    )
+    assert store.standing(record.key, "").run == winner
+
+
+def test_of_sixteen_auto_pays_one_reserves_an_invoice(blocking: Any) -> None:
+    store = blocking.open()
+    invoice = INVOICES[0]
+
+    def reserve(place: int) -> Any:
+        # Under one client or the other: the number is what counts (PS-5).
+        shown = invoice if place % 2 else SHARED
+        record = intend(key_of(f"ap-{place}", DATES[0]), [shown], 900)
+        return store.commit(
+            Change(runs=(record,), expect_open={invoice.number: usd(0)})
+        )
+
+    answers = race(reserve)
+
+    assert committed(answers) == 1
+    assert all(
+        each == Conflict(reason="open", open_amounts={invoice.number: usd(900)})
+        for each in answers
+        if not isinstance(each, Committed)
+    )
+
+
+def test_of_sixteen_runs_of_an_auto_pay_one_is_in_doubt(
+    blocking: Any,
+) -> None:
+    store = blocking.open()
+
+    def doubt(place: int) -> Any:
+        key = key_of("ap-1", DATES[0] + timedelta(days=place))
+        return store.commit(
+            Change(runs=(intend(key, INVOICES, 900),), only_doubtful=True)
+        )
+
+    answers = race(doubt)
+
+    assert committed(answers) == 1
+    assert answers.count(Conflict(reason="doubt")) == RACERS - 1
+
+
+def test_every_change_of_a_client_grows_its_version(blocking: Any) -> None:
+    store = blocking.open()
+
+    answers = race(
+        lambda place: store.commit(
+            Change(
+                runs=(intend(key_of(f"a-{place}", DATES[0]), INVOICES, 900),)
+            )
+        )
+    )
+
+    assert committed(answers) == RACERS
+    assert store.open_amounts(["C-1"]).versions == {"C-1": RACERS}
+    assert store.open_amounts(["C-1"]).amounts["INV-1"] == usd(900 * RACERS)
+    assert verify_history(store) == ()
+
+
+def test_a_stop_order_and_a_send_never_both_win_in_the_wrong_order(
+    blocking: Any,
+) -> None:
+    store = blocking.open()
+    target = StopOrder.autopay("ap-1")
+    order = StopOrder(target=target, active=True, by="jo")
+    stopped = threading.Event()
+    violations: list[Any] = []
+
+    def act(place: int) -> None:
+        if place == RACERS // 2:
+            store.commit(Change(stops=(order,)))
+            stopped.set()
+            return
+        was_stopped = stopped.is_set()
+        key = key_of("ap-1", DATES[0] + timedelta(days=place))
+        answer = store.commit(
+            Change(
+                runs=(intend(key, INVOICES, 900),), unless_stopped=(target,)
+            )
+        )
+        if was_stopped and isinstance(answer, Committed):
+            violations.append(key)
+
+    race(act)
+
+    assert violations == []
+
+
+def test_of_sixteen_claimants_one_gets_the_run(blocking: Any) -> None:
+    store = blocking.open()
+    key = key_of("ap-1", DATES[0])
+
+    assert sum(race(lambda _: store.claim(key, 60))) == 1
+
+
+def test_a_claim_ends_with_its_seconds(world: Any) -> None:
+    clock = TestClock()
+    store, other = world.open(clock), world.open(clock)
+    key = key_of("ap-1", DATES[0])
+    assert store.claim(key, 60)
+    clock.advance(59)
+    assert not other.claim(key, 60)
+    clock.advance(1)
+
+    assert other.claim(key, 60)
+    assert world.sql("SELECT COUNT(*) FROM autopay_claims") == [(1,)]
+
+
+def test_postings_written_by_sixteen_at_once_are_written_once(
+    blocking: Any,
+) -> None:
+    store = blocking.open()
+    done = paid(run_of("ap-1"))
+    postings = postings_of(done)
+
+    answers = race(lambda _: store.commit(Change(postings=postings)))
+
+    assert committed(answers) == RACERS
+    assert len(store.postings(PostingFilter())) == len(postings)
+    assert store.open_amounts(["C-1"]).versions == {"C-1": 1}
+
+
+def test_a_notice_written_by_sixteen_at_once_is_new_once(
+    blocking: Any,
+) -> None:
+    store = blocking.open()
+
+    answers = race(lambda _: store.commit(Change(notices=(notice("a"),))))
+
+    assert [each for each in answers if each.new_notices] == [
+        Committed(new_notices=frozenset({"a"}))
+    ]
+
+
+# -- Commits that break off --------------------------------------------------
+
+
+def losing_the_answer(
+    monkeypatch: pytest.MonkeyPatch, world: Any, *, when: str
+) -> None:
+    """Break off the next COMMIT, before or after it was carried out."""
+    broken: list[str] = []
+
+    if world.kind == "sqlite":
+        from autopay_core.adapters import sqlite
+
+        genuine = sqlite._write_on
+
+        def write(connection: Any, steps: Any) -> Any:
+            if broken:
+                return genuine(connection, steps)
+            broken.append(when)
+            if when == "after":
+                raise AnswerLostError(genuine(connection, steps))
+            connection.execute("BEGIN IMMEDIATE")
+            result = sqlite._drive(connection, steps)
+            connection.execute("ROLLBACK")
+            raise AnswerLostError(result)
+
+        monkeypatch.setattr(sqlite, "_write_on", write)
+        return
+
+    import psycopg
+
+    from autopay_core.adapters import postgres
+
+    def is_commit(batch: Any) -> bool:
+        return [each.sql for each in batch if isinstance(each, Ask)] == [
+            "COMMIT"
+        ]
+
+    execute, execute_async = postgres._execute, postgres._execute_async
+
+    def breaks(batch: Any) -> bool:
+        return not broken and is_commit(batch)
+
+    def run(connection: Any, batch: Any) -> Any:
+        if not breaks(batch):
+            return execute(connection, batch)
+        broken.append(when)
+        if when == "after":
+            execute(connection, batch)
+        connection.close()
+        raise psycopg.OperationalError("the connection is lost")
+
+    async def run_async(connection: Any, batch: Any) -> Any:
+        if not breaks(batch):
+            return await execute_async(connection, batch)
+        broken.append(when)
+        if when == "after":
+            await execute_async(connection, batch)
+        await connection.close()
+        raise psycopg.OperationalError("the connection is lost")
+
+    monkeypatch.setattr(postgres, "_execute", run)
+    monkeypatch.setattr(postgres, "_execute_async", run_async)
+
+
+def test_a_commit_whose_answer_was_lost_is_found_again(
+    world: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = world.open()
+    store.now()
+    losing_the_answer(monkeypatch, world, when="after")
+    record = run_of("ap-1")
+
+    answer = store.commit(Change(runs=(record,), notices=(notice("a"),)))
+
+    assert answer == Committed(new_notices=frozenset({"a"}))
+    assert store.standing(record.key, "").run == record
+
+
+def test_a_commit_that_broke_off_is_never_taken_for_one(
+    world: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = world.open()
+    store.now()
+    losing_the_answer(monkeypatch, world, when="before")
+    record = run_of("ap-1")
+    # PostgreSQL proves that nothing stands; SQLite may find it after a crash.
+    expected = (
+        CommitUnknownError if world.kind == "sqlite" else PortUnavailableError
+    )
+
+    with pytest.raises(expected):
+        store.commit(Change(runs=(record,)))
+
+    assert store.standing(record.key, "").run is None
+    assert store.commit(Change(runs=(record,))) == Committed()
+
+
+def test_a_lost_race_is_run_again(
+    world: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without the locks, the versions in the rows still refuse."""
+    store, other = world.open(), world.open()
+    record = run_of("ap-1")
+    store.commit(Change(runs=(record,)))
+    genuine = _sql.SqlSteps._writes
+    stolen = after(record, RunState.REVIEW, reason="first")
+
+    def write(*args: Any) -> Any:
+        writes, guards = genuine(*args)
+        monkeypatch.setattr(_sql.SqlSteps, "_writes", genuine)
+        # Somebody without our locks wins in between.
+        update = next(
+            place
+            for place, each in enumerate(writes)
+            if isinstance(each, Ask) and "UPDATE autopay_runs" in each.sql
+        )
+        values = writes[update].values
+        writes[update] = writes[update]._replace(values=(*values[:-1], 77))
+        return writes, guards
+
+    monkeypatch.setattr(_sql.SqlSteps, "_writes", write)
+
+    assert store.commit(Change(runs=(stolen,))) == Committed()
+    assert other.standing(record.key, "").run == stolen
+
+
+def test_a_failed_commit_leaves_nothing(world: Any) -> None:
+    store = world.open()
+    done = pay(store, "ap-1")
+    before = [world.sql(f"SELECT * FROM {table}") for table in TABLES]
+    posting = attrs.evolve(
+        postings_of(done)[0], payment_reference="something else"
+    )
+    record = run_of("ap/2")
+
+    with pytest.raises(PostingConflictError):
+        store.commit(
+            Change(
+                runs=(record,),
+                postings=(posting,),
+                notices=(notice("new"),),
+                stops=(StopOrder(target="autopay:x", active=True, by="jo"),),
+            )
+        )
+
+    after_it = [world.sql(f"SELECT * FROM {table}") for table in TABLES]
+    assert after_it == before
+
+
+TABLES = [
+    "autopay_runs",
+    "autopay_reservations",
+    "autopay_attempts",
+    "autopay_postings",
+    "autopay_clients",
+    "autopay_notices",
+    "autopay_stops",
+    "autopay_chains",
+    "autopay_history",
+]
+
+
+def test_a_change_of_nothing_leaves_no_entry(world: Any) -> None:
+    store = world.open()
+    store.commit(Change(notices=(notice("a"),)))
+    entries = world.sql("SELECT COUNT(*) FROM autopay_history")
+
+    assert store.commit(Change()) == Committed()
+    assert store.commit(Change(notices=(notice("a"),))) == Committed()
+
+    assert world.sql("SELECT COUNT(*) FROM autopay_history") == entries
+
+
+def test_a_closed_store_says_so(blocking: Any) -> None:
+    if blocking.kind == "postgres":
+        pytest.skip("a connection string opens again")
+    store = blocking.open()
+    store.close()
+
+    with pytest.raises(PortUnavailableError):
+        store.now()
+
+
+# -- What goes in ------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "'; DROP TABLE autopay_runs; --",
+        '"',
+        "%s",
+        "%(x)s",
+        "?",
+        "{clock}",
+        "IN ??",
+        "é\u00df\U0001f600",
+        "a/2026-01-31",
+        "*",
+    ],
+)
+def test_any_identifier_is_data(world: Any, text: str) -> None:
+    store = world.open()
+    invoices = [
+        attrs.evolve(INVOICES[0], number=text, client=text, matter=text)
+    ]
+    record = attrs.evolve(
+        intend(key_of(text, DATES[0]), invoices, 900), payer=text
+    )
+    done = paid(record)
+
+    store.commit(Change(runs=(record,), by=text, reason=text))
+    store.commit(Change(runs=(done,), postings=postings_of(done)))
+
+    assert store.standing(record.key, text).run == done
+    assert store.open_amounts([text]).amounts == {text: usd(900)}
+    assert store.postings(PostingFilter(invoice=text)) == postings_of(done)
+    assert store.postings(PostingFilter(run=str(record.key))) == (
+        postings_of(done)
+    )
+    assert verify_history(store) == ()
+
+
+def test_text_that_no_database_holds_is_refused_or_not_found(
+    world: Any,
+) -> None:
+    store = world.open()
+
+    with pytest.raises(InvalidValueError):
+        store.postings(PostingFilter(invoice="a\ud800"))
+
+
+def test_any_reason_may_stand_in_the_history(world: Any) -> None:
+    store = world.open()
+
+    store.commit(Change(notices=(notice("a"),), by="a\x00b", reason="\ud800"))
+
+    assert verify_history(store) == ()
+    (entry,) = entries_of(store)
+    assert entry.facts["by"] == "a\x00b"
+
+
+def test_one_invoice_in_two_currencies_is_never_added_up(world: Any) -> None:
+    store = world.open()
+    store.commit(Change(runs=(run_of("ap-1"),)))
+    yen = attrs.evolve(INVOICES[0], balance=Money.of("9", "JPY"))
+    done = pay_yen(yen)
+    store.commit(Change(postings=postings_of(done)))
+
+    with pytest.raises(CurrencyMismatchError):
+        store.open_amounts(["C-1"])
+
+
+def pay_yen(invoice: Any) -> Any:
+    from autopay_core.allocation import Limit, allocate
+    from autopay_core.postings import Intent
+
+    record = run_of("ap/2")
+    assert record.intent is not None
+    allocation = allocate([invoice], Limit.all("JPY"))
+    request = attrs.evolve(record.intent.request, amount=allocation.total)
+    attempt = attrs.evolve(
+        record.attempts[0],
+        amount=allocation.total,
+        request_hash=request.request_hash,
+    )
+    return paid(
+        attrs.evolve(
+            record,
+            intent=Intent(allocation=allocation, request=request),
+            attempts=(attempt,),
+        )
+    )
+
+
+@pytest.mark.parametrize("count", [0, 1, 3, 63, 64, 65, 300])
+def test_lists_of_any_length_are_looked_up(world: Any, count: int) -> None:
+    store = world.open()
+    clients = [f"C-{number}" for number in range(count)]
+    store.commit(Change(runs=(run_of("ap-1"),)))
+
+    found = store.open_amounts(clients)
+
+    assert set(found.versions) == set(clients)
+    assert ("INV-1" in found.amounts) == (count > 1)
+
+
+# -- History -----------------------------------------------------------------
+
+
+def entries_of(store: Any) -> list[Any]:
+    return [
+        entry for chain in range(CHAINS) for entry in store.history(chain)
+    ]
+
+
+def busy_chain(store: Any) -> int:
+    """Return a chain with at least four entries."""
+    for _ in range(2):
+        for autopay in AUTOPAYS:
+            order = StopOrder(
+                target=f"autopay:{autopay}", active=True, by="jo"
+            )
+            for _ in range(3):
+                store.commit(Change(stops=(order,)))
+    heads = {each.chain: each.seq for each in store.history_heads()}
+    return max(heads, key=lambda chain: heads[chain])
+
+
+def test_entries_tell_what_happened_without_a_token(world: Any) -> None:
+    store = world.open()
+    pay(store, "ap-1")
+    store.commit(Change(delivered=("ap-1",), by="the notifier"))
+
+    entries = entries_of(store)
+
+    assert len(entries) == 3
+    told = json.dumps([entry.facts for entry in entries])
+    assert '"state": "open"' in told
+    assert '"state": "paid"' in told
+    assert "the notifier" in told
+    for secret in (METHOD.token, METHOD.token[-4:], "Acme", "in part"):
+        assert secret not in told
+
+
+def test_tokens_stand_in_the_run_and_nowhere_else(world: Any) -> None:
+    pay(world.open(), "ap-1")
+
+    for table in TABLES:
+        rows = json.dumps(world.sql(f"SELECT * FROM {table}"))
+        assert (METHOD.token in rows) == (table == "autopay_runs"), table
+
+
+@pytest.mark.parametrize(
+    ("tampering", "reason"),
+    [
+        ("UPDATE autopay_history SET body = '{}' WHERE {there}", "changed"),
+        ("UPDATE autopay_history SET at = at + 1 WHERE {there}", "changed"),
+        (
+            "UPDATE autopay_history SET transition = 'x' WHERE {there}",
+            "changed",
+        ),
+        ("UPDATE autopay_history SET hash = 'x' WHERE {there}", "changed"),
+        ("DELETE FROM autopay_history WHERE {there}", "missing"),
+        (
+            "DELETE FROM autopay_history WHERE chain = {chain} AND seq >= 2",
+            "missing",
+        ),
+        (
+            "UPDATE autopay_chains SET hash = 'x' WHERE chain = {chain}",
+            "head",
+        ),
+        ("UPDATE autopay_history SET seq = 99 WHERE {there}", "missing"),
+    ],
+)
+def test_a_history_that_was_tampered_with_is_found(
+    world: Any, tampering: str, reason: str
+) -> None:
+    store = world.open()
+    chain = busy_chain(store)
+    assert verify_history(store) == ()
+    there = f"chain = {chain} AND seq = 2"
+
+    world.sql(
+        tampering.replace("{there}", there).replace("{chain}", str(chain))
+    )
+
+    (fault,) = verify_history(store)
+    assert (fault.chain, fault.reason) == (chain, reason)
+
+
+def test_entries_that_changed_places_are_found(world: Any) -> None:
+    store = world.open()
+    chain = busy_chain(store)
+    for seq, to in ((2, 99), (3, 2), (99, 3)):
+        world.sql(
+            "UPDATE autopay_history SET seq = ? WHERE chain = ? AND seq = ?",
+            to,
+            chain,
+            seq,
+        )
+
+    (fault,) = verify_history(store)
+
+    assert (fault.chain, fault.seq, fault.reason) == (chain, 2, "changed")
+
+
+def test_a_history_cut_off_with_its_head_is_found_by_an_anchor(
+    world: Any,
+) -> None:
+    store = world.open()
+    chain = busy_chain(store)
+    anchors = list(store.history_heads())
+    seq = next(each.seq for each in anchors if each.chain == chain)
+    before = store.history(chain, seq - 3, 1)[0]
+    world.sql(
+        "DELETE FROM autopay_history WHERE chain = ? AND seq > ?",
+        chain,
+        before.seq,
+    )
+    world.sql(
+        "UPDATE autopay_chains SET seq = ?, hash = ? WHERE chain = ?",
+        before.seq,
+        before.hash,
+        chain,
+    )
+
+    assert verify_history(store) == ()
+    (fault,) = verify_history(store, anchors=anchors)
+    assert (fault.chain, fault.seq, fault.reason) == (chain, seq, "anchor")
+
+
+def test_a_history_written_anew_is_found_by_an_anchor(world: Any) -> None:
+    store = world.open()
+    chain = busy_chain(store)
+    anchor = HistoryHead(chain=chain, seq=2, hash="0" * 64)
+
+    faults = verify_history(store, anchors=[anchor])
+
+    assert [(each.seq, each.reason) for each in faults] == [(2, "anchor")]
+
+
+def test_an_anchor_stays_good_while_the_history_grows(world: Any) -> None:
+    store = world.open()
+    busy_chain(store)
+    anchors = store.history_heads()
+    busy_chain(store)
+
+    assert verify_history(store, anchors=anchors) == ()
+
+
+# -- Cost --------------------------------------------------------------------
+
+
+class Eavesdropper:
+    """Collects every statement that the steps yield."""
+
+    def __init__(self) -> None:
+        self.asks: dict[str, Ask] = {}
+
+    def hear(self, batch: Any) -> None:
+        for each in batch:
+            if isinstance(each, Ask):
+                self.asks.setdefault(each.sql, each)
+
+    def wrap(self, drive: Any) -> Any:
+        def run(connection: Any, batch: Any) -> Any:
+            self.hear(batch)
+            return drive(connection, batch)
+
+        return run
+
+
+def use_everything(store: Any) -> None:
+    done = pay(store, "ap-1")
+    record = run_of("ap/2")
+    store.commit(
+        Change(
+            runs=(record,),
+            expect_versions={"C-1": 9},
+            expect_open={"INV-1": usd(1)},
+            only_doubtful=True,
+            unless_stopped=("autopay:ap/2",),
+        )
+    )
+    store.commit(Change(runs=(record,)))
+    store.commit(Change(runs=(after(record, RunState.WAITING),)))
+    store.commit(Change(delivered=("a",)))
+    store.standing(done.key, METHOD.fingerprint)
+    store.open_amounts(["C-1", "C-2"])
+    store.spent("ap-1", DATES[0], DATES[2], "USD")
+    store.attempts(METHOD.fingerprint, START)
+    store.unfinished(None, 10)
+    store.unfinished(done.key, 10)
+    store.claim(done.key, 10)
+    store.undelivered(10)
+    list(store.runs())
+    list(store.notices())
+    for wanted in (
+        PostingFilter(run=str(done.key)),
+        PostingFilter(invoice="INV-1"),
+        PostingFilter(after="p-1"),
+        PostingFilter(
+            statuses=frozenset({postings_of(done)[0].status}), after="p-1"
+        ),
+    ):
+        store.postings(wanted)
+    store.history(0)
+
+
+FEW_ROWS = ("autopay_chains",)
+
+
+def test_no_statement_reads_a_whole_table_on_sqlite(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from autopay_core.adapters import sqlite
+
+    ears = Eavesdropper()
+    monkeypatch.setattr(sqlite, "_execute", ears.wrap(sqlite._execute))
+    with SqlitePostingStore(tmp_path / "plans.db") as store:
+        use_everything(store)
+    connection = sqlite3.connect(tmp_path / "plans.db")
+
+    plans = {
+        sql: [
+            step
+            for *_, step in connection.execute(
+                f"EXPLAIN QUERY PLAN {sqlite._statement(ask)[0]}",
+                sqlite._statement(ask)[1],
+            )
+        ]
+        for sql, ask in ears.asks.items()
+    }
+    connection.close()
+
+    assert len(plans) > 25
+    for sql, steps in plans.items():
+        scans = [
+            step
+            for step in steps
+            if step.startswith("SCAN")
+            and not any(table in step for table in FEW_ROWS)
+            # By an index, in its order, up to a limit.
+            and not ("USING" in step and "LIMIT" in sql)
+            and step.split()[1].startswith("autopay")
+        ]
+        assert scans == [], (sql, steps)
+        sorts = [step for step in steps if "B-TREE FOR ORDER BY" in step]
+        assert sorts == [] or "ORDER BY id" in sql or "BY at" in sql, sql
+
+
+@pytest.mark.postgres
+def test_no_statement_reads_a_whole_table_on_postgres(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    import psycopg
+
+    from autopay_core.adapters import postgres
+
+    world = PostgresWorld()
+    ears = Eavesdropper()
+    monkeypatch.setattr(postgres, "_execute", ears.wrap(postgres._execute))
+    with world.open() as store:
+        use_everything(store)
+
+    checked = 0
+    with psycopg.connect(world.conninfo) as connection:
+        # Few rows are read faster whole; with many the indexes are there.
+        connection.execute("SET enable_seqscan = off")
+        for sql, ask in ears.asks.items():
+            if not sql.startswith(("SELECT", "UPDATE", "DELETE", "WITH")):
+                continue
+            if "autopay_schema" in sql:
+                continue
+            text, values = postgres._statement(ask)
+            plan = "\n".join(
+                line
+                for (line,) in connection.execute(b"EXPLAIN " + text, values)
+            )
+            checked += 1
+            for line in plan.splitlines():
+                if "Seq Scan on" in line:
+                    assert any(each in line for each in FEW_ROWS), plan
+    assert checked > 20
+
