@@ -1,0 +1,82 @@
+"""The posting store on SQLite keeps every clause, threads and restarts too."""
+
+from __future__ import annotations
+
+import itertools
+import sqlite3
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING, cast
+
+import pytest
+
+from autopay_core.adapters.sqlite import SqlitePostingStore
+from autopay_core.testing.contracts import Clock, PostingStoreContract
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
+    from pathlib import Path
+
+    from autopay_core.ports import PostingStore
+
+
+class TestSqlitePostingStore(PostingStoreContract):
+    examples = 15
+
+    @pytest.fixture
+    def files(self) -> dict[int, Path]:
+        return {}
+
+    @pytest.fixture
+    def opened(self) -> Iterator[list[SqlitePostingStore]]:
+        stores: list[SqlitePostingStore] = []
+        yield stores
+        for each in stores:
+            each.close()
+
+    @pytest.fixture
+    def new_store(
+        self,
+        tmp_path: Path,
+        files: dict[int, Path],
+        opened: list[SqlitePostingStore],
+    ) -> Callable[[Clock], PostingStore]:
+        numbers = itertools.count()
+
+        def made(clock: Clock) -> PostingStore:
+            file = tmp_path / f"{next(numbers)}.db"
+            store = SqlitePostingStore(file, clock=clock, busy_seconds=2)
+            files[id(store)] = file
+            opened.append(store)
+            return store
+
+        return made
+
+    @pytest.fixture
+    def reopen(
+        self, files: dict[int, Path], opened: list[SqlitePostingStore]
+    ) -> Callable[[PostingStore, Clock], PostingStore]:
+        def again(store: PostingStore, clock: Clock) -> PostingStore:
+            file = files[id(store)]
+            cast("SqlitePostingStore", store).close()
+            other = SqlitePostingStore(file, clock=clock)
+            files[id(other)] = file
+            opened.append(other)
+            return other
+
+        return again
+
+    @pytest.fixture
+    def unavailable(
+        self, files: dict[int, Path]
+    ) -> Callable[[PostingStore], AbstractContextManager[None]]:
+        @contextmanager
+        def locked(store: PostingStore) -> Iterator[None]:
+            """Another program holds the write lock for too long."""
+            file = files[id(store)]
+            with closing(sqlite3.connect(file)) as other:
+                other.execute("BEGIN IMMEDIATE")
+                yield
+                other.rollback()
+
+        return locked
