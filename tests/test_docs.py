@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
+from autopay_core.testing.clauses import UNPROVEN
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -65,6 +67,15 @@ def test_every_code_of_an_error_is_in_the_table_of_codes() -> None:
 
     assert not missing
     assert len(_codes()) > 50, "the search for codes is blind"
+
+
+@pytest.mark.parametrize(("clause", "sentence"), UNPROVEN.items())
+def test_what_a_clause_is_worth_is_explained(
+    clause: str, sentence: str
+) -> None:
+    page = (ROOT / "docs/explanation/clauses.md").read_text("utf-8")
+
+    assert f"| {clause} | {sentence} |" in page
 
 
 @pytest.mark.parametrize(
