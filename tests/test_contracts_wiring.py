@@ -29,7 +29,8 @@ TWINS = [
 
 
 def _clauses(port: type) -> list[str]:
-    return re.findall(r"^ *([A-Z]{2}-[0-9]+) ", port.__doc__ or "", re.MULTILINE)
+    lines = port.__doc__ or ""
+    return re.findall(r"^ *([A-Z]{2}-[0-9]+) ", lines, re.MULTILINE)
 
 
 def _tests(contract: type) -> list[str]:

@@ -1,0 +1,104 @@
+"""The posting stores on PostgreSQL keep every clause, on a real server."""
+
+# ruff: noqa: ANN401 - the stores' own types are psycopg's
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+import pytest
+
+from autopay_core.adapters.postgres import (
+    AsyncPostgresPostingStore,
+    PostgresPostingStore,
+)
+from autopay_core.testing.contracts import (
+    AsyncPostingStoreContract,
+    Clock,
+    PostingStoreContract,
+)
+from postgres_server import shared_server
+from test_postgres import empty_database
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
+
+    from autopay_core.ports import PostingStore
+    from autopay_core.testing.contracts._async import Loop
+
+pytestmark = [pytest.mark.postgres, pytest.mark.slow]
+
+
+def _contracts() -> str:
+    return f"host={shared_server().folder} user=autopay dbname=contracts"
+
+
+class TestPostgresPostingStore(PostingStoreContract):
+    examples = 4
+
+    @pytest.fixture
+    def opened(self) -> Iterator[list[PostgresPostingStore]]:
+        stores: list[PostgresPostingStore] = []
+        yield stores
+        for each in stores:
+            each.close()
+
+    @pytest.fixture
+    def new_store(
+        self, opened: list[PostgresPostingStore]
+    ) -> Callable[[Clock], PostingStore]:
+        def made(clock: Clock) -> PostingStore:
+            where = empty_database("contracts")
+            opened.append(
+                PostgresPostingStore(where, clock=clock, lock_seconds=2)
+            )
+            return opened[-1]
+
+        return made
+
+    @pytest.fixture
+    def reopen(
+        self, opened: list[PostgresPostingStore]
+    ) -> Callable[[PostingStore, Clock], PostingStore]:
+        def again(_: PostingStore, clock: Clock) -> PostingStore:
+            opened.append(PostgresPostingStore(_contracts(), clock=clock))
+            return opened[-1]
+
+        return again
+
+    @pytest.fixture
+    def unavailable(
+        self,
+    ) -> Callable[[PostingStore], AbstractContextManager[None]]:
+        @contextmanager
+        def locked(_: PostingStore) -> Iterator[None]:
+            """Another session holds a table for too long."""
+            with psycopg.connect(_contracts()) as other:
+                other.execute("LOCK TABLE autopay_runs IN EXCLUSIVE MODE")
+                yield
+                other.rollback()
+
+        return locked
+
+
+class TestAsyncPostgresPostingStore(AsyncPostingStoreContract):
+    examples = 3
+
+    @pytest.fixture
+    def opened(self, loop: Loop) -> Iterator[list[Any]]:
+        stores: list[Any] = []
+        yield stores
+        for each in stores:
+            loop.run(each.close())
+
+    @pytest.fixture
+    def new_async_store(self, opened: list[Any]) -> Callable[[Clock], Any]:
+        def made(clock: Clock) -> Any:
+            where = empty_database("contracts")
+            opened.append(AsyncPostgresPostingStore(where, clock=clock))
+            return opened[-1]
+
+        return made

@@ -1,0 +1,97 @@
+"""Blocking ports in threads keep every clause of the async ones."""
+
+# ruff: noqa: ANN401 - one fixture serves two forms of a port
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from autopay_core.adapters.memory import (
+    MemoryMatterData,
+    MemoryNotifier,
+    MemoryPostingStore,
+    MemoryTwoStepGateway,
+)
+from autopay_core.adapters.sqlite import SqlitePostingStore
+from autopay_core.adapters.threads import (
+    ThreadedGateway,
+    ThreadedMatterData,
+    ThreadedNotifier,
+    ThreadedPostingStore,
+    ThreadedTwoStepGateway,
+)
+from autopay_core.testing.contracts import (
+    AsyncMatterDataContract,
+    AsyncNotifierContract,
+    AsyncPaymentGatewayContract,
+    AsyncPostingStoreContract,
+    AsyncTwoStepGatewayContract,
+    Clock,
+)
+from test_contracts_memory import Channel, Firm, Sandbox
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+
+class TestThreadedGateway(Sandbox, AsyncPaymentGatewayContract):
+    @pytest.fixture
+    def async_gateway(self, inner: Any) -> ThreadedGateway:
+        return ThreadedGateway(inner)
+
+
+class TestThreadedTwoStepGateway(Sandbox, AsyncTwoStepGatewayContract):
+    machine = MemoryTwoStepGateway
+
+    @pytest.fixture
+    def async_gateway(self, inner: Any) -> ThreadedTwoStepGateway:
+        return ThreadedTwoStepGateway(inner)
+
+
+class TestThreadedMatterData(Firm, AsyncMatterDataContract):
+    @pytest.fixture
+    def async_seed(self, firm: MemoryMatterData) -> Any:
+        return lambda invoices, directory: ThreadedMatterData(
+            self.filled(firm, invoices, directory)
+        )
+
+
+class TestThreadedNotifier(Channel, AsyncNotifierContract):
+    @pytest.fixture
+    def async_notifier(self, inner: MemoryNotifier) -> ThreadedNotifier:
+        return ThreadedNotifier(inner)
+
+
+class TestThreadedMemoryPostingStore(AsyncPostingStoreContract):
+    examples = 5
+
+    @pytest.fixture
+    def new_async_store(self) -> Callable[[Clock], ThreadedPostingStore]:
+        return lambda clock: ThreadedPostingStore(
+            MemoryPostingStore(clock=clock)
+        )
+
+
+class TestThreadedSqlitePostingStore(AsyncPostingStoreContract):
+    examples = 5
+
+    @pytest.fixture
+    def opened(self) -> Iterator[list[SqlitePostingStore]]:
+        stores: list[SqlitePostingStore] = []
+        yield stores
+        for each in stores:
+            each.close()
+
+    @pytest.fixture
+    def new_async_store(
+        self, tmp_path: Path, opened: list[SqlitePostingStore]
+    ) -> Callable[[Clock], ThreadedPostingStore]:
+        def made(clock: Clock) -> ThreadedPostingStore:
+            file = tmp_path / f"{len(opened)}.db"
+            opened.append(SqlitePostingStore(file, clock=clock))
+            return ThreadedPostingStore(opened[-1])
+
+        return made
