@@ -1277,7 +1277,8 @@ def main(
         return _USAGE
     except OSError as error:
         reason = error.strerror or type(error).__name__
-        sys.stderr.write(f"audit: {safe_text(error.filename)}: {reason}\n")
+        name = safe_text(Path(str(error.filename)).name)
+        sys.stderr.write(f"audit: {name}: {reason}\n")
         return _USAGE
     except AutopayError as error:
         sys.stderr.write(f"audit: {error}\n")
