@@ -36,6 +36,14 @@ def _contracts() -> str:
     return f"host={shared_server().folder} user=autopay dbname=contracts"
 
 
+def _empty() -> str:
+    try:
+        return empty_database("contracts")
+    except psycopg.errors.UndefinedTable:
+        # The test before was skipped before its store made the schema.
+        return _contracts()
+
+
 class TestPostgresPostingStore(PostingStoreContract):
     examples = 4
 
@@ -51,7 +59,7 @@ class TestPostgresPostingStore(PostingStoreContract):
         self, opened: list[PostgresPostingStore]
     ) -> Callable[[Clock], PostingStore]:
         def made(clock: Clock) -> PostingStore:
-            where = empty_database("contracts")
+            where = _empty()
             opened.append(
                 PostgresPostingStore(where, clock=clock, lock_seconds=2)
             )
@@ -97,7 +105,7 @@ class TestAsyncPostgresPostingStore(AsyncPostingStoreContract):
     @pytest.fixture
     def new_async_store(self, opened: list[Any]) -> Callable[[Clock], Any]:
         def made(clock: Clock) -> Any:
-            where = empty_database("contracts")
+            where = _empty()
             opened.append(AsyncPostgresPostingStore(where, clock=clock))
             return opened[-1]
 
