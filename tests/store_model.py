@@ -211,7 +211,7 @@ def notice(key: str, kind: NoticeKind = NoticeKind.PAID) -> Notice:
         autopay="ap-1",
         on=DATES[0],
         amount=usd(100),
-        detail='Paid "in part" \\ – ok',
+        detail='Paid "in part" \\ \u2013 ok',
     )
 
 

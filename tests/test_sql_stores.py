@@ -1,4 +1,4 @@
-"""What the SQL stores promise beyond the model: races, lost answers, history."""
+"""The SQL stores beyond the model: races, lost answers, history, cost."""
 
 from __future__ import annotations
 
@@ -30,7 +30,12 @@ from autopay_core.errors import (
     PortUnavailableError,
     PostingConflictError,
 )
-from autopay_core.history import CHAINS, HistoryHead, verify_history
+from autopay_core.history import (
+    CHAINS,
+    HistoryHead,
+    microseconds,
+    verify_history,
+)
 from autopay_core.money import Money
 from autopay_core.postings import RunState, postings_of
 from store_model import (
@@ -96,9 +101,7 @@ class PostgresWorld:
     def open(self, clock: TestClock | None = None) -> Any:
         from autopay_core.adapters.postgres import PostgresPostingStore
 
-        store = PostgresPostingStore(
-            self.conninfo, clock=clock or TestClock()
-        )
+        store = PostgresPostingStore(self.conninfo, clock=clock or TestClock())
         self.stores.append(store)
         return store
 
@@ -202,9 +205,7 @@ def test_time_does_not_go_back_over_a_restart(world: Any) -> None:
     told = world.open(clock).standing(key_of("ap-1", DATES[0]), "").now
     assert told == START + timedelta(hours=1)
 
-    standing = world.open(TestClock()).standing(
-        key_of("ap-1", DATES[0]), ""
-    )
+    standing = world.open(TestClock()).standing(key_of("ap-1", DATES[0]), "")
 
     assert standing.now == told
     assert standing.is_clock_suspect
@@ -230,7 +231,7 @@ def test_reading_the_time_writes_no_more_than_once_a_second(
 
     marks = world.sql("SELECT MAX(at) FROM autopay_chains")
 
-    assert marks == [(_sql.microseconds(START),)]
+    assert marks == [(microseconds(START),)]
 
 
 # -- Races -------------------------------------------------------------------
@@ -297,7 +298,7 @@ def test_of_sixteen_auto_pays_one_reserves_an_invoice(blocking: Any) -> None:
 
     assert committed(answers) == 1
     assert all(
-        each == Conflict(reason="open", open_amounts={invoice.number: usd(900)})
+        each.open_amounts == {invoice.number: usd(900)}
         for each in answers
         if not isinstance(each, Committed)
     )
@@ -419,40 +420,39 @@ def losing_the_answer(
     monkeypatch: pytest.MonkeyPatch, world: Any, *, when: str
 ) -> None:
     """Break off the next COMMIT, before or after it was carried out."""
-    broken: list[str] = []
-
     if world.kind == "sqlite":
-        from autopay_core.adapters import sqlite
+        lose_on_sqlite(monkeypatch, when)
+    else:
+        lose_on_postgres(monkeypatch, when)
 
-        genuine = sqlite._write_on
 
-        def write(connection: Any, steps: Any) -> Any:
-            if broken:
-                return genuine(connection, steps)
-            broken.append(when)
-            if when == "after":
-                raise AnswerLostError(genuine(connection, steps))
-            connection.execute("BEGIN IMMEDIATE")
-            result = sqlite._drive(connection, steps)
-            connection.execute("ROLLBACK")
-            raise AnswerLostError(result)
+def lose_on_sqlite(monkeypatch: pytest.MonkeyPatch, when: str) -> None:
+    from autopay_core.adapters import sqlite
 
-        monkeypatch.setattr(sqlite, "_write_on", write)
-        return
+    genuine = sqlite._write_on
 
+    def write(connection: Any, steps: Any) -> Any:
+        monkeypatch.setattr(sqlite, "_write_on", genuine)
+        if when == "after":
+            raise AnswerLostError(genuine(connection, steps))
+        connection.execute("BEGIN IMMEDIATE")
+        result = sqlite._drive(connection, steps)
+        connection.execute("ROLLBACK")
+        raise AnswerLostError(result)
+
+    monkeypatch.setattr(sqlite, "_write_on", write)
+
+
+def lose_on_postgres(monkeypatch: pytest.MonkeyPatch, when: str) -> None:
     import psycopg
 
     from autopay_core.adapters import postgres
 
-    def is_commit(batch: Any) -> bool:
-        return [each.sql for each in batch if isinstance(each, Ask)] == [
-            "COMMIT"
-        ]
-
     execute, execute_async = postgres._execute, postgres._execute_async
+    broken: list[str] = []
 
     def breaks(batch: Any) -> bool:
-        return not broken and is_commit(batch)
+        return not broken and batch == [Ask("COMMIT")]
 
     def run(connection: Any, batch: Any) -> Any:
         if not breaks(batch):
@@ -523,14 +523,13 @@ def test_a_lost_race_is_run_again(
         writes, guards = genuine(*args)
         monkeypatch.setattr(_sql.SqlSteps, "_writes", genuine)
         # Somebody without our locks wins in between.
-        update = next(
-            place
-            for place, each in enumerate(writes)
+        changed = [
+            each._replace(values=(*each.values[:-1], 77))
             if isinstance(each, Ask) and "UPDATE autopay_runs" in each.sql
-        )
-        values = writes[update].values
-        writes[update] = writes[update]._replace(values=(*values[:-1], 77))
-        return writes, guards
+            else each
+            for each in writes
+        ]
+        return changed, guards
 
     monkeypatch.setattr(_sql.SqlSteps, "_writes", write)
 
@@ -541,7 +540,7 @@ def test_a_lost_race_is_run_again(
 def test_a_failed_commit_leaves_nothing(world: Any) -> None:
     store = world.open()
     done = pay(store, "ap-1")
-    before = [world.sql(f"SELECT * FROM {table}") for table in TABLES]
+    before = contents(world)
     posting = attrs.evolve(
         postings_of(done)[0], payment_reference="something else"
     )
@@ -557,8 +556,15 @@ def test_a_failed_commit_leaves_nothing(world: Any) -> None:
             )
         )
 
-    after_it = [world.sql(f"SELECT * FROM {table}") for table in TABLES]
+    after_it = contents(world)
     assert after_it == before
+
+
+def contents(world: Any) -> list[Any]:
+    return [
+        world.sql(f"SELECT * FROM {table}")  # noqa: S608 - constants
+        for table in TABLES
+    ]
 
 
 TABLES = [
@@ -703,9 +709,7 @@ def test_lists_of_any_length_are_looked_up(world: Any, count: int) -> None:
 
 
 def entries_of(store: Any) -> list[Any]:
-    return [
-        entry for chain in range(CHAINS) for entry in store.history(chain)
-    ]
+    return [entry for chain in range(CHAINS) for entry in store.history(chain)]
 
 
 def busy_chain(store: Any) -> int:
@@ -717,8 +721,8 @@ def busy_chain(store: Any) -> int:
             )
             for _ in range(3):
                 store.commit(Change(stops=(order,)))
-    heads = {each.chain: each.seq for each in store.history_heads()}
-    return max(heads, key=lambda chain: heads[chain])
+    heads: list[HistoryHead] = list(store.history_heads())
+    return max(heads, key=lambda head: head.seq).chain
 
 
 def test_entries_tell_what_happened_without_a_token(world: Any) -> None:
@@ -741,7 +745,7 @@ def test_tokens_stand_in_the_run_and_nowhere_else(world: Any) -> None:
     pay(world.open(), "ap-1")
 
     for table in TABLES:
-        rows = json.dumps(world.sql(f"SELECT * FROM {table}"))
+        rows = json.dumps(contents(world)[TABLES.index(table)])
         assert (METHOD.token in rows) == (table == "autopay_runs"), table
 
 
@@ -977,4 +981,3 @@ def test_no_statement_reads_a_whole_table_on_postgres(
                 if "Seq Scan on" in line:
                     assert any(each in line for each in FEW_ROWS), plan
     assert checked > 20
-

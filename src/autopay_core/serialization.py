@@ -525,7 +525,7 @@ class _Reading:
                 raise _wrong("an object", value)
             fields = dict(cast("_Json", value))
             name = fields.pop("type", None)
-            if name not in hooks:
+            if type(name) is not str or name not in hooks:
                 raise FormatError(
                     f"not one of {', '.join(sorted(hooks))}",
                     code="FieldMissing" if name is None else "UnknownValue",
