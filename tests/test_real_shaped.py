@@ -179,7 +179,7 @@ def test_a_bad_cell_of_the_file_is_named(
     with pytest.raises(ap.InvalidValueError) as caught:
         ap.preview(
             script.autopay_of(customer, ap.Limit.all("USD")),
-            on=date(2013, 12, 31),
+            on=date(2012, 12, 31),
             ports=ap.Ports(
                 matters=script.CsvMatterData(
                     tmp_path, script.mapping_for(path.name)
