@@ -1,0 +1,312 @@
+"""
+A notifier that sends e-mail (NT-1 to NT-4).
+
+Holds: `SmtpNotifier`, `Security`, `compose`. Imports: the core and the
+standard library's smtplib and email. Whoever is told of a notice twice finds
+two messages with one Message-ID, which mail servers and readers that remove
+duplicates recognize. A notice's fields are data: whatever stands in them, it
+ends up encoded in the subject or in the text, and adds neither a header nor a
+receiver.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import re
+import smtplib
+import ssl
+from collections.abc import Callable, Generator
+from datetime import UTC, datetime
+from email.charset import QP, Charset
+from email.header import Header
+from email.message import Message
+from email.policy import compat32
+from email.utils import format_datetime
+from enum import Enum
+from typing import TYPE_CHECKING, Any, Final, final
+
+from autopay_core._checks import check_text, clean_text
+from autopay_core.errors import (
+    InvalidValueError,
+    PortError,
+    PortUnavailableError,
+)
+
+if TYPE_CHECKING:
+    from autopay_core.notices import Notice
+
+__all__ = ["Security", "SmtpNotifier", "compose"]
+
+_ADDRESS: Final = re.compile(
+    r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,64}@[A-Za-z0-9.-]{1,253}"
+)
+_PLAIN_KEY: Final = re.compile(r"[A-Za-z0-9-]{1,40}")
+_SUBJECT_MOST: Final = 200
+_WIRE: Final = compat32.clone(linesep="\r\n")
+_TEXT: Final = Charset("utf-8")
+_TEXT.body_encoding = QP
+_TEMPORARY: Final = 400
+_PERMANENT: Final = 500
+
+
+class Security(Enum):
+    """
+    How the connection to the mail server is protected.
+
+    `STARTTLS`: encrypted from the second command on, usually on port 587.
+    `TLS`: from the first byte on, usually on port 465. `NONE`: for a server
+    on this machine.
+    """
+
+    STARTTLS = "starttls"
+    TLS = "tls"
+    NONE = "none"
+
+
+def _system_clock() -> datetime:
+    return datetime.now(UTC)
+
+
+def _check_address(value: str, path: str) -> None:
+    """Refuse what is not one plain address."""
+    check_text(value, path, most=320, empty=False)
+    if _ADDRESS.fullmatch(value) is None or ".." in value:
+        raise InvalidValueError(
+            "expected one address such as office@firm.example, in ASCII",
+            code="AddressFormat",
+            path=path,
+            value=value,
+        )
+
+
+def message_id(key: str, domain: str) -> str:
+    """Derive a message's id from a notice's key: the same for ever (NT-1)."""
+    if _PLAIN_KEY.fullmatch(key) is None:
+        # Short enough for one line: a folded id is not found again.
+        key = hashlib.sha256(key.encode()).hexdigest()[:32]
+    return f"<{key}@{domain}>"
+
+
+def compose(
+    notice: Notice, /, *, sender: str, receiver: str, domain: str, at: datetime
+) -> bytes:
+    """
+    Write the message that tells of *notice*, in plain text.
+
+    Args:
+        notice: What is told.
+        sender: The address that it comes from.
+        receiver: The address that it goes to.
+        domain: Stands after the ``@`` of the Message-ID.
+        at: When it is sent.
+
+    """
+    name = notice.name or notice.autopay
+    facts = [
+        ("Auto-pay", f"{notice.name} ({notice.autopay})".strip()),
+        ("Date", notice.on.isoformat()),
+        ("Amount", "none" if notice.amount is None else str(notice.amount)),
+        ("Reason", notice.reason or "none"),
+    ]
+    lines = [f"{label}: {_clean(fact)}" for label, fact in facts]
+    if notice.detail:
+        lines += ["", _clean(notice.detail)]
+    mail = Message()
+    mail.set_payload("\n".join(lines) + "\n", charset=_TEXT)
+    subject: Any = _header(f"{notice.title}: {name}")
+    mail["Subject"] = subject
+    mail["From"] = sender
+    mail["To"] = receiver
+    mail["Date"] = format_datetime(at)
+    mail["Message-ID"] = message_id(notice.key, domain)
+    # No out-of-office reply, please (RFC 3834).
+    mail["Auto-Submitted"] = "auto-generated"
+    return mail.as_bytes(policy=_WIRE)
+
+
+def _clean(text: str) -> str:
+    """Return one line that can be written in UTF-8."""
+    return clean_text(text).encode("utf-8", "replace").decode()
+
+
+def _header(text: str) -> str | Header:
+    """
+    Return a header's text such that it reads as what it is.
+
+    Not with `email.message.EmailMessage`: it takes text that looks like an
+    encoded word for one, and writes the line breaks in it as they are.
+    """
+    cleaned = _clean(clean_text(text, most=_SUBJECT_MOST))
+    if cleaned.isascii() and "=?" not in cleaned:
+        return cleaned
+    return Header(cleaned, "utf-8", header_name="Subject")
+
+
+@final
+class SmtpNotifier:
+    """
+    Sends each notice as an e-mail, at least once (NT-1 to NT-4).
+
+    A message that the server took counts as accepted. What it did not take
+    raises a `PortError` and is offered again by the next sweep.
+
+    Args:
+        host: The mail server.
+        sender: The address that messages come from.
+        receiver: Returns who is told of a notice, as one address; None tells
+            nobody, for good.
+        port: The mail server's; None for the usual one of *security*.
+        security: How the connection is protected.
+        credentials: User and password, if the server asks for them.
+        domain: Stands after the ``@`` of every Message-ID; keep it the same.
+        timeout_seconds: How long to wait for each answer.
+        clock: For the date of a message.
+        context: How certificates are checked; as the machine does, if None.
+
+    Raises:
+        InvalidValueError: The sender is no address, or credentials would go
+            over a connection that is not protected (``InsecureLogin``).
+
+    """
+
+    def __init__(  # noqa: PLR0913 - a mail server has that many settings
+        self,
+        host: str,
+        *,
+        sender: str,
+        receiver: Callable[[Notice], str | None],
+        port: int | None = None,
+        security: Security = Security.STARTTLS,
+        credentials: tuple[str, str] | None = None,
+        domain: str = "autopay.invalid",
+        timeout_seconds: float = 10.0,
+        clock: Callable[[], datetime] = _system_clock,
+        context: ssl.SSLContext | None = None,
+    ) -> None:
+        _check_address(sender, "sender")
+        _check_address(f"id@{domain}", "domain")
+        if credentials is not None and security is Security.NONE:
+            raise InvalidValueError(
+                "a password would go over the wire as it is; use STARTTLS",
+                code="InsecureLogin",
+                path="security",
+                value=security.value,
+            )
+        self._host = host
+        self._port = _USUAL_PORTS[security] if port is None else port
+        self._sender = sender
+        self._receiver = receiver
+        self._security = security
+        self._credentials = credentials
+        self._domain = domain
+        self._timeout = timeout_seconds
+        self._clock = clock
+        self._context = context
+
+    def __repr__(self) -> str:
+        """Show where, and no password."""
+        return f"SmtpNotifier({self._host!r}, port={self._port})"
+
+    def send(self, notice: Notice, /) -> None:
+        """
+        Send *notice* to its receiver.
+
+        Raises:
+            PortUnavailableError: The server cannot be reached, or does not
+                let us in; nothing was sent.
+            PortError: It did not take the message (``MailDeferred`` for now,
+                ``MailRefused`` for good), or broke off (``MailUnknown``), or
+                the receiver is no address (``ReceiverInvalid``).
+
+        """
+        receiver = self._receiver(notice)
+        if receiver is None:
+            return
+        try:
+            _check_address(receiver, "receiver")
+        except InvalidValueError as error:
+            raise PortError(
+                "the receiver of the notice is no address",
+                code="ReceiverInvalid",
+            ) from error
+        mail = compose(
+            notice,
+            sender=self._sender,
+            receiver=receiver,
+            domain=self._domain,
+            at=self._clock(),
+        )
+        server = self._connect()
+        # Once the message is taken, whether the farewell works is all one.
+        with contextlib.closing(server):
+            with _translated():
+                server.sendmail(self._sender, [receiver], mail)
+            with contextlib.suppress(OSError, smtplib.SMTPException):
+                server.quit()
+
+    def _connect(self) -> smtplib.SMTP:
+        """Connect and log in; nothing was sent if that fails."""
+        server: smtplib.SMTP | None = None
+        try:
+            if self._security is Security.TLS:
+                server = smtplib.SMTP_SSL(
+                    self._host,
+                    self._port,
+                    timeout=self._timeout,
+                    context=self._context or ssl.create_default_context(),
+                )
+            else:
+                server = smtplib.SMTP(
+                    self._host, self._port, timeout=self._timeout
+                )
+            if self._security is Security.STARTTLS:
+                server.starttls(
+                    context=self._context or ssl.create_default_context()
+                )
+            if self._credentials is not None:
+                server.login(*self._credentials)
+        except (OSError, smtplib.SMTPException) as error:
+            if server is not None:
+                server.close()
+            # Only the kind: an answer may repeat what it was told.
+            raise PortUnavailableError(
+                f"the mail server cannot be used: {type(error).__name__}",
+                code="MailUnavailable",
+            ) from error
+        return server
+
+
+_USUAL_PORTS: Final = {
+    Security.STARTTLS: 587,
+    Security.TLS: 465,
+    Security.NONE: 25,
+}
+
+
+@contextlib.contextmanager
+def _translated() -> Generator[None]:
+    """Say in our words why a message was not taken (NT-3)."""
+    try:
+        yield
+    except smtplib.SMTPRecipientsRefused as error:
+        answers = [code for code, _ in error.recipients.values()]
+        raise _refused(max(answers, default=_PERMANENT)) from error
+    except smtplib.SMTPResponseException as error:
+        raise _refused(error.smtp_code) from error
+    except (OSError, smtplib.SMTPException) as error:
+        raise PortError(
+            f"the mail server broke off: {type(error).__name__}",
+            code="MailUnknown",
+        ) from error
+
+
+def _refused(answer: int) -> PortError:
+    if _TEMPORARY <= answer < _PERMANENT:
+        return PortError(
+            f"the mail server wants to be asked later ({answer})",
+            code="MailDeferred",
+        )
+    return PortError(
+        f"the mail server refused the message ({answer})", code="MailRefused"
+    )
