@@ -334,8 +334,8 @@ def test_dates_are_read_as_they_are_written(
 
 def with_cell(column: str, text: str) -> str:
     """Return the export with one cell of its only row changed."""
-    cells = ROW.split(",")
-    cells[HEADER.split(",").index(column)] = text
+    cells: list[str] = [*ROW.split(",")]
+    cells[_columns(HEADER).index(column)] = text
     made = io.StringIO()
     csv.writer(made, lineterminator="\n").writerow(cells)
     return f"{HEADER}\n{made.getvalue()}"
@@ -709,7 +709,7 @@ def test_a_card_number_in_an_export_is_not_shown(tmp_path: Path) -> None:
             "statuses['open']",
         ),
         (
-            lambda: Hold(column="x", words=["yes"]),  # type: ignore[arg-type]
+            lambda: Hold(column="x", words=["yes"]),  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
             "FieldType",
             "words",
         ),
@@ -787,7 +787,7 @@ def test_md_2_a_file_that_changes_while_it_is_read_is_an_incomplete_read(
     matters = CsvMatterData(put(tmp_path), WHOLE)
     real, asked = os.fstat, iter(range(9))
 
-    def growing(file: int) -> Any:  # noqa: ANN401 - a fake of the system's
+    def growing(file: int) -> Any:
         found = real(file)
         return type(
             "Stat",
@@ -1106,7 +1106,7 @@ def test_every_date_is_read_back(day: date, written: str) -> None:
 # -- Postings out ------------------------------------------------------------
 
 
-def posting(**fields: Any) -> Posting:  # noqa: ANN401 - whatever is given
+def posting(**fields: Any) -> Posting:
     values: dict[str, Any] = {
         "id": "p-1",
         "run": RunKey(autopay="ap-1", nominal_on=date(2026, 1, 31)),
