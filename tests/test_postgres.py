@@ -3,18 +3,49 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+import contextlib
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
 from hypothesis import settings
 
+from autopay_core.adapters import postgres
+from autopay_core.adapters._sql import Ask, lock_number
+from autopay_core.adapters._sql_schema import (
+    MIGRATIONS,
+    POSTGRES_WORDS,
+    migrations_for,
+)
 from autopay_core.adapters.postgres import (
     AsyncPostgresPostingStore,
     PostgresPostingStore,
 )
-from postgres_server import shared_server
-from store_model import Awaited, StoreModel, TestClock
+from autopay_core.commits import Change, Committed, Conflict
+from autopay_core.errors import (
+    InvalidValueError,
+    PortUnavailableError,
+    UnsafeStoreError,
+)
+from autopay_core.history import CHAINS, first_hash, verify_history
+from postgres_server import postgres_server, shared_server
+from store_model import (
+    DATES,
+    INVOICES,
+    Awaited,
+    StoreModel,
+    TestClock,
+    intend,
+    key_of,
+    notice,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 pytestmark = pytest.mark.postgres
 
@@ -31,8 +62,6 @@ def empty_database(name: str) -> str:
     conninfo = f"host={server.folder} user=autopay dbname={name}"
     try:
         with psycopg.connect(conninfo) as connection:
-            from autopay_core.history import CHAINS, first_hash
-
             connection.execute(WIPE)
             for chain in range(CHAINS):
                 connection.execute(
@@ -71,8 +100,378 @@ class AsyncPostgresModel(StoreModel):
 
 
 TestPostgresModel = PostgresModel.TestCase
-TestPostgresModel.settings = settings(max_examples=15, stateful_step_count=20)
+TestPostgresModel.settings = settings(max_examples=12, stateful_step_count=20)
 TestAsyncPostgresModel = AsyncPostgresModel.TestCase
 TestAsyncPostgresModel.settings = settings(
-    max_examples=8, stateful_step_count=20
+    max_examples=6, stateful_step_count=20
 )
+
+
+@pytest.fixture
+def conninfo() -> str:
+    return empty_database("postgres_tests")
+
+
+@pytest.fixture
+def url(conninfo: str) -> str:
+    folder = shared_server().folder
+    return f"postgresql+psycopg://autopay@/postgres_tests?host={folder}"
+
+
+def reserve(store: Any, autopay: str) -> Any:
+    record = intend(key_of(autopay, DATES[0]), INVOICES, 900)
+    return store.commit(Change(runs=(record,)))
+
+
+# -- What a host hands in ----------------------------------------------------
+
+
+def test_a_hosts_pool_is_used_and_left_as_it_was(conninfo: str) -> None:
+    from psycopg_pool import ConnectionPool
+
+    with ConnectionPool(
+        conninfo, min_size=1, max_size=2, open=True, timeout=10
+    ) as pool:
+        with PostgresPostingStore(pool, clock=TestClock()) as store:
+            for number in range(4):
+                assert reserve(store, f"ap-{number}") == Committed()
+                assert verify_history(store) == ()
+        with pool.connection() as connection:
+            assert not connection.autocommit
+            shown = connection.execute("SHOW lock_timeout").fetchone()
+            assert shown == ("0",)
+
+
+def test_a_hosts_engine_is_used_and_left_as_it_was(url: str) -> None:
+    import sqlalchemy
+
+    engine = sqlalchemy.create_engine(url, pool_size=1, max_overflow=0)
+    with PostgresPostingStore(engine, clock=TestClock()) as store:
+        for number in range(4):
+            assert reserve(store, f"ap-{number}") == Committed()
+            assert verify_history(store) == ()
+    with engine.begin() as connection:
+        connection.exec_driver_sql("CREATE TEMP TABLE t (a int)")
+        connection.rollback()
+    engine.dispose()
+
+
+def test_another_driver_of_an_engine_is_refused(tmp_path: Path) -> None:
+    import sqlalchemy
+
+    engine = sqlalchemy.create_engine(f"sqlite:///{tmp_path / 'x.db'}")
+    with pytest.raises(InvalidValueError, match="psycopg 3"):
+        PostgresPostingStore(engine)
+    engine.dispose()
+
+
+def test_an_async_pool_is_used_and_left_as_it_was(conninfo: str) -> None:
+    from psycopg_pool import AsyncConnectionPool
+
+    async def use() -> None:
+        async with (
+            AsyncConnectionPool(
+                conninfo, min_size=1, max_size=2, open=False, timeout=10
+            ) as pool,
+            AsyncPostgresPostingStore(pool, clock=TestClock()) as store,
+        ):
+            for number in range(4):
+                key = key_of(f"ap-{number}", DATES[0])
+                record = intend(key, INVOICES, 900)
+                answer = await store.commit(Change(runs=(record,)))
+                assert answer == Committed()
+                assert (await store.standing(key, "")).run == record
+            async with pool.connection() as connection:
+                assert not connection.autocommit
+
+    asyncio.run(use())
+
+
+def test_an_async_engine_is_used_and_left_as_it_was(url: str) -> None:
+    from sqlalchemy.ext.asyncio import create_async_engine
+
+    async def use() -> None:
+        engine = create_async_engine(url, pool_size=1, max_overflow=0)
+        async with AsyncPostgresPostingStore(
+            engine, clock=TestClock()
+        ) as store:
+            for number in range(4):
+                key = key_of(f"ap-{number}", DATES[0])
+                record = intend(key, INVOICES, 900)
+                answer = await store.commit(Change(runs=(record,)))
+                assert answer == Committed()
+        async with engine.begin() as connection:
+            await connection.exec_driver_sql("SELECT 1")
+        await engine.dispose()
+
+    asyncio.run(use())
+
+
+def test_tasks_share_an_async_store(conninfo: str) -> None:
+    async def use() -> None:
+        async with AsyncPostgresPostingStore(conninfo) as store:
+            record = intend(key_of("ap-1", DATES[0]), INVOICES, 900)
+            answers = await asyncio.gather(
+                *(store.commit(Change(runs=(record,))) for _ in range(8))
+            )
+            assert answers.count(Committed()) == 1
+            assert answers.count(Conflict(reason="version")) == 7
+
+    asyncio.run(use())
+
+
+def test_a_task_that_is_cancelled_leaves_the_store_usable(
+    conninfo: str,
+) -> None:
+    async def use() -> None:
+        async with AsyncPostgresPostingStore(conninfo) as store:
+            for number in range(20):
+                key = key_of(f"ap-{number}", DATES[0])
+                record = intend(key, INVOICES, 900)
+                task = asyncio.create_task(
+                    store.commit(Change(runs=(record,)))
+                )
+                await asyncio.sleep(number / 4_000)
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await task
+                found = (await store.standing(key, "")).run
+                assert found in (None, record)
+            heads = await store.history_heads()
+            assert sum(each.seq for each in heads) == len(
+                [each async for each in store.runs()]
+            )
+
+    asyncio.run(use())
+
+
+def test_the_time_is_the_servers(conninfo: str) -> None:
+    with (
+        PostgresPostingStore(conninfo) as store,
+        psycopg.connect(conninfo) as connection,
+    ):
+        row = connection.execute("SELECT clock_timestamp()").fetchone()
+        assert row is not None
+        before = row[0]
+        standing = store.standing(key_of("ap-1", DATES[0]), "")
+
+    assert timedelta() <= standing.now - before < timedelta(seconds=30)
+    assert not standing.is_clock_suspect
+
+
+# -- What it refuses ---------------------------------------------------------
+
+
+def test_a_session_that_does_not_wait_for_the_disk_is_refused(
+    conninfo: str,
+) -> None:
+    lax = f"{conninfo} options='-c synchronous_commit=off'"
+
+    with pytest.raises(UnsafeStoreError, match="synchronous_commit"):
+        PostgresPostingStore(lax)
+
+
+def test_a_server_without_fsync_is_refused() -> None:
+    with (
+        postgres_server({"fsync": "off"}) as server,
+        pytest.raises(UnsafeStoreError, match="fsync"),
+    ):
+        PostgresPostingStore(server.conninfo)
+
+
+def test_a_read_replica_is_refused() -> None:
+    with pytest.raises(UnsafeStoreError, match="replica"):
+        postgres._check_settings(("on", "on", True))
+
+
+def test_a_server_that_is_not_there_is_unavailable(tmp_path: Path) -> None:
+    with pytest.raises(PortUnavailableError):
+        PostgresPostingStore(f"host={tmp_path} user=nobody")
+
+
+def test_an_async_store_refuses_at_its_first_use(conninfo: str) -> None:
+    lax = f"{conninfo} options='-c synchronous_commit=off'"
+
+    async def use() -> None:
+        store = AsyncPostgresPostingStore(lax)
+        try:
+            with pytest.raises(UnsafeStoreError):
+                await store.now()
+        finally:
+            await store.close()
+
+    asyncio.run(use())
+
+
+def test_a_newer_schema_is_left_alone(conninfo: str) -> None:
+    PostgresPostingStore(conninfo).close()
+    with psycopg.connect(conninfo) as connection:
+        connection.execute("INSERT INTO autopay_schema VALUES (3, 'later')")
+    try:
+        with pytest.raises(UnsafeStoreError) as caught:
+            PostgresPostingStore(conninfo)
+    finally:
+        with psycopg.connect(conninfo) as connection:
+            connection.execute("DELETE FROM autopay_schema WHERE number = 3")
+
+    assert caught.value.code == "SchemaNewer"
+
+
+def test_an_older_schema_is_brought_up_to_date_with_its_data(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    fresh = shared_server().new_database("older")
+    with pytest.raises(UnsafeStoreError, match="version 0 of 2"):
+        PostgresPostingStore(fresh, migrate=False)
+    with monkeypatch.context() as patch:
+        older = migrations_for(POSTGRES_WORDS, MIGRATIONS[:1])
+        patch.setattr(postgres, "migrations", lambda: older)
+        with PostgresPostingStore(fresh) as store:
+            reserve(store, "ap-1")
+            before = list(store.runs())
+
+    with pytest.raises(UnsafeStoreError) as caught:
+        PostgresPostingStore(fresh, migrate=False)
+    assert caught.value.code == "SchemaOlder"
+    with PostgresPostingStore(fresh) as store:
+        assert list(store.runs()) == before
+        assert verify_history(store) == ()
+
+
+def test_migrations_may_be_run_by_another_tool() -> None:
+    fresh = shared_server().new_database("by_hand")
+    with psycopg.connect(fresh) as connection:
+        for each in postgres.migrations():
+            connection.execute(each.sql.encode())
+
+    with PostgresPostingStore(fresh, migrate=False) as store:
+        assert reserve(store, "ap-1") == Committed()
+
+
+def test_many_workers_may_start_on_an_empty_database() -> None:
+    fresh = shared_server().new_database("start")
+
+    def start(_: int) -> Any:
+        with PostgresPostingStore(fresh) as store:
+            return store.open_amounts(["C-1"]).versions
+
+    with ThreadPoolExecutor(8) as threads:
+        assert list(threads.map(start, range(8))) == [{"C-1": 0}] * 8
+
+
+# -- When others are in the way ----------------------------------------------
+
+
+def test_a_lock_that_is_not_let_go_makes_it_unavailable(
+    conninfo: str,
+) -> None:
+    with (
+        PostgresPostingStore(conninfo, lock_seconds=0.1) as store,
+        psycopg.connect(conninfo) as other,
+    ):
+        number = lock_number("autopay:ap-1")
+        other.execute("SELECT pg_advisory_xact_lock(%s)", (number,))
+        with pytest.raises(PortUnavailableError) as caught:
+            reserve(store, "ap-1")
+        assert caught.value.code == "StoreBusy"
+        assert reserve(store, "ap-2") == Committed()
+        other.rollback()
+
+        assert reserve(store, "ap-1") == Committed()
+
+
+def test_a_commit_that_hangs_is_waited_for_before_it_is_given_up(
+    conninfo: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    The answer is lost, and the old transaction is not over yet.
+
+    Looking at once would find nothing, although the commit comes to stand.
+    """
+    execute = postgres._execute
+    hanging: list[Any] = []
+
+    def lose(connection: Any, batch: Any) -> Any:
+        if batch != [Ask("COMMIT")] or hanging:
+            return execute(connection, batch)
+        hanging.append(connection)
+
+        def end_later() -> None:
+            time.sleep(0.5)
+            execute(connection, batch)
+            connection.close()
+
+        threading.Thread(target=end_later).start()
+        raise psycopg.OperationalError("no answer")
+
+    monkeypatch.setattr(postgres, "_execute", lose)
+    monkeypatch.setattr(
+        PostgresPostingStore,
+        "_give",
+        lambda store, connection: (
+            None if connection in hanging else store._source.give(connection)
+        ),
+    )
+    with PostgresPostingStore(conninfo) as store:
+        assert reserve(store, "ap-1") == Committed()
+        assert len(list(store.runs())) == 1
+
+
+def test_a_change_of_hundreds_of_names_locks_the_whole_store(
+    conninfo: str,
+) -> None:
+    notices = tuple(notice(f"n-{number}") for number in range(300))
+    with (
+        PostgresPostingStore(conninfo) as store,
+        ThreadPoolExecutor(4) as many,
+    ):
+        answers = list(
+            many.map(
+                lambda place: (
+                    reserve(store, f"ap-{place}")
+                    if place % 2
+                    else store.commit(Change(notices=notices))
+                ),
+                range(8),
+            )
+        )
+
+        assert all(isinstance(each, Committed) for each in answers)
+        assert len(list(store.notices())) == 300
+        assert verify_history(store) == ()
+
+
+@pytest.mark.processes
+def test_it_goes_on_after_the_server_was_killed() -> None:
+    with postgres_server() as server:
+        store = PostgresPostingStore(server.conninfo)
+        assert reserve(store, "ap-1") == Committed()
+        server.kill()
+
+        with pytest.raises(PortUnavailableError):
+            reserve(store, "ap-2")
+
+        server.start()
+        assert reserve(store, "ap-2") == Committed()
+        assert [str(each.key.autopay) for each in store.runs()] == [
+            "ap-1",
+            "ap-2",
+        ]
+        assert verify_history(store) == ()
+        store.close()
+
+
+def test_a_connection_that_was_cut_while_it_rested_is_replaced(
+    conninfo: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgres, "_FRESH_SECONDS", 0.0)
+    with PostgresPostingStore(conninfo) as store:
+        reserve(store, "ap-1")
+        with psycopg.connect(conninfo, autocommit=True) as other:
+            other.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                "WHERE datname = current_database() "
+                "AND pid <> pg_backend_pid()"
+            )
+
+        assert reserve(store, "ap-2") == Committed()

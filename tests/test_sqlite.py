@@ -1,13 +1,50 @@
-"""The posting store on SQLite."""
+"""What is particular to the posting store on SQLite."""
 
 from __future__ import annotations
 
-from typing import Any
+import gc
+import os
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import textwrap
+import threading
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+import pytest
 from hypothesis import settings
 
-from autopay_core.adapters.sqlite import SqlitePostingStore
-from store_model import StoreModel, TestClock
+from autopay_core.adapters import sqlite
+from autopay_core.adapters._sql_schema import (
+    MIGRATIONS,
+    SQLITE_WORDS,
+    migrations_for,
+)
+from autopay_core.adapters.sqlite import SqlitePostingStore, migrations
+from autopay_core.commits import Change, Committed, PostingFilter
+from autopay_core.errors import (
+    InvalidValueError,
+    PortUnavailableError,
+    UnsafeStoreError,
+)
+from autopay_core.history import verify_history
+from autopay_core.postings import postings_of
+from store_model import (
+    DATES,
+    INVOICES,
+    StoreModel,
+    TestClock,
+    intend,
+    key_of,
+    notice,
+    paid,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 class SqliteModel(StoreModel):
@@ -20,5 +57,396 @@ class SqliteModel(StoreModel):
             self.store.close()
 
 
+class SqliteFileModel(StoreModel):
+    def open_store(self, clock: TestClock) -> Any:
+        self.folder = tempfile.TemporaryDirectory()
+        return self.opened()
+
+    def opened(self) -> Any:
+        path = Path(self.folder.name) / "postings.db"
+        return SqlitePostingStore(path, clock=self.clock)
+
+    def reopen_store(self) -> Any:
+        self.store.close()
+        return self.opened()
+
+    def teardown(self) -> None:
+        super().teardown()
+        if hasattr(self, "folder"):
+            self.store.close()
+            self.folder.cleanup()
+
+
 TestSqliteModel = SqliteModel.TestCase
 TestSqliteModel.settings = settings(max_examples=60, stateful_step_count=30)
+TestSqliteFileModel = SqliteFileModel.TestCase
+TestSqliteFileModel.settings = settings(max_examples=8, stateful_step_count=20)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "postings.db"
+
+
+@pytest.fixture
+def store(path: Path) -> Iterator[SqlitePostingStore]:
+    with SqlitePostingStore(path) as opened:
+        yield opened
+
+
+def reserve(store: SqlitePostingStore, autopay: str) -> Any:
+    record = intend(key_of(autopay, DATES[0]), INVOICES, 900)
+    return store.commit(Change(runs=(record,)))
+
+
+# -- Where it may be ---------------------------------------------------------
+
+
+@pytest.mark.parametrize("where", [":memory:", "", "file::memory:", "file:x"])
+def test_a_database_in_memory_must_be_asked_for(where: str) -> None:
+    with pytest.raises(UnsafeStoreError) as caught:
+        SqlitePostingStore(where)
+
+    assert "in_memory=True" in str(caught.value)
+
+
+def test_a_file_cannot_be_in_memory(path: Path) -> None:
+    with pytest.raises(InvalidValueError, match="StorePath"):
+        SqlitePostingStore(path, in_memory=True)
+
+
+def test_a_journal_that_is_no_write_ahead_log_is_refused(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(SqlitePostingStore, "_start_log", lambda *_: "delete")
+
+    with pytest.raises(UnsafeStoreError, match="local disk"):
+        SqlitePostingStore(path)
+
+
+def test_an_old_sqlite_is_refused(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite3, "sqlite_version_info", (3, 36, 0))
+
+    with pytest.raises(UnsafeStoreError, match=r"3\.37"):
+        SqlitePostingStore(path)
+
+
+def test_every_connection_writes_synchronously(
+    store: SqlitePostingStore,
+) -> None:
+    connections = [store._take() for _ in range(3)]
+
+    for each in connections:
+        assert each.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+        assert each.execute("PRAGMA synchronous").fetchone() == (2,)
+        store._give(each)
+
+
+def test_tables_are_strict(path: Path, store: SqlitePostingStore) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        tables = connection.execute(
+            "SELECT name, strict FROM pragma_table_list "
+            "WHERE name LIKE 'autopay%'"
+        ).fetchall()
+        assert len(tables) == 11
+        assert all(strict for _, strict in tables)
+        with pytest.raises(sqlite3.IntegrityError):
+            connection.execute(
+                "INSERT INTO autopay_clients VALUES ('a', 'abc')"
+            )
+
+
+def test_what_cannot_be_opened_is_unavailable(tmp_path: Path) -> None:
+    with pytest.raises(PortUnavailableError, match="SQLITE_CANTOPEN"):
+        SqlitePostingStore(tmp_path / "nowhere" / "x.db")
+
+
+def test_a_file_of_something_else_is_refused(path: Path) -> None:
+    path.write_bytes(b"no database" * 100)
+
+    with pytest.raises(PortUnavailableError) as caught:
+        SqlitePostingStore(path, busy_seconds=0.1)
+
+    assert caught.value.code == "StoreCorrupt"
+
+
+# -- Migrations --------------------------------------------------------------
+
+
+def test_migrations_are_numbered_statements_for_other_tools(
+    path: Path,
+) -> None:
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        for each in migrations():
+            connection.executescript(each.sql)
+
+    with SqlitePostingStore(path, migrate=False) as store:
+        assert reserve(store, "ap-1") == Committed()
+    assert [each.number for each in migrations()] == [1, 2]
+
+
+def test_an_older_schema_is_brought_up_to_date_with_its_data(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        older = migrations_for(SQLITE_WORDS, MIGRATIONS[:1])
+        patch.setattr(sqlite, "migrations", lambda: older)
+        with SqlitePostingStore(path) as store:
+            reserve(store, "ap-1")
+            before = list(store.runs())
+
+    with pytest.raises(UnsafeStoreError) as caught:
+        SqlitePostingStore(path, migrate=False)
+    assert caught.value.code == "SchemaOlder"
+
+    with SqlitePostingStore(path) as store:
+        assert list(store.runs()) == before
+        assert verify_history(store) == ()
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute(
+            "SELECT number, name FROM autopay_schema ORDER BY number"
+        ).fetchall() == [(1, "tables"), (2, "indexes")]
+
+
+def test_a_newer_schema_is_left_alone(
+    path: Path, store: SqlitePostingStore
+) -> None:
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("INSERT INTO autopay_schema VALUES (3, 'later')")
+
+    with pytest.raises(UnsafeStoreError) as caught:
+        SqlitePostingStore(path)
+
+    assert caught.value.code == "SchemaNewer"
+
+
+def test_a_schema_with_a_gap_is_refused(
+    path: Path, store: SqlitePostingStore
+) -> None:
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("DELETE FROM autopay_schema WHERE number = 1")
+
+    with pytest.raises(UnsafeStoreError) as caught:
+        SqlitePostingStore(path)
+
+    assert caught.value.code == "SchemaUnknown"
+
+
+def test_a_migration_that_fails_changes_nothing(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = migrations_for(
+        SQLITE_WORDS, (*MIGRATIONS, ("broken", "CREATE NONSENSE;\n"))
+    )
+    monkeypatch.setattr(sqlite, "migrations", lambda: broken)
+
+    with pytest.raises(PortUnavailableError):
+        SqlitePostingStore(path)
+
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute(
+            "SELECT COUNT(*) FROM sqlite_master"
+        ).fetchone() == (0,)
+
+
+# -- Several at once ---------------------------------------------------------
+
+RACER = """
+import sys
+sys.path[:0] = {paths!r}
+from store_model import DATES, INVOICES, intend, key_of
+from autopay_core.adapters.sqlite import SqlitePostingStore
+from autopay_core.commits import Change, Committed
+
+store = SqlitePostingStore({path!r})
+print("ready", flush=True)
+sys.stdin.readline()
+won = 0
+for number in range({runs}):
+    record = intend(key_of(f"ap-{{number}}", DATES[0]), INVOICES, 900)
+    won += isinstance(store.commit(Change(runs=(record,))), Committed)
+print(won, flush=True)
+"""
+
+
+@pytest.mark.processes
+def test_of_six_processes_each_run_is_written_by_one(path: Path) -> None:
+    runs = 40
+    code = textwrap.dedent(RACER).format(
+        paths=[str(Path(__file__).parent), *sys.path],
+        path=str(path),
+        runs=runs,
+    )
+    racers = [
+        subprocess.Popen(
+            [sys.executable, "-c", code],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(6)
+    ]
+    try:
+        for each in racers:
+            assert each.stdout is not None
+            assert each.stdout.readline() == "ready\n"
+        answers = [each.communicate("go\n", timeout=120)[0] for each in racers]
+    finally:
+        for each in racers:
+            each.kill()
+            each.wait()
+
+    won = [int(each) for each in answers]
+    assert sum(won) == runs
+    with SqlitePostingStore(path) as store:
+        assert len(list(store.runs())) == runs
+        # An attempt that lost left no trace.
+        assert sum(each.seq for each in store.history_heads()) == runs
+        assert verify_history(store) == ()
+
+
+@pytest.mark.processes
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_a_store_may_be_used_on_both_sides_of_a_fork(
+    store: SqlitePostingStore,
+) -> None:
+    reserve(store, "ap-1")
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            status = 0 if reserve(store, "ap-2") == Committed() else 2
+        finally:
+            os._exit(status)
+    assert os.waitpid(child, 0)[1] == 0
+    assert reserve(store, "ap-3") == Committed()
+
+    assert len(list(store.runs())) == 3
+
+
+def test_another_writer_that_does_not_end_makes_it_unavailable(
+    path: Path,
+) -> None:
+    with (
+        SqlitePostingStore(path, busy_seconds=0.1) as store,
+        closing(sqlite3.connect(path, isolation_level=None)) as other,
+    ):
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(PortUnavailableError) as caught:
+            reserve(store, "ap-1")
+        assert caught.value.code == "StoreBusy"
+        # Readers are not kept out.
+        assert list(store.runs()) == []
+        other.execute("ROLLBACK")
+
+        assert reserve(store, "ap-1") == Committed()
+
+
+def test_a_reader_sees_one_moment(store: SqlitePostingStore) -> None:
+    """What a read returns never mixes two commits (PS-1)."""
+    stop = threading.Event()
+    torn: list[Any] = []
+
+    def read() -> None:
+        while not stop.is_set():
+            found = store.open_amounts(["C-1"])
+            version = found.versions["C-1"]
+            opened = found.amounts.get("INV-1")
+            minor = 0 if opened is None else opened.amount_minor
+            if minor != 900 * version:
+                torn.append((version, minor))
+
+    readers = [threading.Thread(target=read) for _ in range(3)]
+    for each in readers:
+        each.start()
+    for number in range(60):
+        reserve(store, f"ap-{number}")
+    stop.set()
+    for each in readers:
+        each.join(30)
+
+    assert torn == []
+
+
+# -- When it is full ---------------------------------------------------------
+
+
+def test_a_full_disk_leaves_nothing_half_written(
+    store: SqlitePostingStore,
+) -> None:
+    connection = store._take()
+    ((pages,),) = connection.execute("PRAGMA page_count").fetchall()
+    connection.execute(f"PRAGMA max_page_count = {pages + 12}")
+    store._give(connection)
+
+    written: list[int] = []
+
+    def write_on() -> None:
+        for number in range(1_000):
+            key = key_of(f"ap-{number}", DATES[0])
+            record = intend(key, INVOICES, 900)
+            store.commit(
+                Change(
+                    runs=(record,),
+                    postings=postings_of(paid(record)),
+                    notices=(notice(f"n-{number}"),),
+                )
+            )
+            written.append(number)
+
+    with pytest.raises(PortUnavailableError) as caught:
+        write_on()
+
+    assert caught.value.code == "StoreFull"
+    assert written
+    assert len(list(store.runs())) == len(written)
+    assert len(store.postings(PostingFilter())) == len(written)
+    assert len(list(store.notices())) == len(written)
+    assert verify_history(store) == ()
+
+
+# -- Letting go --------------------------------------------------------------
+
+
+def test_a_store_that_is_dropped_closes_its_connections(path: Path) -> None:
+    store = SqlitePostingStore(path)
+    reserve(store, "ap-1")
+    connection = store._idle[0]
+    del store
+    gc.collect()
+
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        connection.execute("SELECT 1")
+
+
+def test_a_closed_store_leaves_one_file(path: Path) -> None:
+    with SqlitePostingStore(path) as store:
+        reserve(store, "ap-1")
+
+    assert [each.name for each in path.parent.iterdir()] == [path.name]
+
+
+def test_its_repr_says_where_it_is(store: SqlitePostingStore) -> None:
+    assert repr(store).startswith("SqlitePostingStore('")
+
+
+def test_an_interrupted_commit_leaves_nothing(
+    store: SqlitePostingStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    genuine = sqlite._execute
+
+    def interrupt(cursor: Any, batch: Any) -> Any:
+        answers = genuine(cursor, batch)
+        if any("INSERT" in str(each) for each in batch):
+            raise KeyboardInterrupt
+        return answers
+
+    monkeypatch.setattr(sqlite, "_execute", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        reserve(store, "ap-1")
+    monkeypatch.undo()
+
+    assert list(store.runs()) == []
+    assert reserve(store, "ap-1") == Committed()

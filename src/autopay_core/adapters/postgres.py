@@ -133,7 +133,12 @@ _SETTINGS: Final = Ask(
     "SELECT current_setting('fsync'), current_setting('synchronous_commit'), "
     "pg_is_in_recovery()"
 )
-_IS_THERE: Final = Ask("SELECT to_regclass('autopay_schema') IS NOT NULL")
+# Not to_regclass(): what it does not find it remembers not to be there, also
+# after waiting for the worker that makes it.
+_IS_THERE: Final = Ask(
+    "SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_class "
+    "WHERE relname = 'autopay_schema' AND pg_table_is_visible(oid))"
+)
 _MADE: Final = Ask("SELECT number FROM autopay_schema ORDER BY number")
 
 
@@ -520,7 +525,12 @@ class PostgresPostingStore(BlockingSqlStore):
         self._limits = _limits_on(where, settings)
         self._source = _source_of(where, settings)
         self._checked: weakref.WeakSet[_Blocking] = weakref.WeakSet()
-        self._carry_out(_migrating(may_change=migrate))
+        weakref.finalize(self, self._source.close)
+        try:
+            self._carry_out(_migrating(may_change=migrate))
+        except BaseException:
+            self._source.close()
+            raise
 
     def close(self) -> None:
         """Close the store's own connections, not a host's."""
@@ -757,9 +767,14 @@ class AsyncPostgresPostingStore:
 
         """
         async with self._opening:
-            if not self._is_open:
+            if self._is_open:
+                return
+            try:
                 await self._carry_out(_migrating(may_change=self._may_migrate))
-                self._is_open = True
+            except BaseException:
+                await self._source.close()
+                raise
+            self._is_open = True
 
     async def close(self) -> None:
         """Close the store's own connections, not a host's."""
