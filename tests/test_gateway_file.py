@@ -262,7 +262,7 @@ QUERY = InvoiceQuery(
 class Firm:
     """A ledger over two invoices, of which the older was paid."""
 
-    def __init__(self, **options: Any) -> None:  # noqa: ANN401 - the ledger's own
+    def __init__(self, **options: Any) -> None:
         self.opening = MemoryMatterData(
             [invoice("INV-1", "70.00"), invoice("INV-2", "50.00")]
         )
