@@ -92,7 +92,8 @@ def build(patches: Iterable[Patch]) -> System:
             module = ModuleType(name)
             module.__file__ = path
             made[name] = sys.modules[name] = module
-            exec(compile(source, path, "exec"), module.__dict__)  # noqa: S102
+            code = compile(source, f"<planted in {name}>", "exec")
+            exec(code, module.__dict__)  # noqa: S102
     finally:
         sys.modules.update(shipped)
     flow, upkeep = made["autopay_core.flow"], made["autopay_core.upkeep"]
@@ -572,13 +573,18 @@ def mutants() -> tuple[Mutant, ...]:
             rules="I8",
         ),
         _mutant(
-            "the clock is not read again after a look-up",
+            "of a key that it may have forgotten a gateway is believed",
             (
                 "flow",
                 "asked.now >= key_ends(record, terms):\n",
                 "False:\n",
             ),
-            seeds=20_000,
+            (
+                "steps",
+                "    return proof <= now < key_ends(record, terms)\n",
+                "    return proof <= now\n",
+            ),
+            seeds=10_000,
             rules="I8",
         ),
         _mutant(
@@ -626,15 +632,5 @@ def mutants() -> tuple[Mutant, ...]:
                 "            if False:\n",
             ),
             seeds=1_000,
-        ),
-        _mutant(
-            "a limit for life is kept by each client's runs alone",
-            (
-                "steps",
-                "            if is_shared or client in clients\n",
-                "            if client in clients\n",
-            ),
-            seeds=20_000,
-            rules="I3",
         ),
     )
