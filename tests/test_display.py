@@ -238,6 +238,29 @@ def test_a_table_is_shown_with_rich_on_a_terminal(
     assert "─" in text or "━" in text
 
 
+def test_on_a_narrow_terminal_no_number_is_cut_and_no_column_dropped(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("rich")
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "40")
+    numbers = tuple(f"{n}23,456,789.01" for n in range(1, 7))
+
+    show(
+        Table(
+            title="",
+            header=("1", "2", "3", "4", "5", "6", "why"),
+            rows=((*numbers, "it was the last of them all"),),
+            numeric=frozenset(range(6)),
+            folded=frozenset({6}),
+        )
+    )
+
+    text = capsys.readouterr().out
+    assert all(each in text for each in numbers)
+    assert "it was the last of" in text
+
+
 # -- Our tables --------------------------------------------------------------
 
 
@@ -251,7 +274,7 @@ def test_an_allocation_shows_every_invoice_with_its_reason() -> None:
     table = allocation_table(allocation, "Run")
 
     assert [row[0] for row in table.rows] == ["INV-9", "INV-10", "INV-11"]
-    assert table.rows[1][4:] == (
+    assert table.rows[1][3:] == (
         "2026-02-04",
         "1,234.50",
         "34.50",
@@ -259,7 +282,7 @@ def test_an_allocation_shows_every_invoice_with_its_reason() -> None:
         "20.00",
         Reason.PART_PAID.text,
     )
-    assert table.rows[2][4:] == ("", "5.00", "0.00", "5.00", "0.00", "on hold")
+    assert table.rows[2][3:] == ("", "5.00", "0.00", "5.00", "0.00", "on hold")
     assert "USD 100.00" in table.footer
 
 

@@ -47,6 +47,8 @@ __all__ = [
 
 _NO_NAMES: Final[Mapping[str, str]] = MappingProxyType({})
 _GAP: Final = "  "
+_FOLD_LEAST: Final = 18
+_VERY_WIDE: Final = 1_000
 
 
 @final
@@ -66,6 +68,7 @@ class Table:
         rows: As many cells as columns, in each.
         footer: A last row such as a sum, or empty.
         numeric: Which columns are numbers, from 0; they end at the right.
+        folded: Which columns may be folded where there is little room.
 
     Raises:
         InvalidValueError: A row of another length (``RowLength``).
@@ -77,6 +80,7 @@ class Table:
     rows: tuple[tuple[str, ...], ...]
     footer: tuple[str, ...] = ()
     numeric: frozenset[int] = frozenset()
+    folded: frozenset[int] = frozenset()
 
     def __attrs_post_init__(self) -> None:
         """Check the shape."""
@@ -152,6 +156,8 @@ class Table:
             title=Text(clean_text(self.title)) if self.title else None,
             title_justify="left",
             box=box.SIMPLE_HEAD,
+            padding=(0, 1, 0, 0),
+            pad_edge=False,
             show_footer=bool(self.footer),
         )
         footer = self.footer or ("",) * len(self.header)
@@ -163,6 +169,8 @@ class Table:
                 Text(clean_text(last)),
                 justify="right" if place in self.numeric else "left",
                 overflow="fold",
+                no_wrap=place not in self.folded,
+                min_width=_FOLD_LEAST if place in self.folded else None,
             )
         for row in self.rows:
             made.add_row(*(Text(clean_text(cell)) for cell in row))
@@ -205,6 +213,7 @@ def show(*shown: object, file: TextIO | None = None) -> None:
             print(each, file=target)
         return
     from rich.console import Console
+    from rich.measure import Measurement
 
     console = Console(file=target, highlight=False, soft_wrap=False)
     for each in shown:
@@ -212,8 +221,12 @@ def show(*shown: object, file: TextIO | None = None) -> None:
             # Where nobody's terminal sets the width, nothing is folded.
             if not console.is_terminal:
                 print(each, file=target)
-            else:
-                console.print(each)
+                continue
+            # A number that is cut is worse than a line that is broken.
+            options = console.options.update(width=_VERY_WIDE)
+            least = Measurement.get(console, options, each).minimum
+            wide = Console(file=target, width=max(console.width, least))
+            wide.print(each, crop=False)
         else:
             console.print(str(each), markup=False, emoji=False, soft_wrap=True)
 
@@ -227,7 +240,6 @@ def allocation_table(allocation: Allocation, /, title: str = "") -> Table:
         title=title,
         header=(
             "invoice",
-            "client",
             "matter",
             "issued",
             "due",
@@ -240,7 +252,6 @@ def allocation_table(allocation: Allocation, /, title: str = "") -> Table:
         rows=tuple(
             (
                 line.invoice.number,
-                line.invoice.client,
                 line.invoice.matter,
                 line.invoice.issued_on.isoformat(),
                 ""
@@ -254,8 +265,9 @@ def allocation_table(allocation: Allocation, /, title: str = "") -> Table:
             )
             for line in allocation.lines
         ),
-        footer=(*("",) * 7, "total", str(allocation.total), ""),
-        numeric=frozenset({5, 6, 7, 8}),
+        footer=(*("",) * 6, "total", str(allocation.total), ""),
+        numeric=frozenset({4, 5, 6, 7}),
+        folded=frozenset({8}),
     )
 
 
@@ -273,7 +285,7 @@ def reasons_table(
             left.setdefault(line.reason, []).append(line.payable - line.amount)
     return Table(
         title=title,
-        header=("why", "lines", "paid", "payable and not paid then"),
+        header=("why", "lines", "paid", "payable, not paid"),
         rows=tuple(
             (
                 reason.text,
@@ -291,6 +303,7 @@ def reasons_table(
             "",
         ),
         numeric=frozenset({1, 2, 3}),
+        folded=frozenset({0}),
     )
 
 
@@ -335,6 +348,7 @@ def results_table(results: Iterable[RunResult], /, title: str = "") -> Table:
         rows=tuple(rows),
         footer=("total", "", "", _sums(charged), "", ""),
         numeric=frozenset({3}),
+        folded=frozenset({5}),
     )
 
 
@@ -387,7 +401,7 @@ def autopays_table(
             "runs",
             "paid",
             "failed",
-            "nothing due, other",
+            "other",
             "invoices",
             "captured",
         ),
@@ -397,6 +411,7 @@ def autopays_table(
         ),
         footer=("total", "", *figures(everything)),
         numeric=frozenset(range(2, 8)),
+        folded=frozenset({1}),
     )
 
 
@@ -441,6 +456,7 @@ def postings_table(postings: Iterable[Posting], /, title: str = "") -> Table:
             *("",) * 5,
         ),
         numeric=frozenset({4}),
+        folded=frozenset({8, 9}),
     )
 
 
