@@ -1,7 +1,5 @@
 """The adapters in memory keep every clause of their ports."""
 
-# ruff: noqa: ANN401 - one fixture serves two forms of a port
-
 from __future__ import annotations
 
 from contextlib import contextmanager

@@ -1,7 +1,5 @@
 """The posting stores on PostgreSQL keep every clause, on a real server."""
 
-# ruff: noqa: ANN401 - the stores' own types are psycopg's
-
 from __future__ import annotations
 
 from contextlib import contextmanager

@@ -1,7 +1,5 @@
 """Blocking ports in threads keep every clause of the async ones."""
 
-# ruff: noqa: ANN401 - one fixture serves two forms of a port
-
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any

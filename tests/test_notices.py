@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 KEY = RunKey(autopay="ap-1", nominal_on=DAY)
 
 
-def _notice(**changes: Any) -> Notice:  # noqa: ANN401 - of any field
+def _notice(**changes: Any) -> Notice:
     fields: dict[str, Any] = {
         "key": "n-1",
         "kind": NoticeKind.PAID,

@@ -62,7 +62,7 @@ KEY = RunKey(autopay="ap-1", nominal_on=DAY)
 FAULTS = [None, *Fault]
 
 
-def _do(awaitable_: Awaitable[Any]) -> Any:  # noqa: ANN401 - of any result
+def _do(awaitable_: Awaitable[Any]) -> Any:
     async def main() -> object:
         return await awaitable_
 

@@ -5,8 +5,6 @@ Holds: `World` and the builders of what stands in it; two ways to drive a
 flow by hand; and `Awaitable`, which turns a blocking port into an async one.
 """
 
-# ruff: noqa: ANN401 - builders and wrappers pass on whatever they are given
-
 from __future__ import annotations
 
 from collections import deque

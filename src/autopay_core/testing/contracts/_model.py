@@ -17,6 +17,7 @@ from hypothesis.stateful import (
     RuleBasedStateMachine,
     initialize,
     invariant,
+    precondition,
     rule,
 )
 
@@ -42,6 +43,7 @@ from autopay_core.notices import Notice, NoticeKind
 from autopay_core.ports import PostingStore
 from autopay_core.postings import (
     POSTING_MOVES,
+    Posting,
     PostingStatus,
     Reversal,
     ReversalKind,
@@ -238,10 +240,25 @@ class StoreMachine(RuleBasedStateMachine):
         self.store: PostingStore = MemoryPostingStore(clock=self.clock)
         self.told = 0
 
-    @initialize()
-    def begin(self) -> None:
-        """Open the store beside the model."""
+    @initialize(
+        begun=st.lists(
+            st.tuples(st.sampled_from(AUTOPAYS), st.sampled_from(DATES)),
+            max_size=4,
+            unique=True,
+        ),
+        state=st.sampled_from(RunState),
+    )
+    def begin(self, begun: list[tuple[str, date]], state: RunState) -> None:
+        """Open the store beside the model, with some runs under way."""
         self.store = type(self).new_store(self.clock)
+        for place, (autopay, on) in enumerate(begun):
+            record = intended(
+                run_key(autopay, on), INVOICES[place % 3], at=self.clock.at
+            )
+            self.both(Change(runs=(record,)))
+            if state is RunState.PAID:
+                done = paid(record)
+                self.both(Change(runs=(done,), postings=postings_of(done)))
 
     def both(self, change: Change) -> _Answer:
         """Commit to both; the answers must agree."""
@@ -263,8 +280,8 @@ class StoreMachine(RuleBasedStateMachine):
             unique_by=lambda each: each.number,
         ),
         method=st.sampled_from(METHODS),
-        versions=st.sampled_from([None, 0, 1]),
-        opened=st.sampled_from([None, 0, 7]),
+        versions=st.sampled_from([0, 0, None, 1]),
+        opened=st.sampled_from([0, 0, None, 7]),
         is_guarded=st.booleans(),
     )
     def intend(
@@ -316,26 +333,39 @@ class StoreMachine(RuleBasedStateMachine):
             )
         )
 
+    def intents(self, *states: RunState) -> list[RunRecord]:
+        """Return the runs with an intent, in one of some states if any."""
+        return [
+            each
+            for each in self.model.runs()
+            if each.intent is not None and (not states or each.state in states)
+        ]
+
+    def written(self) -> list[Posting]:
+        """Return the postings that can still move."""
+        return [
+            each
+            for each in self.model.postings(PostingFilter())
+            if POSTING_MOVES[each.status]
+        ]
+
+    @precondition(lambda self: self.intents())
     @rule(
-        autopay=st.sampled_from(AUTOPAYS),
-        on=st.sampled_from(DATES),
+        data=st.data(),
         state=st.sampled_from(_GOES_TO),
         wait=st.sampled_from([None, 0, 3600]),
         is_stale=st.booleans(),
     )
     def go_on(
         self,
-        autopay: str,
-        on: date,
+        data: st.DataObject,
         state: RunState,
         wait: int | None,
         *,
         is_stale: bool,
     ) -> None:
         """Take a run one step further, with its postings and a notice."""
-        before = self.known(run_key(autopay, on))
-        if before is None or before.intent is None:
-            return
+        before = data.draw(st.sampled_from(self.intents()))
         step = (
             paid(before) if state is RunState.PAID else stepped(before, state)
         )
@@ -366,18 +396,15 @@ class StoreMachine(RuleBasedStateMachine):
         """Write a run that charges nothing."""
         self.both(Change(runs=(plain(run_key(autopay, on), state),)))
 
-    @rule(autopay=st.sampled_from(AUTOPAYS), on=st.sampled_from(DATES))
-    def reverse(self, autopay: str, on: date) -> None:
+    @precondition(lambda self: self.intents(RunState.PAID))
+    @rule(data=st.data())
+    def reverse(self, data: st.DataObject) -> None:
         """Let a cent go back of a paid run, once."""
-        before = self.known(run_key(autopay, on))
-        if (
-            before is None
-            or before.state is not RunState.PAID
-            or before.reversals
-        ):
+        before = data.draw(st.sampled_from(self.intents(RunState.PAID)))
+        if before.reversals:
             return
         back = Reversal(
-            event="e-1", kind=ReversalKind.RETURN, amount=usd(1), on=on
+            event="e-1", kind=ReversalKind.RETURN, amount=usd(1), on=DATES[0]
         )
         after = attrs.evolve(
             before, version=before.version + 1, reversals=(back,)
@@ -386,18 +413,14 @@ class StoreMachine(RuleBasedStateMachine):
             Change(runs=(after,), postings=reversal_postings(before, back))
         )
 
+    @precondition(lambda self: self.written())
     @rule(data=st.data())
     def move(self, data: st.DataObject) -> None:
         """Move a posting, and fail to move it again."""
-        known = self.model.postings(PostingFilter())
-        if not known:
-            return
-        before = data.draw(st.sampled_from(list(known)))
+        before = data.draw(st.sampled_from(self.written()))
         steps = sorted(
             POSTING_MOVES[before.status], key=lambda each: each.value
         )
-        if not steps:
-            return
         to = data.draw(st.sampled_from(steps))
         step = PostingMove(
             before=before, after=move_posting(before, to, note="why")
@@ -405,13 +428,11 @@ class StoreMachine(RuleBasedStateMachine):
         self.both(Change(moves=(step,)))
         assert self.both(Change(moves=(step,))) == Conflict(reason="posting")
 
+    @precondition(lambda self: self.written())
     @rule(data=st.data(), is_other=st.booleans())
     def post_again(self, data: st.DataObject, *, is_other: bool) -> None:
         """Write a posting again, perhaps with another content."""
-        known = self.model.postings(PostingFilter())
-        if not known:
-            return
-        posting = data.draw(st.sampled_from(list(known)))
+        posting = data.draw(st.sampled_from(self.written()))
         if is_other:
             posting = attrs.evolve(posting, payment_reference="another")
         self.both(Change(postings=(posting,), notices=(notice("with"),)))
