@@ -8,6 +8,7 @@ tomllib, has every date of every auto-pay as a list, and pays in plain cents.
 from __future__ import annotations
 
 import csv
+import io
 import os
 import re
 import signal
@@ -23,6 +24,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from autopay_core import demo
 from autopay_core.__main__ import main
 from autopay_core.demo import EXAMPLE, Report, gateway_path, load_firm, play
 from autopay_core.errors import FormatError, InvalidValueError
@@ -552,6 +554,62 @@ def test_the_demo_runs_where_nothing_but_the_package_is(
     assert "What was paid" in done.stdout
     assert done.stderr == ""
     assert (tmp_path / "autopay-demo.db").exists()
+
+
+class Terminal(io.StringIO):
+    """A stream that somebody looks at."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("has_rich", [True, False])
+def test_somebody_who_looks_sees_how_far_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, has_rich: bool
+) -> None:
+    if has_rich:
+        pytest.importorskip("rich")
+    else:
+        for name in ("rich", "rich.console", "rich.progress"):
+            monkeypatch.setitem(sys.modules, name, None)
+    screen = Terminal()
+    monkeypatch.setattr(sys, "stderr", screen)
+
+    code = main(
+        [
+            "demo",
+            "--database",
+            str(tmp_path / "demo.db"),
+            "--until",
+            "2026-01-04",
+        ]
+    )
+
+    assert code == 0
+    assert "4/4 days" in screen.getvalue()
+    assert "2026-01-04" in screen.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("error", "code"), [(KeyboardInterrupt, 130), (BrokenPipeError, 0)]
+)
+def test_whoever_has_enough_may_stop_it(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    error: type[BaseException],
+    code: int,
+) -> None:
+    def stopped(*_: object, **__: object) -> Report:
+        raise error
+
+    monkeypatch.setattr(demo, "play", stopped)
+    # So that the real one is not closed.
+    with (tmp_path / "out").open("w") as out:
+        monkeypatch.setattr(sys, "stdout", out)
+        assert main(["demo", "--database", str(tmp_path / "x.db")]) == code
+
+    assert ("Stopped" in capfd.readouterr().err) is (code == 130)
 
 
 # -- The firm's file ---------------------------------------------------------
