@@ -64,7 +64,7 @@ def test_n3_no_retry_is_later_than_the_policy_allows() -> None:
     )
 
 
-@pytest.mark.parametrize("decline_class", set(DeclineClass))
+@pytest.mark.parametrize("decline_class", list(DeclineClass))
 def test_n3_only_what_may_work_later_is_tried_again(
     decline_class: DeclineClass,
 ) -> None:
