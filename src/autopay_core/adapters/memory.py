@@ -17,6 +17,7 @@ from enum import Enum
 from typing import Final, final
 
 import attrs
+from typing_extensions import override
 
 from autopay_core.associations import (
     InvoicePage,
@@ -544,6 +545,7 @@ class MemoryTwoStepGateway(_Machine):
                 raise PortError("another request", code="KeyReuse")
             return self._answer(reference, request)
 
+    @override
     def lookup(self, key: str, /) -> LookupOutcome:
         """Tell what is on record under *key* (TS-5)."""
         with self._lock:
