@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from autopay_core.testing.simulator._simulation import _Worker
 
 _PAUSES = (0, 61, 1_000, 5_000)
-_HAPPENINGS = ("nothing", "batch", "by_hand", "minutes", "days", "stop")
+_HAPPENINGS = ("batch", "stop", "minutes", "batch", "days", "by_hand")
 
 
 @attrs.frozen(kw_only=True)
@@ -55,11 +55,11 @@ def _world(scenario: int, system: System) -> World:
     return world
 
 
-def _begin(world: World, worker: _Worker, *, is_reversed: bool = False) -> None:
+def _begin(
+    world: World, worker: _Worker, *, is_reversed: bool = False
+) -> None:
     """Let *worker* start a sweep of every auto-pay."""
-    world.autopays = dict(
-        sorted(world.autopays.items(), reverse=is_reversed)
-    )
+    world.autopays = dict(sorted(world.autopays.items(), reverse=is_reversed))
     worker.reader.reads = {}
     worker.flow = world._sweep(worker.reader, world.today())
     worker.request = None
@@ -171,15 +171,16 @@ def _interleaved(
     one, two = world.workers[:2]
     _begin(world, one)
     _steps(world, one, first)
-    _happen(world, scenario)
+    event = _HAPPENINGS[scenario % len(_HAPPENINGS)]
+    # In the middle of the first sweep: what the second sees, or what only
+    # the first does not.
+    is_early = scenario // len(_HAPPENINGS) % 2 == 0
+    if is_early:
+        world._happen(event)
     _begin(world, two, is_reversed=scenario % 3 == 0)
     _steps(world, two, second)
+    if not is_early:
+        world._happen(event)
     _finish(world, one)
     _finish(world, two)
     world._heal()
-
-
-def _happen(world: World, scenario: int) -> None:
-    event = _HAPPENINGS[scenario % len(_HAPPENINGS)]
-    if event != "nothing":
-        world._happen(event)

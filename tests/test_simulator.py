@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import pytest
+
 from autopay_core.testing.simulator import System, World, simulate
 from autopay_core.testing.simulator.__main__ import main
 from autopay_core.testing.simulator._ranges import Tally, tallies, tally
@@ -108,9 +109,7 @@ def test_the_command_traces_one_seed(
 def test_a_broken_promise_comes_with_its_trace_and_a_command(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    [planted] = [
-        each for each in mutants() if each.name == "no reservation"
-    ]
+    [planted] = [each for each in mutants() if each.name == "no reservation"]
     system = build(planted.patches)
 
     def broken(seed: int, *, is_traced: bool = False) -> object:

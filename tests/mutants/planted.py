@@ -58,6 +58,7 @@ class Mutant:
         seeds: Found within so many seeds, from 0.
         first: The first seed that found it when it was last looked at; for
             the curious.
+        theme: The mix of faults that it is looked for with; None for any.
         ignored: Rules that are not checked.
 
     """
@@ -67,6 +68,7 @@ class Mutant:
     seeds: int
     first: int
     rules: frozenset[str] = frozenset()
+    theme: str | None = None
     ignored: frozenset[str] = frozenset()
 
 
@@ -122,7 +124,9 @@ def hunt(mutant: Mutant, most: int | None = None) -> tuple[int, str] | None:
     """Return the first seed that finds *mutant*, and what it says."""
     system = build(mutant.patches)
     for seed in range(mutant.seeds if most is None else most):
-        outcome = simulate(seed, system=system, ignored=mutant.ignored)
+        outcome = simulate(
+            seed, system=system, theme=mutant.theme, ignored=mutant.ignored
+        )
         if outcome.rule is not None and (
             not mutant.rules or outcome.rule in mutant.rules
         ):
@@ -136,6 +140,7 @@ def _mutant(
     seeds: int,
     first: int = -1,
     rules: str = "",
+    theme: str | None = None,
     ignored: str = "",
 ) -> Mutant:
     return Mutant(
@@ -147,6 +152,7 @@ def _mutant(
         seeds=seeds,
         first=first,
         rules=frozenset(rules.split()),
+        theme=theme,
         ignored=frozenset(ignored.split()),
     )
 
@@ -267,6 +273,7 @@ def mutants() -> tuple[Mutant, ...]:
                 "    invoices = early\n",
             ),
             seeds=3_000,
+            theme="postings",
             rules="I1",
         ),
         _mutant(
@@ -380,6 +387,7 @@ def mutants() -> tuple[Mutant, ...]:
                 "        only_doubtful=True,\n",
             ),
             seeds=3_000,
+            theme="stops",
             rules="I13",
         ),
         _mutant(
@@ -396,6 +404,7 @@ def mutants() -> tuple[Mutant, ...]:
                 "    is_stopped = is_off\n",
             ),
             seeds=1_000,
+            theme="stops",
             rules="I13",
         ),
         _mutant(
@@ -407,6 +416,7 @@ def mutants() -> tuple[Mutant, ...]:
                 "    return Change(runs=(after,))\n",
             ),
             seeds=6_000,
+            theme="stops",
             rules="I13",
         ),
         _mutant(
@@ -423,6 +433,7 @@ def mutants() -> tuple[Mutant, ...]:
                 "        deadline=now + timedelta(days=900),\n",
             ),
             seeds=10_000,
+            theme="keys",
             rules="I2 I8",
         ),
         _mutant(
@@ -434,6 +445,7 @@ def mutants() -> tuple[Mutant, ...]:
                 "    return True\n",
             ),
             seeds=3_000,
+            theme="keys",
             rules="I2",
         ),
         _mutant(
@@ -457,6 +469,7 @@ def mutants() -> tuple[Mutant, ...]:
                 "        if attempt.tries >= 1:\n",
             ),
             seeds=3_000,
+            theme="network",
             rules="I8 I2 I6",
         ),
         _mutant(
@@ -481,6 +494,7 @@ def mutants() -> tuple[Mutant, ...]:
                 "    return None\n",
             ),
             seeds=3_000,
+            theme="retries",
             rules="I14",
         ),
         _mutant(
@@ -500,6 +514,7 @@ def mutants() -> tuple[Mutant, ...]:
             _NO_VERSIONS,
             _NO_OPEN_VALUES,
             seeds=6_000,
+            theme="retries",
             rules="I6",
             ignored="I1 I3",
         ),
@@ -555,6 +570,7 @@ def mutants() -> tuple[Mutant, ...]:
                 "        seconds=0 * settle + CLOCK_SECONDS\n",
             ),
             seeds=10_000,
+            theme="stops",
             rules="I8",
         ),
         _mutant(
@@ -570,6 +586,7 @@ def mutants() -> tuple[Mutant, ...]:
                 "        seconds=settle\n",
             ),
             seeds=3_000,
+            theme="stops",
             rules="I8",
         ),
         _mutant(
@@ -585,6 +602,7 @@ def mutants() -> tuple[Mutant, ...]:
                 "    return proof <= now\n",
             ),
             seeds=10_000,
+            theme="keys",
             rules="I8",
         ),
         _mutant(

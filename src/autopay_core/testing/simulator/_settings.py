@@ -36,7 +36,9 @@ __all__ = [
     "CLIENTS",
     "EPOCH",
     "MATTERS",
+    "THEMES",
     "Settings",
+    "Theme",
     "at",
     "draw_autopays",
     "draw_invoices",
@@ -125,8 +127,17 @@ def at(seconds: int) -> datetime:
 
 @final
 @attrs.frozen(kw_only=True)
-class _Theme:
-    """A mix of faults and events that goes to one point (see `_THEMES`)."""
+class Theme:
+    """
+    A mix of faults and events that goes to one point.
+
+    Attributes:
+        rates: Chance of each fault, where it is not left to chance.
+        events: Weight of each event, likewise.
+        retention: Seconds for which the gateway keeps keys; any if empty.
+        settle: Seconds until a look-up shows a request; any if empty.
+
+    """
 
     rates: Mapping[str, float] = attrs.field(factory=dict[str, float])
     events: Mapping[str, int] = attrs.field(factory=dict[str, int])
@@ -134,32 +145,42 @@ class _Theme:
     settle: tuple[int | None, ...] = ()
 
 
-_THEMES: Final = (
+THEMES: Final[Mapping[str, Theme]] = {
     # Doubts that are told to stop.
-    _Theme(
+    "stops": Theme(
         rates={"late": 0.12, "answer_lost": 0.15, "lag": 0.6, "twice": 0.05},
-        events={"stop": 5, "land": 4, "minutes": 10, "hours": 4, "days": 0},
+        events={"stop": 5, "land": 4, "minutes": 8, "hours": 6, "days": 0},
         settle=(0, 30, 3_600, 3_600),
         retention=(24 * 3_600,),
     ),
     # Keys that grow old under workers that sleep.
-    _Theme(
+    "keys": Theme(
         rates={"answer_lost": 0.12, "late": 0.05, "kill_after": 0.05},
         events={"hours": 12, "minutes": 8, "stop": 4, "land": 2, "days": 0},
         retention=(3_600,),
         settle=(0, 30, 600),
     ),
+    # A network that breaks at every turn.
+    "network": Theme(
+        rates={
+            "down": 0.1,
+            "answer_lost": 0.15,
+            "commit_unknown": 0.05,
+            "raises": 0.05,
+        },
+        events={"minutes": 10, "hours": 2, "days": 1},
+    ),
     # Declines and their retries, day after day.
-    _Theme(
+    "retries": Theme(
         rates={"declines": 0.4, "late": 0.03},
         events={"days": 6, "debits": 4, "minutes": 4, "hours": 1},
     ),
     # Postings on their way into the ledger.
-    _Theme(
+    "postings": Theme(
         rates={"kill_before": 0.005, "down": 0.005},
         events={"staff": 6, "ledger": 8, "batch": 8, "days": 2, "minutes": 2},
     ),
-)
+}
 """What only a long row of unlikely steps would lead to."""
 
 
@@ -207,15 +228,28 @@ def _capabilities(
     )
 
 
-_NO_THEME: Final = _Theme()
+_NO_THEME: Final = Theme()
 _RETENTION: Final = (3_600, 24 * 3_600, 24 * 3_600, 7 * 24 * 3_600)
 _SETTLE: Final = (0, 30, 600, 3_600, None)
 
 
-def draw_settings(rng: Random) -> Settings:
-    """Draw everything but the people and their invoices."""
+def draw_settings(rng: Random, theme_name: str | None = None) -> Settings:
+    """
+    Draw everything but the people and their invoices.
+
+    Args:
+        rng: Decides.
+        theme_name: One of `THEMES`; None for any, or none, as half of the
+            seeds have it.
+
+    """
     choice = rng.choice
-    theme = choice(_THEMES) if rng.random() < 0.5 else _NO_THEME
+    if theme_name is not None:
+        theme = THEMES[theme_name]
+    elif rng.random() < 0.5:
+        theme = THEMES[choice(tuple(THEMES))]
+    else:
+        theme = _NO_THEME
     rates = {name: choice(STRENGTHS) * RATE for name in FAULTS}
     rates.update(theme.rates)
     events: list[str] = []

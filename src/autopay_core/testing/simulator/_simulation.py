@@ -87,7 +87,7 @@ if TYPE_CHECKING:
 __all__ = ["Outcome", "System", "World", "simulate"]
 
 _DAY: Final = 24 * 3_600
-_NO_FAULTS: Final = dict.fromkeys(FAULTS, 0.0)
+_NO_FAULTS: Final[dict[str, float]] = dict.fromkeys(FAULTS, 0.0)
 _ROUNDS: Final = 60
 _LEAPS: Final = (60, 600, 3_600, 3_600, 6 * 3_600)
 _AHEAD: Final = 290
@@ -190,6 +190,9 @@ class World:
     Args:
         seed: Decides everything.
         system: What is simulated.
+        theme: A mix of faults that goes to one point: ``"stops"``,
+            ``"keys"``, ``"network"``, ``"retries"`` or ``"postings"``; None
+            for any.
         ignored: Rules that are not checked, to see what else a planted bug
             breaks.
         is_traced: Whether to keep a trace.
@@ -201,12 +204,13 @@ class World:
         seed: int,
         system: System = _SYSTEM,
         *,
+        theme: str | None = None,
         ignored: frozenset[str] = frozenset(),
         is_traced: bool = False,
     ) -> None:
         self.rng = rng = Random(seed)  # noqa: S311 - to be repeated
         self.random = rng.random
-        self.settings: Settings = draw_settings(rng)
+        self.settings: Settings = draw_settings(rng, theme)
         self.rates = dict(self.settings.rates)
         self.system = system
         self.trace: list[str] | None = [] if is_traced else None
@@ -566,6 +570,8 @@ class World:
             else StopOrder.method(autopay.method.fingerprint)
         )
         is_on = target in self.oracle.stopped
+        if is_on and self.random() < 0.5:
+            return
         order = StopOrder(target=target, active=not is_on, by="payer")
         change = Change(stops=(order,))
         self.store.inner.commit(change)
@@ -860,6 +866,7 @@ def simulate(
     seed: int,
     *,
     system: System = _SYSTEM,
+    theme: str | None = None,
     ignored: frozenset[str] = frozenset(),
     is_traced: bool = False,
 ) -> Outcome:
@@ -870,11 +877,14 @@ def simulate(
         seed: Decides everything: world, faults and order.
         system: What is simulated; the library as shipped unless a test plants
             a bug.
+        theme: As `World`.
         ignored: As `World`.
         is_traced: Keep a trace, which is slow.
 
     """
-    world = World(seed, system, ignored=ignored, is_traced=is_traced)
+    world = World(
+        seed, system, theme=theme, ignored=ignored, is_traced=is_traced
+    )
     rule: str | None = None
     message = ""
     try:
