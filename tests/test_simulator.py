@@ -25,6 +25,7 @@ def test_every_promise_is_kept_in_a_few_hundred_seeds() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_every_promise_is_kept_in_many_seeds() -> None:
     total = Tally()
     for each in tallies(range(SEEDS), 2):
