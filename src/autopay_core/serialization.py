@@ -260,6 +260,12 @@ def _wrong(wanted: str, value: object) -> FormatError:
     )
 
 
+def _items(value: object) -> list[Any]:
+    if _kind_of(value) != "a list":
+        raise _wrong("a list", value)
+    return cast("list[Any]", value)
+
+
 def _read_text(value: object, _: object = None) -> str:
     if type(value) is not str:
         raise _wrong("text", value)
@@ -370,8 +376,9 @@ def _is_day(kind: object) -> bool:
 
 def _is_tagged(kind: object) -> bool:
     members = [each for each in _members(kind) if each is not type(None)]
-    known: Collection[object] = _NAMES
-    return len(members) > 1 and all(each in known for each in members)
+    return len(members) > 1 and all(
+        isinstance(each, type) and each in _NAMES for each in members
+    )
 
 
 def _is_tuple(kind: object) -> bool:
@@ -469,28 +476,21 @@ class _Reading:
         hook = self.converter.get_structure_hook(item)
 
         def read(value: object, _: object) -> Collection[Any]:
-            if type(value) is not list:
-                raise _wrong("a list", value)
-            found = [hook(each, item) for each in cast("list[Any]", value)]
+            found = [hook(each, item) for each in _items(value)]
             many = collect(found)
             if len(many) != len(found):
                 raise _refuse("DuplicateValue", "one value is there twice")
             return many
 
         def explain(value: object, _: object) -> Collection[Any]:
-            for place, each in enumerate(cast("list[object]", value)):
+            for place, each in enumerate(_items(value)):
                 try:
                     hook(each, item)
                 except AutopayError as error:
                     raise _under(error, f"[{place}]") from error
             return read(value, _)
 
-        def read_and_explain(value: object, _: object) -> Collection[Any]:
-            if type(value) is not list:
-                raise _wrong("a list", value)
-            return explain(cast("list[object]", value), _)
-
-        return read_and_explain if self._explains else read
+        return explain if self._explains else read
 
     def _of_mapping(self, kind: object) -> _Hook:
         item = get_args(kind)[1]
@@ -545,7 +545,7 @@ class _Reading:
         def read(value: object, _: object) -> object:
             found = cast("_Json", value)
             if type(value) is not dict or found.keys() != names:
-                _check_names(value, names, _NAMES[kind])
+                _check_names(found, names, _NAMES[kind])
             return build(found, kind)
 
         def explain(value: object, _: object) -> object:

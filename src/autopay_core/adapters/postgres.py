@@ -35,7 +35,6 @@ from collections.abc import (
     AsyncIterator,
     Callable,
     Generator,
-    Iterator,
     Mapping,
     Sequence,
 )
@@ -48,7 +47,6 @@ from typing import (
     Protocol,
     TypeAlias,
     TypeVar,
-    cast,
     final,
 )
 
@@ -104,6 +102,7 @@ if TYPE_CHECKING:
     from psycopg_pool import AsyncConnectionPool, ConnectionPool
     from sqlalchemy import Engine
     from sqlalchemy.ext.asyncio import AsyncEngine
+    from typing_extensions import TypeIs
 
 __all__ = [
     "AsyncPostgresPostingStore",
@@ -238,7 +237,7 @@ def _writing(steps: Steps[_T], limits: Batch) -> _Transaction[_T]:
 
 
 @contextlib.contextmanager
-def _translated() -> Iterator[None]:
+def _translated() -> Generator[None]:
     """Let no error of the driver cross the port; nothing was committed."""
     try:
         yield
@@ -424,18 +423,17 @@ class _EngineConnections:
 
     def take(self) -> _Blocking:
         lent: Any = self._engine.raw_connection()
-        connection: _Blocking = lent.driver_connection
-        if not isinstance(connection, psycopg.Connection):
+        found: object = lent.driver_connection
+        if not _is_blocking(found):
             lent.close()
             raise InvalidValueError(
                 "the engine must use psycopg 3 (postgresql+psycopg)",
                 code="FieldType",
                 path="engine",
             )
-        taken: _Blocking = connection
-        self._lent[id(taken)] = (lent, taken.autocommit)
-        taken.autocommit = True
-        return taken
+        self._lent[id(found)] = (lent, found.autocommit)
+        found.autocommit = True
+        return found
 
     def give(self, connection: _Blocking) -> None:
         lent, was = self._lent.pop(id(connection))
@@ -449,14 +447,30 @@ class _EngineConnections:
         """Leave the engine open: it is the host's."""
 
 
+def _is_blocking(found: object) -> TypeIs[_Blocking]:
+    return isinstance(found, psycopg.Connection)
+
+
+def _is_awaitable(found: object) -> TypeIs[_Awaitable]:
+    return isinstance(found, psycopg.AsyncConnection)
+
+
+# By what they can do: neither package has to be installed.
+def _is_pool(where: object) -> TypeIs[ConnectionPool[Any]]:
+    return hasattr(where, "getconn")
+
+
+def _is_async_pool(where: object) -> TypeIs[AsyncConnectionPool[Any]]:
+    return hasattr(where, "getconn")
+
+
 def _source_of(
     where: str | ConnectionPool[Any] | Engine, settings: str
 ) -> _Source:
     if isinstance(where, str):
         return _OwnConnections(where, settings)
-    # By what they can do: neither package has to be installed.
-    if hasattr(where, "getconn"):
-        return _PoolConnections(cast("ConnectionPool[Any]", where))
+    if _is_pool(where):
+        return _PoolConnections(where)
     return _EngineConnections(where)
 
 
@@ -663,18 +677,17 @@ class _AsyncEngineConnections:
 
     async def take(self) -> _Awaitable:
         lent: Any = await self._engine.raw_connection()
-        connection: _Awaitable = lent.driver_connection
-        if not isinstance(connection, psycopg.AsyncConnection):
+        found: object = lent.driver_connection
+        if not _is_awaitable(found):
             lent.close()
             raise InvalidValueError(
                 "the engine must use psycopg 3 (postgresql+psycopg)",
                 code="FieldType",
                 path="engine",
             )
-        taken: _Awaitable = connection
-        self._lent[id(taken)] = (lent, taken.autocommit)
-        await taken.set_autocommit(True)
-        return taken
+        self._lent[id(found)] = (lent, found.autocommit)
+        await found.set_autocommit(True)
+        return found
 
     async def give(self, connection: _Awaitable) -> None:
         lent, was = self._lent.pop(id(connection))
@@ -700,8 +713,8 @@ def _async_source_of(
 ) -> _AsyncSource:
     if isinstance(where, str):
         return _OwnAsyncConnections(where, settings)
-    if hasattr(where, "getconn"):
-        return _AsyncPoolConnections(cast("AsyncConnectionPool[Any]", where))
+    if _is_async_pool(where):
+        return _AsyncPoolConnections(where)
     return _AsyncEngineConnections(where)
 
 

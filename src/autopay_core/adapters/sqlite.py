@@ -20,7 +20,7 @@ import weakref
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import cache
-from typing import Any, Final, TypeVar, final
+from typing import Any, Final, TypeVar, cast, final
 
 from autopay_core.adapters._sql import (
     AnswerLostError,
@@ -83,17 +83,22 @@ def _native(sql: str, marks: int = 0) -> str:
     return sql.replace(_LIST, f"IN ({', '.join('?' * marks)})")
 
 
+def _is_list(value: object) -> bool:
+    return type(value) is list
+
+
 def _with_lists(ask: Ask) -> tuple[str, Sequence[Any]]:
     """
     Spell lists out, in lengths of 1, 2, 4 … so that few statements differ.
 
     A list is filled up with its last value, or with NULL, which nothing is.
     """
-    longest = max(len(each) for each in ask.values if type(each) is list)
+    lists = [cast("list[str]", each) for each in ask.values if _is_list(each)]
+    longest = max(map(len, lists))
     marks = 1 << (longest - 1).bit_length() if longest else 1
     values: list[Any] = []
     for each in ask.values:
-        if type(each) is not list:
+        if not _is_list(each):
             values.append(each)
         elif marks > _MARKS_MOST:
             values.append(json.dumps(each))
