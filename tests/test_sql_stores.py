@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import pytest
 
-from autopay_core.adapters import _sql
+from autopay_core.adapters import _sql_commit
 from autopay_core.adapters._sql import AnswerLostError, Ask
 from autopay_core.adapters.sqlite import SqlitePostingStore
 from autopay_core.commits import (
@@ -516,12 +516,12 @@ def test_a_lost_race_is_run_again(
     store, other = world.open(), world.open()
     record = run_of("ap-1")
     store.commit(Change(runs=(record,)))
-    genuine = _sql.SqlSteps._writes
+    genuine = _sql_commit.SqlSteps._writes
     stolen = after(record, RunState.REVIEW, reason="first")
 
     def write(*args: Any) -> Any:
         writes, guards = genuine(*args)
-        monkeypatch.setattr(_sql.SqlSteps, "_writes", genuine)
+        monkeypatch.setattr(_sql_commit.SqlSteps, "_writes", genuine)
         # Somebody without our locks wins in between.
         changed = [
             each._replace(values=(*each.values[:-1], 77))
@@ -531,7 +531,7 @@ def test_a_lost_race_is_run_again(
         ]
         return changed, guards
 
-    monkeypatch.setattr(_sql.SqlSteps, "_writes", write)
+    monkeypatch.setattr(_sql_commit.SqlSteps, "_writes", write)
 
     assert store.commit(Change(runs=(stolen,))) == Committed()
     assert other.standing(record.key, "").run == stolen

@@ -2,7 +2,7 @@
 The blocking face of an SQL store: each call of the port, carried out.
 
 Holds: `BlockingSqlStore`, the base of the SQLite store and of the blocking
-PostgreSQL store. Imports: the core and `_sql`. It decides nothing: it hands
+PostgreSQL store. Imports: the core, `_sql_calls`. It decides nothing: it hands
 steps to two methods that a database provides, one for a snapshot and one for
 a durable transaction.
 """
@@ -19,11 +19,11 @@ from autopay_core.adapters._sql import (
     AnswerLostError,
     Calls,
     LostRaceError,
-    SqlCalls,
-    SqlSteps,
     Steps,
     Transact,
 )
+from autopay_core.adapters._sql_calls import SqlCalls
+from autopay_core.adapters._sql_commit import SqlSteps
 from autopay_core.charges import RunKey
 from autopay_core.commits import (
     Change,

@@ -63,13 +63,13 @@ from autopay_core.adapters._sql import (
     Insert,
     LostRaceError,
     Row,
-    SqlCalls,
-    SqlSteps,
     Steps,
     Table,
     Transact,
     lock_number,
 )
+from autopay_core.adapters._sql_calls import SqlCalls
+from autopay_core.adapters._sql_commit import SqlSteps
 from autopay_core.adapters._sql_schema import (
     POSTGRES_WORDS,
     Migration,

@@ -30,10 +30,10 @@ from autopay_core.adapters._sql import (
     Dialect,
     Insert,
     Row,
-    SqlSteps,
     Steps,
     Table,
 )
+from autopay_core.adapters._sql_commit import SqlSteps
 from autopay_core.adapters._sql_schema import (
     SQLITE_WORDS,
     Migration,
