@@ -20,7 +20,7 @@ from collections.abc import (
 )
 from datetime import date
 from functools import partial
-from typing import Final, TypeVar, cast, final
+from typing import Final, NoReturn, TypeVar, cast, final
 
 import attrs
 
@@ -30,7 +30,6 @@ from autopay_core.autopay import AutoPay, occurrence_on
 from autopay_core.charges import (
     Captured,
     Declined,
-    Indeterminate,
     RunKey,
 )
 from autopay_core.commits import PostingFilter, StopOrder
@@ -39,7 +38,6 @@ from autopay_core.errors import (
     HostProtocolError,
     InvalidValueError,
     PortError,
-    PortUnavailableError,
 )
 from autopay_core.flow import (
     RunResult,
@@ -128,8 +126,6 @@ _T = TypeVar("_T")
 
 _PAGE: Final = 500
 """How many records or postings are read at once."""
-
-_GATEWAY: Final = (Charge, Confirm, Lookup)
 
 
 def _ask(ports: Ports | AsyncPorts, request: Request) -> object:  # noqa: C901, PLR0911, PLR0912 - one line for each request
@@ -241,15 +237,15 @@ class Ports:
         Carry *request* to its port and return the answer.
 
         Any exception of a port that is no `AutopayError` is an integrator's
-        bug or a broken connection. For money that is a doubt (R4); for
-        everything else a `PortError` that says which port and what kind.
+        bug or a broken connection: a `PortError` that says which port and
+        what kind. A flow that asked for money takes it as a doubt (R4).
         """
         try:
             return _ask(self, request)
         except AutopayError as error:
-            return _refused(request, error)
+            _refused(request, error)
         except Exception as error:  # noqa: BLE001 - no port may stop a sweep
-            return _broken(request, error)
+            _broken(request, error)
 
     @property
     def terms(self) -> Terms:
@@ -296,9 +292,9 @@ class AsyncPorts:
         try:
             return await cast("Awaitable[object]", _ask(self, request))
         except AutopayError as error:
-            return _refused(request, error)
+            _refused(request, error)
         except Exception as error:  # noqa: BLE001 - no port may stop a sweep
-            return _broken(request, error)
+            _broken(request, error)
 
     @property
     def terms(self) -> Terms:
@@ -315,24 +311,18 @@ class AsyncPorts:
         )
 
 
-def _refused(request: Request, error: AutopayError) -> object:
-    """Tell what an error of ours means as an answer to *request*."""
-    if isinstance(error, PortUnavailableError):
-        raise error
-    if isinstance(request, _GATEWAY):
-        return Indeterminate(detail=report_text(f"{error.code}: {error}"))
+def _refused(request: Request, error: AutopayError) -> NoReturn:
+    """Raise what an error of ours means as an answer to *request*."""
     if isinstance(error, PortError) or isinstance(request, ReadInvoices):
         raise error
     # Only the matter data may say that what it read cannot be used (MD-7).
     raise PortError(str(error), code=error.code) from error
 
 
-def _broken(request: Request, error: Exception) -> object:
-    """Tell what a port's own exception means as an answer to *request*."""
+def _broken(request: Request, error: Exception) -> NoReturn:
+    """Raise what a port's own exception means as an answer to *request*."""
     # Only the type: a message may hold a token, a query or a connection.
     kind = type(error).__name__
-    if isinstance(request, _GATEWAY):
-        return Indeterminate(detail=f"the gateway raised {kind}")
     message = f"the port raised {kind} at {type(request).__name__}"
     raise PortError(message, code="PortBroken") from error
 
