@@ -20,6 +20,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Mapping
+from itertools import count
 from typing import Any, Final, final
 
 from autopay_core.testing.processes.firm import serve
@@ -34,6 +35,7 @@ from autopay_core.testing.processes.roles import (
     work,
 )
 from autopay_core.testing.processes.trial import (
+    FIRST_DAY,
     Shared,
     Trial,
     sound,
@@ -46,7 +48,14 @@ _LIFE: Final[Mapping[Role, tuple[float, float]]] = {
     post: (0.030, 0.400),
     serve: (0.800, 3.000),
 }
-"""How long a process lives before it is killed, in seconds."""
+"""How long a process works before it is killed, in seconds, at pace 1."""
+
+_START_SECONDS: Final = 4.0
+_EARLY_DEATHS: Final = 0.05
+_PACE_MOST: Final = 12.0
+_LIVES_LOOKED_AT: Final = 15
+_TURNS_A_DAY: Final = 12
+_DAYS_MOST: Final = 330
 
 _PAUSE: Final = (1.0, 5.0)
 _OUTAGE: Final = (0.0, 0.4)
@@ -63,6 +72,7 @@ class _Crew:
         self._shared = shared
         self._alive: dict[int, Role] = {}
         self.count: Counter[str] = Counter()
+        self.pace = 1.0
 
     def start(self, role: Role) -> int:
         """Fork a process that plays *role*; return its id."""
@@ -80,6 +90,10 @@ class _Crew:
                 os._exit(status)
         self._alive[pid] = role
         return pid
+
+    def role_of(self, pid: int) -> Role | None:
+        """Return what a process plays, if it is alive."""
+        return self._alive.get(pid)
 
     def kill(self, pid: int) -> None:
         """Kill a process, also one that is stopped, and reap it."""
@@ -121,6 +135,7 @@ class _Crew:
         return report | {
             "kills": sum(self.count[name] for name in killed),
             "processes": dict(sorted(self.count.items())),
+            "pace": round(self.pace, 1),
             "killing_seconds": round(killing, 1),
             "seconds": round(time.monotonic() - started, 1),
         }
@@ -143,14 +158,16 @@ def drive(trial: Trial) -> dict[str, Any]:
     trial.folder.mkdir(parents=True, exist_ok=True)
     shared = Shared(trial.speed)
     crew = _Crew(trial, shared)
-    warm_up()
+    warm_up(trial)
     gc.collect()
     gc.freeze()
     try:
         if not crew.play(prepare, 60):
             raise RuntimeError("the files could not be made; see alarms.txt")
         _say("kills")
-        _siege(trial, shared, crew, until=started + trial.most_seconds * 0.7)
+        siege = _Siege(trial, shared, crew)
+        siege.lay(started + trial.most_seconds * 0.7)
+        crew.pace = siege.pace
         killing = time.monotonic() - started
         if trial.hasty and trial.alarms_path.exists():
             alarms = trial.alarms_path.read_text().splitlines()
@@ -179,58 +196,153 @@ def _say(phase: str) -> None:
     sys.stderr.flush()
 
 
-def _siege(trial: Trial, shared: Shared, crew: _Crew, *, until: float) -> None:
-    """Start, stop and kill until there were enough kills."""
-    chance = random.Random(trial.seed)  # noqa: S311 - mischief
-    # What is due, when: a life's end, the end of a stop, or a start.
-    agenda: list[tuple[float, int, str, Role, int]] = []
-    place = 0
+@final
+class _Pace:
+    """
+    How much longer than usual processes live before they are killed.
 
-    def plan(seconds: float, what: str, role: Role, pid: int) -> None:
-        nonlocal place
-        place += 1
-        due = time.monotonic() + seconds
-        heapq.heappush(agenda, (due, place, what, role, pid))
+    On a busy machine nobody would live long enough to do anything, and a
+    trial would prove nothing. So lives grow until a worker takes up two
+    auto-pays before it dies, on average.
+    """
 
-    def begin(role: Role) -> None:
-        plan(chance.uniform(*_LIFE[role]), "kill", role, crew.start(role))
+    def __init__(self) -> None:
+        self.factor = 1.0
+        self.turns = 0
+        self._lives = 0
+        self._seen = 0
 
-    begin(serve)
-    begin(post)
-    for _ in range(trial.workers):
-        begin(work)
-    kills = 0
-    while kills < trial.kills and time.monotonic() < until:
-        if trial.hasty and trial.alarms_path.exists():
+    def end_life(self) -> None:
+        """Count a worker's death, and look at what was done since."""
+        self._lives += 1
+        if self._lives < _LIVES_LOOKED_AT:
             return
-        due, _, what, role, pid = heapq.heappop(agenda)
-        time.sleep(max(0.0, due - time.monotonic()))
+        each = (self.turns - self._seen) / self._lives
+        if each < 2:
+            self.factor = min(self.factor * 1.3, _PACE_MOST)
+        elif each > 4:
+            self.factor = max(self.factor / 1.3, 1.0)
+        self._lives, self._seen = 0, self.turns
+
+
+@final
+class _Agenda:
+    """What is due, when: one thing for each process, the latest planned."""
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[float, int, str, Role, int]] = []
+        self._valid: dict[int, int] = {}
+        self._places = count()
+
+    def plan(self, seconds: float, what: str, role: Role, pid: int) -> None:
+        """Plan something, in place of what was planned for the process."""
+        place = next(self._places)
+        due = time.monotonic() + seconds
+        heapq.heappush(self._heap, (due, place, what, role, pid))
+        if pid:
+            self._valid[pid] = place
+
+    def left(self) -> float:
+        """Return the seconds until something is due."""
+        return self._heap[0][0] - time.monotonic()
+
+    def due(self) -> tuple[str, Role, int] | None:
+        """Return what is due now, unless another thing was planned."""
+        if self.left() > 0:
+            return None
+        _, place, what, role, pid = heapq.heappop(self._heap)
+        if pid and self._valid.get(pid) != place:
+            return None
+        return what, role, pid
+
+
+@final
+class _Siege:
+    """Starts, stops and kills until there were enough kills."""
+
+    def __init__(self, trial: Trial, shared: Shared, crew: _Crew) -> None:
+        self._trial = trial
+        self._shared = shared
+        self._crew = crew
+        self._chance = random.Random(trial.seed)  # noqa: S311 - mischief
+        self._pace = _Pace()
+        self._agenda = _Agenda()
+        self._kills = 0
+        self._day = (0, 0)
+
+    @property
+    def pace(self) -> float:
+        """How long lives have become."""
+        return self._pace.factor
+
+    def lay(self, until: float) -> None:
+        """Go on until there were enough kills, or it is too late."""
+        for role in (serve, post, *[work] * self._trial.workers):
+            self._begin(role)
+        trial = self._trial
+        while self._kills < trial.kills and time.monotonic() < until:
+            if trial.hasty and trial.alarms_path.exists():
+                return
+            for word in self._shared.listen(self._agenda.left()):
+                self._hear(word)
+            found = self._agenda.due()
+            if found is not None:
+                self._act(*found)
+
+    def _hear(self, word: int) -> None:
+        """Note a turn; or let the life of who is ready begin."""
+        if not word:
+            self._pace.turns += 1
+            return
+        role = self._crew.role_of(word)
+        if role is not None:
+            self._agenda.plan(self._life(role), "kill", role, word)
+
+    def _life(self, role: Role) -> float:
+        slowness = 1.0 if role is serve else self._pace.factor
+        return self._chance.uniform(*_LIFE[role]) * slowness
+
+    def _begin(self, role: Role) -> None:
+        # Some die while they start; the others when they are at work.
+        dies = self._chance.random() < _EARLY_DEATHS
+        pid = self._crew.start(role)
+        seconds = self._life(work) / 4 if dies else _START_SECONDS
+        self._agenda.plan(seconds, "kill", role, pid)
+
+    def _act(self, what: str, role: Role, pid: int) -> None:
         if what == "start":
-            begin(role)
+            self._begin(role)
         elif what == "go on":
-            crew.go_on(pid)
-            plan(chance.uniform(*_LIFE[role]), "kill", role, pid)
-        elif chance.random() < trial.pause:
-            crew.stop(pid)
-            plan(chance.uniform(*_PAUSE), "go on", role, pid)
+            self._crew.go_on(pid)
+            self._agenda.plan(self._life(role), "kill", role, pid)
+        elif self._chance.random() < self._trial.pause:
+            self._crew.stop(pid)
+            seconds = self._chance.uniform(*_PAUSE)
+            self._agenda.plan(seconds, "go on", role, pid)
         else:
-            crew.kill(pid)
-            kills += 1
-            outage = chance.uniform(*_OUTAGE) if role is serve else 0.0
-            plan(outage, "start", role, 0)
-            _let_time_pass(trial, shared, chance, kills)
+            self._crew.kill(pid)
+            self._kills += 1
+            outage = self._chance.uniform(*_OUTAGE) if role is serve else 0.0
+            self._agenda.plan(outage, "start", role, 0)
+            if role is work:
+                self._pace.end_life()
+            self._let_time_pass()
 
-
-def _let_time_pass(
-    trial: Trial, shared: Shared, chance: random.Random, kills: int
-) -> None:
-    """Change the date, jump ahead, and set the store's clock wrong."""
-    a_day = max(trial.kills_a_day, trial.kills // 280)
-    if kills % a_day == 0:
-        shared.next_day()
-    if kills % 25 == 0:
-        # Mostly within the retention of keys.
-        hours = chance.choice((0.3, 1.0, 2.0, 2.5, 30.0))
-        shared.jump(3600 * hours)
-    if kills % 40 == 0:
-        shared.skew(chance.choice(_SKEWS))
+    def _let_time_pass(self) -> None:
+        """Change the date, jump ahead, and set the store's clock wrong."""
+        kills, turns = self._kills, self._pace.turns
+        began, turned = self._day
+        days = self._shared.today.toordinal() - FIRST_DAY.toordinal()
+        if (
+            kills - began >= self._trial.kills_a_day
+            and turns - turned >= _TURNS_A_DAY
+            and days < _DAYS_MOST
+        ):
+            self._shared.next_day()
+            self._day = (kills, turns)
+        if kills % 25 == 0:
+            # Mostly within the retention of keys.
+            hours = self._chance.choice((0.3, 1.0, 2.0, 2.5, 30.0))
+            self._shared.jump(3600 * hours)
+        if kills % 40 == 0:
+            self._shared.skew(self._chance.choice(_SKEWS))

@@ -380,6 +380,7 @@ def serve(trial: Trial, shared: Shared) -> None:
             target=server.serve_forever, args=(0.05,), daemon=True
         )
         serving.start()
+        shared.say_ready()
         while os.getppid() == parent:
             time.sleep(0.2)
 

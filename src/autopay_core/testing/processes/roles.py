@@ -15,7 +15,7 @@ import os
 import random
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import date, timedelta
 from typing import Any, cast
 
@@ -30,6 +30,7 @@ from autopay_core.audit import (
     export_store,
     write_rows,
 )
+from autopay_core.autopay import AutoPay
 from autopay_core.charges import Captured, Declined, RunKey
 from autopay_core.commits import PostingFilter
 from autopay_core.errors import (
@@ -91,8 +92,10 @@ _DAYS_AFTER = 60
 # -- Workers -----------------------------------------------------------------
 
 
-def warm_up() -> None:
+def warm_up(trial: Trial) -> None:
     """Do once, before any fork, what Python is slow at the first time."""
+    if trial.postgres:
+        importlib.import_module("autopay_core.adapters.postgres")
     store = SqlitePostingStore(":memory:", in_memory=True)
     ports = attrs.evolve(
         memory_ports(bills(0, FIRST_DAY + timedelta(days=1))), postings=store
@@ -120,13 +123,14 @@ def work(trial: Trial, shared: Shared) -> None:
     ports = _patiently(lambda: make_ports(trial, shared))
     if trial.plant:
         ports = _planted(trial.plant, ports)
+    shared.say_ready()
     while os.getppid() == parent:
         chance.shuffle(orders)
         try:
             _watch(
                 trial,
                 sweep(
-                    orders,
+                    _one_by_one(orders, shared),
                     as_of=shared.today,
                     ports=ports,
                     claim_seconds=chance.choice((0, 0, 30)),
@@ -134,6 +138,14 @@ def work(trial: Trial, shared: Shared) -> None:
             )
         except PortError:
             time.sleep(0.02)
+
+
+def _one_by_one(
+    orders: Iterable[AutoPay], shared: Shared
+) -> Iterator[AutoPay]:
+    for each in orders:
+        shared.say_turn()
+        yield each
 
 
 def _patiently(call: Callable[[], Ports]) -> Ports:
@@ -173,6 +185,7 @@ def post(trial: Trial, shared: Shared) -> None:
     if trial.plant:
         ports = _planted(trial.plant, ports)
     ledger = cast("Ledger", ports.matters)
+    shared.say_ready()
     while os.getppid() == parent:
         ledger.bill(trial.seed, shared.today)
         try:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import mmap
 import os
+import select
 import struct
 import time
 from datetime import UTC, date, datetime, timedelta
@@ -65,6 +66,7 @@ ATTEMPTS_MOST: Final = 60
 
 _BEGIN: Final = datetime(2026, 1, 5, 6, tzinfo=UTC)
 _LAYOUT: Final = struct.Struct("=ddqq")
+_WORD: Final = struct.Struct("=q")
 
 
 @final
@@ -84,7 +86,8 @@ class Trial:
         seed: Of the bills, the kills and the mischief. It does not make a
             trial repeatable: the machine's scheduler has no seed.
         pause: Chance that a process is stopped for a while instead of killed.
-        kills_a_day: So many kills make a day.
+        kills_a_day: So many kills, and two turns of each auto-pay, make a
+            day.
         most_seconds: Everything is over by then, whatever happens.
         hasty: End at the first alarm, without rest and audit.
         plant: ``module:function`` that plants a defect in each worker; it is
@@ -100,7 +103,7 @@ class Trial:
     two_step: bool = False
     seed: int = 0
     pause: float = 0.03
-    kills_a_day: int = 18
+    kills_a_day: int = 8
     most_seconds: int = 240
     hasty: bool = False
     plant: str = ""
@@ -141,7 +144,9 @@ class Shared:
     """
     The clocks and the date that all processes of a trial share.
 
-    In memory that is inherited over a fork; it has one writer, the driver.
+    In memory that is inherited over a fork; it has one writer, the driver,
+    or whom it waits for. The other way goes a pipe, through which processes
+    say that they are ready.
     """
 
     def __init__(self, speed: float) -> None:
@@ -149,6 +154,7 @@ class Shared:
         self._started = time.monotonic()
         self._memory = mmap.mmap(-1, _LAYOUT.size)
         self._write(0.0, 0.0, FIRST_DAY.toordinal(), 0)
+        self._ears, self._mouth = os.pipe()
 
     def _read(self) -> tuple[float, float, int, int]:
         found: tuple[float, float, int, int] = _LAYOUT.unpack_from(
@@ -178,6 +184,27 @@ class Shared:
     def heals(self) -> bool:
         """Whether all mischief has ended."""
         return bool(self._read()[3])
+
+    def say_ready(self) -> None:
+        """Tell the driver that this process begins its work."""
+        os.write(self._mouth, _WORD.pack(os.getpid()))
+
+    def say_turn(self) -> None:
+        """Tell the driver that a worker takes up another auto-pay."""
+        os.write(self._mouth, _WORD.pack(0))
+
+    def listen(self, seconds: float) -> list[int]:
+        """
+        Wait for words of processes, no longer than so.
+
+        Each is the id of one that is ready, or 0 for a turn.
+        """
+        heard, _, _ = select.select([self._ears], [], [], max(0.0, seconds))
+        if not heard:
+            return []
+        # Words are written whole, so that none is ever read in part.
+        words = os.read(self._ears, _WORD.size * 64)
+        return [word for (word,) in _WORD.iter_unpack(words)]
 
     def jump(self, seconds: float) -> None:
         """Let time pass for everybody at once."""
