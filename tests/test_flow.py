@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import attrs
 import pytest
 
-from autopay_core.adapters.memory import Fault
+from autopay_core.adapters.memory import Fault, MemoryTwoStepGateway
 from autopay_core.allocation import Limit, Reason
 from autopay_core.associations import Association, InvoicePage, InvoiceQuery
 from autopay_core.autopay import AdvanceNotice, occurrence_on
@@ -1036,6 +1036,25 @@ def test_a_pending_debit_does_not_hold_up_the_next_run(two_step: bool) -> None:
     result = world.run(standing_order(method=BANK), on=FEBRUARY)
 
     assert result.charged == usd("50.00")
+
+
+@pytest.mark.parametrize("is_stopped", [False, True])
+def test_a_pending_debit_is_not_taken_again_by_a_gateway_of_two_steps(
+    is_stopped: bool,
+) -> None:
+    """The host changed its gateway while the debit was under way."""
+    world = World(bill("INV-1", "120.00"), bank_debits_pend=True)
+    world.run(standing_order(method=BANK))
+    world.gateway = MemoryTwoStepGateway(clock=world.clock)
+    if is_stopped:
+        _stopped(world, StopOrder.autopay("ap-1"))
+    world.clock.advance(hours=2)
+
+    [result] = world.recover()
+
+    assert result.status is RunStatus.PENDING
+    assert world.gateway._prepared == {}
+    assert world.reserved() == {"INV-1": usd("120.00")}
 
 
 def test_a_pending_debit_that_nobody_knows_any_more_is_reviewed() -> None:

@@ -644,8 +644,7 @@ def recover_one(
     if standing.run is None or record.state not in RESERVING_STATES:
         return result_of(record)
     is_stopped = standing.is_stopped or is_off
-    if terms.capabilities.two_step and record.attempts[-1].reference is None:
-        # Money moves only for a reference on record: nothing has moved.
+    if _is_unprepared(record, terms):
         if is_stopped:
             return (yield from _finish_or_read(record, cancel(record)))
         return (yield from _send_again(record, standing, terms))
@@ -665,6 +664,20 @@ def recover_one(
         detail = ""
     change = wait(record, standing.now, detail, terms)
     return (yield from _finish_or_read(record, change))
+
+
+def _is_unprepared(record: RunRecord, terms: Terms) -> bool:
+    """
+    Tell whether a gateway of two steps has moved nothing (TS-1).
+
+    Money moves only for a reference on record. A run that is pending or in
+    review without one was sent by the gateway of one step before it.
+    """
+    return (
+        terms.capabilities.two_step
+        and record.state is RunState.OPEN
+        and record.attempts[-1].reference is None
+    )
 
 
 def _absent(

@@ -210,7 +210,9 @@ class Ports:
 
     Attributes:
         matters: Reads the firm's matter-management software.
-        gateway: Moves money, in one step or two.
+        gateway: Moves money, in one step or two. Before a change from one
+            form to the other, `recover` until no run is open: who asks in two
+            steps takes what has no reference for never sent.
         postings: Keeps runs, reservations, postings and notices.
         notifier: Tells people.
         key_secret: Goes into every idempotency key, so that it cannot be
