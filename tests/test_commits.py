@@ -55,6 +55,22 @@ def test_r7_a_stop_order_names_an_auto_pay_or_a_method() -> None:
     assert CARD.token not in StopOrder.method(CARD.fingerprint)
 
 
+@pytest.mark.parametrize(
+    "target", ["", "ap-1", "autopay", "autopay:", "payer:p1", "Autopay:ap-1"]
+)
+def test_r7_an_order_that_would_stop_nothing_is_refused(target: str) -> None:
+    with pytest.raises(InvalidValueError) as caught:
+        StopOrder(target=target, active=True, by="Ann")
+
+    assert caught.value.path == "target"
+
+
+def test_r7_an_auto_pay_with_the_longest_id_can_be_stopped() -> None:
+    target = StopOrder.autopay("a:" + "x" * 126)
+
+    assert StopOrder(target=target, active=True, by="Ann").target == target
+
+
 def test_a_change_is_empty_until_it_is_filled() -> None:
     empty = Change()
 
@@ -70,7 +86,7 @@ def test_a_change_is_empty_until_it_is_filled() -> None:
 @pytest.mark.parametrize(
     ("make", "path"),
     [
-        (lambda: Standing(now=datetime(2026, 1, 1)), "now"),  # noqa: DTZ001
+        (lambda: Standing(now=datetime(2026, 1, 1)), "now"),
         (lambda: Standing(now="now"), "now"),  # type: ignore[arg-type]
         (
             lambda: Standing(now=START, unfinished=[]),  # type: ignore[arg-type]
@@ -81,13 +97,14 @@ def test_a_change_is_empty_until_it_is_filled() -> None:
             "target",
         ),
         (
-            lambda: StopOrder(target="x", active=1, by="Ann"),  # type: ignore[arg-type]
+            lambda: StopOrder(target="method:x", active=1, by="Ann"),  # type: ignore[arg-type]
             "active",
         ),
-        (lambda: StopOrder(target="x", active=True, by=" "), "by"),
+        (lambda: StopOrder(target="method:x", active=True, by=" "), "by"),
         (
             lambda: attrs.evolve(
-                StopOrder(target="x", active=True, by="Ann"), reason="a\nb"
+                StopOrder(target="method:x", active=True, by="Ann"),
+                reason="a\nb",
             ),
             "reason",
         ),

@@ -922,6 +922,19 @@ def test_p2_an_applied_posting_counts_no_longer() -> None:
     assert world.reserved() == {}
 
 
+def test_p3_a_posting_that_is_named_twice_moves_once() -> None:
+    world = _paid("INV-1")
+    read = read_postings(ports=world.ports)
+
+    moved = advance_postings(
+        [*read, *read], PostingStatus.REMOVED, ports=world.ports
+    )
+
+    assert moved is not None
+    assert len(moved) == 1
+    assert world.reserved() == {}
+
+
 def test_p3_a_step_that_does_not_exist_is_refused() -> None:
     world = _paid("INV-1")
     read = read_postings(ports=world.ports)

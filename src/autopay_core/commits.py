@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import final
+from typing import Final, final
 
 import attrs
 
@@ -22,7 +22,7 @@ from autopay_core._checks import (
     check_text,
     check_type,
 )
-from autopay_core.errors import TransitionError
+from autopay_core.errors import InvalidValueError, TransitionError
 from autopay_core.money import Money
 from autopay_core.notices import Notice
 from autopay_core.postings import (
@@ -76,6 +76,9 @@ class PostingMove:
             )
 
 
+_STOPPABLE: Final = frozenset({"autopay", "method"})
+
+
 @final
 @attrs.frozen(kw_only=True)
 class StopOrder:
@@ -83,10 +86,15 @@ class StopOrder:
     Somebody's word that nothing more may be sent (R7), or may be again.
 
     Attributes:
-        target: ``"autopay:<id>"`` or ``"method:<fingerprint>"``.
+        target: ``"autopay:<id>"`` or ``"method:<fingerprint>"``, as
+            `StopOrder.autopay` and `StopOrder.method` make them.
         active: False lifts an earlier order.
         by: Who said so.
         reason: Why, for the record.
+
+    Raises:
+        InvalidValueError: A target of another form, which would stop nothing
+            (``StopTarget``), or a field that cannot be.
 
     """
 
@@ -97,7 +105,17 @@ class StopOrder:
 
     def __attrs_post_init__(self) -> None:
         """Check the fields."""
-        check_id(self.target, "target")
+        check_type(self.target, str, "target")
+        kind, colon, name = self.target.partition(":")
+        if not colon or kind not in _STOPPABLE:
+            raise InvalidValueError(
+                "make it with StopOrder.autopay() or StopOrder.method(); "
+                "anything else stops nothing",
+                code="StopTarget",
+                path="target",
+                value=self.target,
+            )
+        check_id(name, "target")
         check_type(self.active, bool, "active")
         check_text(self.by, "by", most=128, empty=False)
         check_text(self.reason, "reason")

@@ -380,6 +380,7 @@ def advance_postings(
 
     """
     check_text(by, "by", most=128)
+    postings = tuple(dict.fromkeys(postings))
     moves = tuple(
         PostingMove(before=each, after=move_posting(each, to, note=note))
         for each in postings
