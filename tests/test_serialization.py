@@ -314,7 +314,7 @@ STRATEGIES: dict[str, st.SearchStrategy[Any]] = {
     ),
     "stop_order": st.builds(
         StopOrder,
-        target=ids,
+        target=ids.map(StopOrder.autopay),
         active=st.booleans(),
         by=st.just("jo"),
         reason=texts,
