@@ -44,7 +44,7 @@ def _answering(
     """Put *answer* between every flow and its ports."""
     true = Ports.answer
 
-    def planted(ports: Ports, request: Request) -> Any:  # noqa: ANN401
+    def planted(ports: Ports, request: Request) -> Any:
         return answer(ports, request, true)
 
     Ports.answer = planted  # type: ignore[method-assign]
@@ -53,7 +53,7 @@ def _answering(
 def charge_before_intent(ports: Ports) -> Ports:
     """Take the money before the intent is on record (R1, I4)."""
 
-    def answer(ports: Ports, request: Any, true: Any) -> Any:  # noqa: ANN401
+    def answer(ports: Ports, request: Any, true: Any) -> Any:
         if isinstance(request, Commit) and request.change.runs:
             record = request.change.runs[-1]
             if record.state is RunState.OPEN and record.intent is not None:
@@ -73,7 +73,7 @@ def charge_before_intent(ports: Ports) -> Ports:
 def new_key_per_try(ports: Ports) -> Ports:
     """Send every request under a key of its own (R2, I5)."""
 
-    def answer(ports: Ports, request: Any, true: Any) -> Any:  # noqa: ANN401
+    def answer(ports: Ports, request: Any, true: Any) -> Any:
         if isinstance(request, Charge):
             key = request.request.key
             fresh = f"ap1{os.urandom(12).hex()}"
@@ -98,7 +98,7 @@ def _without_conditions(change: Change) -> Change:
 def last_write_wins(ports: Ports) -> Ports:
     """Write a run whatever stands by then (PS-2, I10)."""
 
-    def answer(ports: Ports, request: Any, true: Any) -> Any:  # noqa: ANN401
+    def answer(ports: Ports, request: Any, true: Any) -> Any:
         if isinstance(request, Commit) and request.change.expect_open:
             time.sleep(_WINDOW)
         found = true(ports, request)
@@ -125,7 +125,7 @@ def last_write_wins(ports: Ports) -> Ports:
 def not_found_means_failed(ports: Ports) -> Ports:
     """Take a look-up that finds nothing for a decline (R4)."""
 
-    def answer(ports: Ports, request: Any, true: Any) -> Any:  # noqa: ANN401
+    def answer(ports: Ports, request: Any, true: Any) -> Any:
         found = true(ports, request)
         if isinstance(request, Lookup) and isinstance(found, NotFound):
             return Declined(key=request.key, code="none")
@@ -138,7 +138,7 @@ def not_found_means_failed(ports: Ports) -> Ports:
 def timeout_means_declined(ports: Ports) -> Ports:
     """Take a lost answer for a decline (R4)."""
 
-    def answer(ports: Ports, request: Any, true: Any) -> Any:  # noqa: ANN401
+    def answer(ports: Ports, request: Any, true: Any) -> Any:
         found = true(ports, request)
         if isinstance(request, Charge) and isinstance(found, Indeterminate):
             return Declined(
@@ -155,7 +155,7 @@ def timeout_means_declined(ports: Ports) -> Ports:
 def no_reservation(ports: Ports) -> Ports:
     """Look at nothing that others are paying, nor compare it (L1)."""
 
-    def answer(ports: Ports, request: Any, true: Any) -> Any:  # noqa: ANN401
+    def answer(ports: Ports, request: Any, true: Any) -> Any:
         if isinstance(request, ReadOpen):
             return OpenAmounts()
         if isinstance(request, Commit):
@@ -169,7 +169,7 @@ def no_reservation(ports: Ports) -> Ports:
 def postings_after_the_outcome(ports: Ports) -> Ports:
     """Write postings after the outcome, in a commit of theirs (R1, P1)."""
 
-    def answer(ports: Ports, request: Any, true: Any) -> Any:  # noqa: ANN401
+    def answer(ports: Ports, request: Any, true: Any) -> Any:
         if isinstance(request, Commit) and request.change.postings:
             postings = request.change.postings
             first = attrs.evolve(request.change, postings=())
@@ -186,7 +186,7 @@ def postings_after_the_outcome(ports: Ports) -> Ports:
 def notices_after_the_commit(ports: Ports) -> Ports:
     """Write notices after the step, in a commit of theirs (N1)."""
 
-    def answer(ports: Ports, request: Any, true: Any) -> Any:  # noqa: ANN401
+    def answer(ports: Ports, request: Any, true: Any) -> Any:
         if isinstance(request, Commit) and request.change.runs:
             notices = request.change.notices
             first = attrs.evolve(request.change, notices=())
@@ -207,7 +207,7 @@ def status_before_balance(ports: Ports) -> Ports:
     waiting: list[Any] = []
     ports.matters.apply = waiting.extend  # type: ignore[attr-defined]
 
-    def answer(ports: Ports, request: Any, true: Any) -> Any:  # noqa: ANN401
+    def answer(ports: Ports, request: Any, true: Any) -> Any:
         found = true(ports, request)
         if isinstance(request, Commit) and request.change.moves and waiting:
             time.sleep(_WINDOW)
@@ -223,7 +223,7 @@ def new_key_on_recovery(ports: Ports) -> Ports:
     """Send a try again under another key, as if it were new (R3, I6)."""
     true = steps.try_again
 
-    def again(record: Any, now: Any) -> Change:  # noqa: ANN401
+    def again(record: Any, now: Any) -> Change:
         change = true(record, now)
         [after] = change.runs
         last = after.attempts[-1]

@@ -1,7 +1,5 @@
 """The audit finds every way in which store, gateway and ledger disagree."""
 
-# ruff: noqa: ANN401 - builders pass on whatever they are given
-
 from __future__ import annotations
 
 import io

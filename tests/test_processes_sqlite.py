@@ -61,7 +61,7 @@ def test_a_two_step_gateway_keeps_the_promise_as_well(tmp_path: Path) -> None:
     [
         ("charge_before_intent", {"WriteAhead"}),
         ("new_key_per_try", {"WriteAhead"}),
-        ("new_key_on_recovery", {"DoubleCapture", "ChargeWithoutRecord"}),
+        ("new_key_on_recovery", {"WriteAhead", "ChargeWithoutRecord"}),
         ("last_write_wins", {"DoubleCapture", "Overpaid", "OpenAmount"}),
         ("not_found_means_failed", {"ChargeOnUnpaidRun"}),
         ("timeout_means_declined", {"ChargeOnUnpaidRun"}),

@@ -65,6 +65,7 @@ from autopay_core.testing.processes.trial import (
     Trial,
     autopays,
     bills,
+    count,
     keys_of,
     open_store,
     sound,
@@ -84,6 +85,9 @@ __all__ = [
     "work",
 ]
 
+_NEVER = frozenset(
+    {"FieldType", "HostProtocol", "RunTransition", "Unexpected"}
+)
 _PAGE = 50
 _PATIENCE = 400
 _DAYS_AFTER = 60
@@ -118,7 +122,7 @@ def prepare(trial: Trial, shared: Shared) -> None:
 def work(trial: Trial, shared: Shared) -> None:
     """Sweep until killed, or until the driver is gone."""
     parent = os.getppid()
-    chance = random.Random()  # noqa: S311 - the order of work
+    chance = random.Random()
     orders = list(autopays())
     ports = _patiently(lambda: make_ports(trial, shared))
     if trial.plant:
@@ -136,7 +140,8 @@ def work(trial: Trial, shared: Shared) -> None:
                     claim_seconds=chance.choice((0, 0, 30)),
                 ),
             )
-        except PortError:
+        except PortError as error:
+            count(trial, f"sweep {error.code}")
             time.sleep(0.02)
 
 
@@ -165,12 +170,10 @@ def _planted(plant: str, ports: Ports) -> Ports:
 def _watch(trial: Trial, results: Iterable[RunResult]) -> None:
     """Sound the alarm for what no flow may end with."""
     for result in results:
-        if result.status is RunStatus.POSTPONED and result.reason in (
-            "Unexpected",
-            "HostProtocol",
-            "FieldType",
-            "RunTransition",
-        ):
+        if result.status is not RunStatus.POSTPONED:
+            continue
+        count(trial, f"run {result.reason}")
+        if result.reason in _NEVER:
             sound(trial, f"{result.reason} {result.key}: {result.detail}")
 
 
@@ -180,7 +183,7 @@ def _watch(trial: Trial, results: Iterable[RunResult]) -> None:
 def post(trial: Trial, shared: Shared) -> None:
     """Bill, post, and carry over what went back, until killed."""
     parent = os.getppid()
-    chance = random.Random()  # noqa: S311 - the order of work
+    chance = random.Random()
     ports = _patiently(lambda: make_ports(trial, shared))
     if trial.plant:
         ports = _planted(trial.plant, ports)
@@ -396,7 +399,7 @@ def examine(trial: Trial, shared: Shared) -> None:
         ),
         "captures": sum(each.kind is GatewayKind.CAPTURED for each in rows),
         "returns": sum(each.kind.goes_back for each in rows),
-        "gateway": dict(sorted(events.items())),
+        "events": dict(sorted(events.items())),
         "reached": _reached(store),
     }
     path = trial.folder / "report.json"
