@@ -179,7 +179,7 @@ def test_a_two_step_gateway_keeps_the_promise_as_well(
 @pytest.mark.parametrize(
     ("defect", "finds"),
     [
-        ("last_write_wins", {"DoubleCapture", "Overpaid", "OpenAmount"}),
+        ("last_write_wins", {"Overpaid", "WriteAhead"}),
         ("postings_after_the_outcome", {"PostingMissing"}),
     ],
 )
@@ -191,7 +191,7 @@ def test_a_planted_defect_is_found(
         "--hasty",
         *("--postgres", server.conninfo),
         *("--plant", f"planted_processes:{defect}"),
-        *("--kills", "300"),
+        *("--kills", "250"),
         *("--most-seconds", "60"),
     )
 

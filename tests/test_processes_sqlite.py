@@ -62,7 +62,7 @@ def test_a_two_step_gateway_keeps_the_promise_as_well(tmp_path: Path) -> None:
         ("charge_before_intent", {"WriteAhead"}),
         ("new_key_per_try", {"WriteAhead"}),
         ("new_key_on_recovery", {"WriteAhead", "ChargeWithoutRecord"}),
-        ("last_write_wins", {"DoubleCapture", "Overpaid", "OpenAmount"}),
+        ("last_write_wins", {"Overpaid", "WriteAhead"}),
         ("not_found_means_failed", {"ChargeOnUnpaidRun"}),
         ("timeout_means_declined", {"ChargeOnUnpaidRun"}),
         ("no_reservation", {"Overpaid"}),
@@ -76,12 +76,12 @@ def test_a_planted_defect_is_found(
     assert hasattr(planted_processes, defect)
 
     found: set[str] = set()
-    for seed in range(3):
+    for seed in range(6):
         report = run_trial(
             tmp_path / str(seed),
             "--hasty",
             *("--plant", f"planted_processes:{defect}"),
-            *("--kills", "250"),
+            *("--kills", "120"),
             *("--seed", str(seed)),
             *("--most-seconds", "60"),
         )
