@@ -265,7 +265,7 @@ class _Siege:
         self._trial = trial
         self._shared = shared
         self._crew = crew
-        self._chance = random.Random(trial.seed)
+        self._chance = random.Random(trial.seed)  # noqa: S311 - mischief
         self._pace = _Pace()
         self._agenda = _Agenda()
         self._kills = 0

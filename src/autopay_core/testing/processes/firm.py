@@ -210,7 +210,7 @@ class Ledger:
                 balance=usd(balance),
             )
             for number, client, matter, issued, balance in self._db.execute(
-                "SELECT number, client, matter, issued, balance "
+                "SELECT number, client, matter, issued, balance "  # noqa: S608 - question marks
                 "FROM invoices WHERE balance <> 0 "
                 f"AND client IN ({marks})",
                 clients,
@@ -219,7 +219,7 @@ class Ledger:
         shown = visible(found, query.associations)
         return InvoicePage(invoices=tuple(shown), total=len(shown))
 
-    def search(self, query: SearchQuery, /) -> SearchPage:
+    def search(self, query: SearchQuery, /) -> SearchPage:  # noqa: ARG002 - nobody searches
         """Find nothing: a trial's associations are made."""
         return SearchPage(results=())
 
@@ -267,7 +267,7 @@ class _Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
     request_queue_size = 64
     desk: _Desk
 
-    def handle_error(self, request: Any, client_address: Any) -> None:
+    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - of the base
         """Say nothing when a caller was killed while it waited."""
 
 

@@ -122,7 +122,7 @@ def prepare(trial: Trial, shared: Shared) -> None:
 def work(trial: Trial, shared: Shared) -> None:
     """Sweep until killed, or until the driver is gone."""
     parent = os.getppid()
-    chance = random.Random()
+    chance = random.Random()  # noqa: S311 - the order of work
     orders = list(autopays())
     ports = _patiently(lambda: make_ports(trial, shared))
     if trial.plant:
@@ -183,7 +183,7 @@ def _watch(trial: Trial, results: Iterable[RunResult]) -> None:
 def post(trial: Trial, shared: Shared) -> None:
     """Bill, post, and carry over what went back, until killed."""
     parent = os.getppid()
-    chance = random.Random()
+    chance = random.Random()  # noqa: S311 - the order of work
     ports = _patiently(lambda: make_ports(trial, shared))
     if trial.plant:
         ports = _planted(trial.plant, ports)

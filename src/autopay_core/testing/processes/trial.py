@@ -375,14 +375,14 @@ def open_store(
 ) -> SqlitePostingStore | PostgresPostingStore:
     """Open the store of a trial, with the trial's clock."""
     if trial.postgres:
-        from autopay_core.adapters.postgres import (
+        from autopay_core.adapters.postgres import (  # noqa: PLC0415 - an extra
             PostgresPostingStore,
         )
 
         return PostgresPostingStore(
             trial.postgres, clock=clock, lock_seconds=6, statement_seconds=8
         )
-    from autopay_core.adapters.sqlite import (
+    from autopay_core.adapters.sqlite import (  # noqa: PLC0415 - as above
         SqlitePostingStore,
     )
 
