@@ -104,9 +104,9 @@ def usd(text: str) -> Money:
 
 
 def invoice(
-    number: Any = "INV-1",  # noqa: ANN401
-    balance: Any = "10",  # noqa: ANN401
-    **fields: Any,  # noqa: ANN401
+    number: Any = "INV-1",
+    balance: Any = "10",
+    **fields: Any,
 ) -> Invoice:
     if isinstance(balance, str):
         balance = usd(balance)
@@ -120,26 +120,26 @@ def invoice(
     )
 
 
-def parse(text: Any, currency: Any = "USD") -> Callable[[], Money]:  # noqa: ANN401
+def parse(text: Any, currency: Any = "USD") -> Callable[[], Money]:
     return lambda: Money.of(text, currency)
 
 
-def minor_units(amount_minor: Any) -> Callable[[], Money]:  # noqa: ANN401
+def minor_units(amount_minor: Any) -> Callable[[], Money]:
     return lambda: Money(amount_minor=amount_minor, currency="USD")
 
 
-def capped_at(amount: Any) -> Callable[[], Limit]:  # noqa: ANN401
+def capped_at(amount: Any) -> Callable[[], Limit]:
     return lambda: Limit.up_to(amount)
 
 
-def with_balance(balance: Any) -> Callable[[], Invoice]:  # noqa: ANN401
+def with_balance(balance: Any) -> Callable[[], Invoice]:
     return lambda: invoice(balance=balance)
 
 
 def paying(
     *invoices: Invoice,
     limit: Limit = ALL,
-    **options: Any,  # noqa: ANN401
+    **options: Any,
 ) -> Callable[[], Allocation]:
     return lambda: allocate(invoices, limit, **options)
 
@@ -147,7 +147,7 @@ def paying(
 def lines(
     *invoices: Invoice,
     limit: Limit = ALL,
-    **options: Any,  # noqa: ANN401
+    **options: Any,
 ) -> Callable[[], list[tuple[str, str, Reason]]]:
     """Return number, amount and reason of every line."""
 

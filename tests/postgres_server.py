@@ -137,10 +137,14 @@ class PostgresServer:
     def new_database(self, name: str) -> str:
         """Make an empty database; return how to connect to it."""
         import psycopg
+        from psycopg.sql import SQL, Identifier
 
         with psycopg.connect(self.conninfo, autocommit=True) as connection:
-            connection.execute(f'DROP DATABASE IF EXISTS "{name}" (FORCE)')
-            connection.execute(f'CREATE DATABASE "{name}"')
+            for statement in (
+                "DROP DATABASE IF EXISTS {} (FORCE)",
+                "CREATE DATABASE {}",
+            ):
+                connection.execute(SQL(statement).format(Identifier(name)))
         return f"host={self.folder} user=autopay dbname={name}"
 
     def start(self) -> None:

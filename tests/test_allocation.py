@@ -42,7 +42,7 @@ def usd(text: str) -> Money:
     return Money.of(text, "USD")
 
 
-def invoice(number: str, balance: str, **fields: Any) -> Invoice:  # noqa: ANN401
+def invoice(number: str, balance: str, **fields: Any) -> Invoice:
     fields.setdefault("issued_on", date(2026, 1, 5))
     return Invoice(
         number=number,
@@ -53,7 +53,7 @@ def invoice(number: str, balance: str, **fields: Any) -> Invoice:  # noqa: ANN40
     )
 
 
-def plain(invoices: list[Invoice], limit: Limit, **fields: Any) -> Case:  # noqa: ANN401
+def plain(invoices: list[Invoice], limit: Limit, **fields: Any) -> Case:
     """Return a case in which nothing but *fields* is unusual."""
     usual: dict[str, Any] = {
         "open_amounts": {},
@@ -68,7 +68,7 @@ def plain(invoices: list[Invoice], limit: Limit, **fields: Any) -> Case:  # noqa
     return Case(invoices, limit, **(usual | fields))
 
 
-def decide(case: Case, **changed: Any) -> Allocation:  # noqa: ANN401
+def decide(case: Case, **changed: Any) -> Allocation:
     options: dict[str, Any] = {**case.options(), **changed}
     invoices = options.pop("invoices", case.invoices)
     limit = options.pop("limit", case.limit)
@@ -148,7 +148,7 @@ hazards = [
 ]
 
 
-def with_hazards(test: Any) -> Any:  # noqa: ANN401
+def with_hazards(test: Any) -> Any:
     """Pin the known hazards as examples of a property."""
     for case in hazards:
         test = example(case)(test)

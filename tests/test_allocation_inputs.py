@@ -59,7 +59,7 @@ OWED = [invoice("INV-1"), invoice("INV-2")]
 EUR = Money.of("1", "EUR")
 
 
-def refusal(action: Any, *args: Any, **options: Any) -> InvalidValueError:  # noqa: ANN401
+def refusal(action: Any, *args: Any, **options: Any) -> InvalidValueError:
     with pytest.raises(InvalidValueError) as caught:
         action(*args, **options)
     return caught.value
@@ -108,7 +108,7 @@ def test_a_limit_shows_what_was_said_and_nothing_else() -> None:
 )
 def test_every_limit_is_more_than_nothing(
     name: str,
-    value: Any,  # noqa: ANN401
+    value: Any,
     kind: type,
     code: str,
 ) -> None:
@@ -125,7 +125,7 @@ def test_every_limit_is_more_than_nothing(
         (False, "AmountType"),
     ],
 )
-def test_up_to_needs_an_amount(value: Any, code: str) -> None:  # noqa: ANN401
+def test_up_to_needs_an_amount(value: Any, code: str) -> None:
     error = refusal(Limit.up_to, value)
 
     assert told(error) == (LimitError, code, "per_run")
@@ -183,8 +183,8 @@ def test_a_limit_below_the_minimum_could_never_be_charged(name: str) -> None:
     ],
 )
 def test_spent_checks_its_fields(
-    month: Any,  # noqa: ANN401
-    lifetime: Any,  # noqa: ANN401
+    month: Any,
+    lifetime: Any,
     kind: type,
     code: str,
     path: str,

@@ -199,7 +199,7 @@ def test_an_association_reads_back(association: Association) -> None:
     assert eval(repr(association), names) == association  # noqa: S307
 
 
-def refusal(action: Any, **fields: Any) -> tuple[str, str]:  # noqa: ANN401
+def refusal(action: Any, **fields: Any) -> tuple[str, str]:
     with pytest.raises(InvalidValueError) as caught:
         action(**fields)
     return caught.value.code, caught.value.path

@@ -43,7 +43,7 @@ REQUEST = ChargeRequest(
 run_keys = st.builds(RunKey, autopay=my.ids, nominal_on=my.dates)
 
 
-def refusal(kind: Any, **fields: Any) -> tuple[str, str]:  # noqa: ANN401
+def refusal(kind: Any, **fields: Any) -> tuple[str, str]:
     with pytest.raises(InvalidValueError) as caught:
         kind(**fields)
     return caught.value.code, caught.value.path
@@ -206,7 +206,7 @@ def test_a_key_may_be_as_long_as_every_gateway_takes() -> None:
 
 @pytest.mark.parametrize("kind", [Captured, Pending])
 def test_money_that_moves_has_a_key_an_amount_and_a_reference(
-    kind: Any,  # noqa: ANN401
+    kind: Any,
 ) -> None:
     amount = Money.of("12.00", "USD")
 

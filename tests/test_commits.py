@@ -86,7 +86,7 @@ def test_a_change_is_empty_until_it_is_filled() -> None:
 @pytest.mark.parametrize(
     ("make", "path"),
     [
-        (lambda: Standing(now=datetime(2026, 1, 1)), "now"),
+        (lambda: Standing(now=datetime(2026, 1, 1)), "now"),  # noqa: DTZ001
         (lambda: Standing(now="now"), "now"),  # type: ignore[arg-type]
         (
             lambda: Standing(now=START, unfinished=[]),  # type: ignore[arg-type]

@@ -34,7 +34,7 @@ FIELDS: dict[str, Any] = {
 }
 
 
-def refusal(kind: Any, **fields: Any) -> tuple[str, str]:  # noqa: ANN401
+def refusal(kind: Any, **fields: Any) -> tuple[str, str]:
     """Return code and path of the error that *fields* lead to."""
     with pytest.raises(InvalidValueError) as caught:
         kind(**fields)

@@ -220,7 +220,7 @@ def test_currencies_never_mix(a: Money, b: Money) -> None:
 
 
 @pytest.mark.parametrize("other", [1, 1.0, "1", None])
-def test_money_does_not_mix_with_numbers(other: Any) -> None:  # noqa: ANN401
+def test_money_does_not_mix_with_numbers(other: Any) -> None:
     with pytest.raises(TypeError):
         operator.add(minor(1), other)
     with pytest.raises(TypeError):

@@ -139,33 +139,33 @@ def test_s13_only_plain_dates_in_range_are_taken(
 
 def kind(
     name: str,
-    **given: Any,  # noqa: ANN401
+    **given: Any,
 ) -> Callable[[], object]:
     """Make one later, perhaps with what no type checker would let pass."""
     return lambda: getattr(Schedule, name)(START, **given)
 
 
 def raw(
-    **given: Any,  # noqa: ANN401
+    **given: Any,
 ) -> Callable[[], object]:
     return lambda: Schedule(**{"first_on": START, **given})
 
 
 def calendar(
-    **given: Any,  # noqa: ANN401
+    **given: Any,
 ) -> Callable[[], object]:
     return lambda: BusinessCalendar(**given)
 
 
-def paused_by(bad: Any) -> Callable[[], object]:  # noqa: ANN401
+def paused_by(bad: Any) -> Callable[[], object]:
     return lambda: MONTHLY.next_on_or_after(START, pauses=[bad])
 
 
-def number_of(bad: Any) -> Callable[[], object]:  # noqa: ANN401
+def number_of(bad: Any) -> Callable[[], object]:
     return lambda: MONTHLY.nth(bad)
 
 
-def policy(bad: Any) -> Callable[[], object]:  # noqa: ANN401
+def policy(bad: Any) -> Callable[[], object]:
     return lambda: split_missed([], bad, as_of=START)
 
 

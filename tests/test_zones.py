@@ -196,7 +196,7 @@ UNKNOWN_ZONES: list[object] = [
     "zone", UNKNOWN_ZONES, ids=lambda zone: ascii(zone)[:20]
 )
 def test_28_an_unknown_zone_is_refused(
-    zone: Any,  # noqa: ANN401
+    zone: Any,
 ) -> None:
     with pytest.raises(DateError) as caught:
         run_instant(date(2026, 1, 1), time(9), zone)
@@ -224,7 +224,7 @@ def test_28_an_unknown_zone_is_refused(
 )
 @pytest.mark.parametrize("zone", ["Pacific/Kiritimati", "Pacific/Pago_Pago"])
 def test_41_only_an_aware_present_in_range_says_what_today_is(
-    now: Any,  # noqa: ANN401
+    now: Any,
     code: str,
     zone: str,
 ) -> None:
@@ -244,7 +244,7 @@ def test_41_only_an_aware_present_in_range_says_what_today_is(
     ],
 )
 def test_42_an_instant_needs_a_plain_date_in_range(
-    on: Any,  # noqa: ANN401
+    on: Any,
     code: str,
 ) -> None:
     with pytest.raises(DateError) as caught:
@@ -258,7 +258,7 @@ def test_42_an_instant_needs_a_plain_date_in_range(
     [time(9, tzinfo=UTC), "09:00", None, datetime(2026, 1, 1, tzinfo=UTC)],
 )
 def test_an_instant_needs_a_time_without_zone(
-    at: Any,  # noqa: ANN401
+    at: Any,
 ) -> None:
     with pytest.raises(DateError) as caught:
         run_instant(date(2026, 1, 1), at, "UTC")

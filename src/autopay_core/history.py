@@ -136,7 +136,7 @@ class HistoryStore(Protocol):
     """A store that keeps a history; the SQL stores do."""
 
     def history(
-        self, chain: int, after: int = 0, most: int = _PAGE
+        self, chain: int, after: int = 0, most: int = _PAGE, /
     ) -> Sequence[HistoryEntry]:
         """Read entries of a chain in order, after a place."""
         ...

@@ -56,8 +56,7 @@ class Mutant:
         patches: How.
         rules: Which broken promises count as finding it; empty for any.
         seeds: Found within so many seeds, from 0.
-        first: The first seed that found it when it was last looked at; for
-            the curious.
+        first: The first seed that found it when the table was made.
         theme: The mix of faults that it is looked for with; None for any.
         ignored: Rules that are not checked.
 
@@ -138,7 +137,7 @@ def _mutant(
     name: str,
     *patches: tuple[str, str, str],
     seeds: int,
-    first: int = -1,
+    first: int,
     rules: str = "",
     theme: str | None = None,
     ignored: str = "",
@@ -193,6 +192,7 @@ def mutants() -> tuple[Mutant, ...]:
                 "            [record] = change.runs\n",
             ),
             seeds=100,
+            first=0,
             rules="I4",
         ),
         _mutant(
@@ -204,6 +204,7 @@ def mutants() -> tuple[Mutant, ...]:
                 "        key=f'{last.key[:-2]}{last.tries:02}',\n",
             ),
             seeds=300,
+            first=2,
         ),
         _mutant(
             "a timeout is taken as a decline",
@@ -219,6 +220,7 @@ def mutants() -> tuple[Mutant, ...]:
                 "mismatch(record, outcome):\n",
             ),
             seeds=300,
+            first=36,
             rules="I8 I6 I2",
         ),
         _mutant(
@@ -233,6 +235,7 @@ def mutants() -> tuple[Mutant, ...]:
                 "        )\n",
             ),
             seeds=1_000,
+            first=7,
             rules="I8 I6 I2",
         ),
         _mutant(
@@ -243,17 +246,20 @@ def mutants() -> tuple[Mutant, ...]:
                 "            held = {}\n",
             ),
             seeds=100,
+            first=0,
             rules="I1 I9",
         ),
         _mutant(
             "last write wins",
             _LAST_WRITE_WINS,
             seeds=300,
+            first=0,
         ),
         _mutant(
             "last write wins, told by the money alone",
             _LAST_WRITE_WINS,
             seeds=1_000,
+            first=10,
             rules="I2 I8 I6 L1 L2 I7 I5",
             ignored="I10",
         ),
@@ -273,6 +279,7 @@ def mutants() -> tuple[Mutant, ...]:
                 "    invoices = early\n",
             ),
             seeds=3_000,
+            first=169,
             theme="postings",
             rules="I1",
         ),
@@ -290,6 +297,7 @@ def mutants() -> tuple[Mutant, ...]:
                 "record, terms, is_off=is_off))\n",
             ),
             seeds=300,
+            first=0,
         ),
         _mutant(
             "the amount is worked out again for another try",
@@ -304,6 +312,7 @@ def mutants() -> tuple[Mutant, ...]:
                 "    charge: Charge | Confirm = Charge(request)\n",
             ),
             seeds=300,
+            first=2,
             rules="I5",
         ),
         _mutant(
@@ -322,6 +331,7 @@ def mutants() -> tuple[Mutant, ...]:
                 "        yield Send(notice)\n",
             ),
             seeds=100,
+            first=1,
             rules="L3",
         ),
         _mutant(
@@ -340,6 +350,7 @@ def mutants() -> tuple[Mutant, ...]:
                 "            continue\n",
             ),
             seeds=300,
+            first=3,
             rules="L3",
         ),
         _mutant(
@@ -355,6 +366,7 @@ def mutants() -> tuple[Mutant, ...]:
                 "            ), ",
             ),
             seeds=1_000,
+            first=2,
             rules="L2 L4",
             ignored="I10",
         ),
@@ -376,6 +388,7 @@ def mutants() -> tuple[Mutant, ...]:
                 "        standing = ",
             ),
             seeds=300,
+            first=21,
             rules="L2 I1 I9",
         ),
         _mutant(
@@ -387,6 +400,7 @@ def mutants() -> tuple[Mutant, ...]:
                 "        only_doubtful=True,\n",
             ),
             seeds=3_000,
+            first=3,
             theme="stops",
             rules="I13",
         ),
@@ -404,6 +418,7 @@ def mutants() -> tuple[Mutant, ...]:
                 "    is_stopped = is_off\n",
             ),
             seeds=1_000,
+            first=0,
             theme="stops",
             rules="I13",
         ),
@@ -416,6 +431,7 @@ def mutants() -> tuple[Mutant, ...]:
                 "    return Change(runs=(after,))\n",
             ),
             seeds=6_000,
+            first=76,
             theme="stops",
             rules="I13",
         ),
@@ -433,6 +449,7 @@ def mutants() -> tuple[Mutant, ...]:
                 "        deadline=now + timedelta(days=900),\n",
             ),
             seeds=10_000,
+            first=102,
             theme="keys",
             rules="I2 I8",
         ),
@@ -445,6 +462,7 @@ def mutants() -> tuple[Mutant, ...]:
                 "    return True\n",
             ),
             seeds=3_000,
+            first=42,
             theme="keys",
             rules="I2",
         ),
@@ -459,6 +477,7 @@ def mutants() -> tuple[Mutant, ...]:
                 "    ):\n",
             ),
             seeds=1_000,
+            first=122,
             rules="L1",
         ),
         _mutant(
@@ -469,6 +488,7 @@ def mutants() -> tuple[Mutant, ...]:
                 "        if attempt.tries >= 1:\n",
             ),
             seeds=3_000,
+            first=146,
             theme="network",
             rules="I8 I2 I6",
         ),
@@ -481,6 +501,7 @@ def mutants() -> tuple[Mutant, ...]:
                 "        key=idempotency_key(terms.secret, draft.key, 1),\n",
             ),
             seeds=1_000,
+            first=0,
             rules="I5",
         ),
         _mutant(
@@ -494,6 +515,7 @@ def mutants() -> tuple[Mutant, ...]:
                 "    return None\n",
             ),
             seeds=3_000,
+            first=104,
             theme="retries",
             rules="I14",
         ),
@@ -506,6 +528,7 @@ def mutants() -> tuple[Mutant, ...]:
             ),
             _ONE_DOUBT,
             seeds=1_000,
+            first=9,
             rules="I6",
         ),
         _mutant(
@@ -514,6 +537,7 @@ def mutants() -> tuple[Mutant, ...]:
             _NO_VERSIONS,
             _NO_OPEN_VALUES,
             seeds=6_000,
+            first=12,
             theme="retries",
             rules="I6",
             ignored="I1 I3",
@@ -523,12 +547,15 @@ def mutants() -> tuple[Mutant, ...]:
             _NO_VERSIONS,
             _NO_OPEN_VALUES,
             seeds=3_000,
+            first=16,
             rules="I1",
         ),
         _mutant(
             "open amounts are compared by value alone",
             _NO_VERSIONS,
             seeds=10_000,
+            first=1629,
+            theme="postings",
             rules="I1 I3",
         ),
         _mutant(
@@ -539,6 +566,7 @@ def mutants() -> tuple[Mutant, ...]:
                 "",
             ),
             seeds=1_000,
+            first=143,
             rules="R1 I11",
         ),
         _mutant(
@@ -550,6 +578,7 @@ def mutants() -> tuple[Mutant, ...]:
                 "    if False:\n",
             ),
             seeds=1_000,
+            first=312,
             rules="MD-2",
         ),
         _mutant(
@@ -561,6 +590,7 @@ def mutants() -> tuple[Mutant, ...]:
                 "    if True:\n",
             ),
             seeds=300,
+            first=5,
         ),
         _mutant(
             "absence is believed before look-ups have settled",
@@ -570,6 +600,7 @@ def mutants() -> tuple[Mutant, ...]:
                 "        seconds=0 * settle + CLOCK_SECONDS\n",
             ),
             seeds=10_000,
+            first=452,
             theme="stops",
             rules="I8",
         ),
@@ -586,6 +617,7 @@ def mutants() -> tuple[Mutant, ...]:
                 "        seconds=settle\n",
             ),
             seeds=3_000,
+            first=250,
             theme="stops",
             rules="I8",
         ),
@@ -602,6 +634,7 @@ def mutants() -> tuple[Mutant, ...]:
                 "    return proof <= now\n",
             ),
             seeds=10_000,
+            first=63,
             theme="keys",
             rules="I8",
         ),
@@ -616,6 +649,7 @@ def mutants() -> tuple[Mutant, ...]:
                 "    if False:\n",
             ),
             seeds=1_000,
+            first=5,
             rules="L1",
         ),
         _mutant(
@@ -630,6 +664,7 @@ def mutants() -> tuple[Mutant, ...]:
                 "after.client, after.invoice, after.amount)\n",
             ),
             seeds=1_000,
+            first=0,
         ),
         _mutant(
             "a later run hides one that was set back",
@@ -640,6 +675,7 @@ def mutants() -> tuple[Mutant, ...]:
                 "        if False:\n",
             ),
             seeds=3_000,
+            first=2865,
             rules="L6",
         ),
         _mutant(
@@ -650,5 +686,6 @@ def mutants() -> tuple[Mutant, ...]:
                 "            if False:\n",
             ),
             seeds=1_000,
+            first=6,
         ),
     )

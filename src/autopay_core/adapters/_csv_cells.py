@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import codecs
 import csv
+import datetime as dt
 import io
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from datetime import date
 from functools import cached_property
 from typing import Final, NoReturn, TypeVar, final
 
@@ -123,7 +123,7 @@ class CsvFormat:
                     value=getattr(self, name),
                 )
 
-    def read_date(self, text: str, /) -> date:
+    def read_date(self, text: str, /) -> dt.date:
         """
         Read a date, written exactly so.
 
@@ -137,7 +137,7 @@ class CsvFormat:
         if found is None:
             _refuse(f"expected a date as {self.date}", "DateFormat", "", text)
         try:
-            read = date(
+            read = dt.date(
                 int(found["year"]), int(found["month"]), int(found["day"])
             )
         except ValueError:
