@@ -509,7 +509,7 @@ class StoreModel(RuleBasedStateMachine):
     def wait(self, choose: Choose) -> None:
         self.clock.advance(choose([0.000001, 1, 61, 86_400, -30, -3_600]))
 
-    def restart(self, _: Choose) -> None:
+    def restart(self, choose: Choose) -> None:
         self.store = self.reopen_store()
 
     # -- What is read --------------------------------------------------------
