@@ -639,6 +639,17 @@ def mutants() -> tuple[Mutant, ...]:
             rules="I8",
         ),
         _mutant(
+            "nothing says when to look again",
+            (
+                "steps",
+                "attrs.evolve(record, next_try_at=later)),)\n",
+                "attrs.evolve(record, next_try_at=None)),)\n",
+            ),
+            seeds=300,
+            first=4,
+            rules="L5",
+        ),
+        _mutant(
             "a debit that the gateway has forgotten is pending for ever",
             (
                 "flow",

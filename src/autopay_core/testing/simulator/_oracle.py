@@ -47,6 +47,13 @@ _UNCHARGED: Final = frozenset(
 _FINAL: Final = (_UNCHARGED - {RunState.WAITING}) | {RunState.PAID}
 _ON_CARD_RETRIES: Final = 2
 _DAY: Final = timedelta(days=1)
+# A store that remembers a later time plans from that.
+_LATEST: Final = {
+    RunState.OPEN: 2 * _DAY + timedelta(hours=2),
+    RunState.PENDING: 2 * _DAY + timedelta(hours=2),
+    RunState.REVIEW: 2 * _DAY + timedelta(hours=2),
+    RunState.WAITING: 23 * _DAY,
+}
 
 
 class PromiseBroken(BaseException):
@@ -137,7 +144,7 @@ class Oracle:
 
     # -- Commits -------------------------------------------------------------
 
-    def committed(self, change: Change, reader: Reader) -> None:
+    def committed(self, change: Change, reader: Reader, now: datetime) -> None:
         """Check a step of the store that was committed."""
         self.checks += 1
         self.steps += len(change.runs)
@@ -147,6 +154,7 @@ class Oracle:
             raise PromiseBroken("I17", "a finished run was written again")
         for record in change.runs:
             self._record(record, change, reader)
+            self._comes_back(record, now)
         for posting in change.postings:
             self._posting(posting)
         for move in change.moves:
@@ -173,6 +181,13 @@ class Oracle:
         self._matches_truth(record)
         self._is_told(before, record, change)
         self.records[record.key] = record
+
+    def _comes_back(self, record: RunRecord, now: datetime) -> None:
+        """L5: what is not over is looked at again, in good time."""
+        if record.state in _RESERVING or record.state is RunState.WAITING:
+            again = record.next_try_at
+            if again is None or again > now + _LATEST[record.state]:
+                raise PromiseBroken("L5", f"{record.key}: again at {again}")
 
     def _history(self, before: RunRecord | None, record: RunRecord) -> None:
         """I10: versions count, ends are ends, attempts only grow."""

@@ -507,7 +507,7 @@ class Store:
             raise CommitUnknownError("the connection broke")
         answer = self.inner.commit(change)
         if isinstance(answer, Committed):
-            world.oracle.committed(change, world.reader)
+            world.oracle.committed(change, world.reader, world.clock())
             if change.runs or change.moves:
                 world.oracle.covered(self.inner.open_amounts(CLIENTS))
         if is_unknown:

@@ -26,6 +26,7 @@ from autopay_core.errors import (
     AutopayError,
     InvalidValueError,
     PortError,
+    StandingOrderError,
 )
 from autopay_core.flow import collect, recover_one
 from autopay_core.notices import NoticeKind
@@ -384,9 +385,9 @@ class World:
             return self._collect(worker.reader, as_of)
         if roll < 0.85:
             return self._recover()
-        if roll < 0.95:
+        if roll < 0.93:
             return self._staff()
-        return self._reverse()
+        return self._reverse() if roll < 0.97 else self._testify()
 
     def _sweep(self, reader: Reader, as_of: date) -> Flow[None]:
         """Sweep as a host does: recover, then each auto-pay, then notices."""
@@ -496,6 +497,27 @@ class World:
             if error.code != "OrphanEvent":
                 raise
 
+    def _testify(self) -> Flow[None]:
+        """Say of a run in review what the bank's statement shows."""
+        for record in self.oracle.records.values():
+            if record.state is not RunState.REVIEW:
+                continue
+            found = self.gateway.found(record.attempts[-1].key)
+            if found is None or not isinstance(found.outcome, Captured):
+                continue
+            try:
+                yield from self.system.attest(
+                    record.key,
+                    found.outcome,
+                    by="Kim",
+                    reason="statement",
+                    evidence="page 1",
+                )
+            except StandingOrderError:
+                # Somebody was faster.
+                return
+            return
+
     # -- What happens --------------------------------------------------------
 
     def _happen(self, event: str) -> None:
@@ -575,7 +597,7 @@ class World:
         order = StopOrder(target=target, active=not is_on, by="payer")
         change = Change(stops=(order,))
         self.store.inner.commit(change)
-        self.oracle.committed(change, self.reader)
+        self.oracle.committed(change, self.reader, self.clock())
 
     def _edit(self) -> None:
         name = self.rng.choice(list(self.autopays))
