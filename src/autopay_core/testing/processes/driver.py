@@ -10,6 +10,7 @@ they are not yet reaped, so that no id can mean somebody else.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import gc
 import heapq
 import json
@@ -57,6 +58,8 @@ _LIVES_LOOKED_AT: Final = 15
 _TURNS_A_DAY: Final = 12
 _DAYS_MOST: Final = 330
 
+_DIE_WITH_PARENT: Final = 1
+_PRCTL: Final[Any] = getattr(ctypes.CDLL(None), "prctl", None)
 _PAUSE: Final = (1.0, 5.0)
 _OUTAGE: Final = (0.0, 0.4)
 _SKEWS: Final = (0.0, 0.0, 280.0, -280.0, -1_500.0)
@@ -81,7 +84,10 @@ class _Crew:
         if pid == 0:
             status = 1
             try:
-                # Whatever happens to the driver, nobody lives for ever.
+                # Whatever happens to the driver, nobody lives for ever: not
+                # even who is stopped, where the system offers that.
+                if _PRCTL is not None:
+                    _PRCTL(_DIE_WITH_PARENT, signal.SIGKILL)
                 signal.alarm(self._trial.most_seconds)
                 guarded(self._trial, self._shared, role)
                 status = 0
