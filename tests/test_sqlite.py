@@ -254,7 +254,7 @@ def test_a_migration_that_fails_changes_nothing(
 # -- Several at once ---------------------------------------------------------
 
 RACER = """
-import sys
+import os, random, sys
 sys.path[:0] = {paths!r}
 from store_model import DATES, INVOICES, intend, key_of
 from autopay_core.adapters.sqlite import SqlitePostingStore
@@ -264,7 +264,9 @@ store = SqlitePostingStore({path!r})
 print("ready", flush=True)
 sys.stdin.readline()
 won = 0
-for number in range({runs}):
+order = list(range({runs}))
+random.Random(os.getpid()).shuffle(order)
+for number in order:
     record = intend(key_of(f"ap-{{number}}", DATES[0]), INVOICES, 900)
     won += isinstance(store.commit(Change(runs=(record,))), Committed)
 print(won, flush=True)
@@ -292,7 +294,11 @@ def test_of_six_processes_each_run_is_written_by_one(path: Path) -> None:
         for each in racers:
             assert each.stdout is not None
             assert each.stdout.readline() == "ready\n"
-        answers = [each.communicate("go\n", timeout=120)[0] for each in racers]
+        for each in racers:
+            assert each.stdin is not None
+            each.stdin.write("go\n")
+            each.stdin.flush()
+        answers = [each.communicate(timeout=120)[0] for each in racers]
     finally:
         for each in racers:
             each.kill()
