@@ -24,6 +24,8 @@ from autopay_core.errors import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+__all__ = ["clean_text"]
+
 ID_MAX: Final = 128
 """Longest identifier, in characters."""
 
