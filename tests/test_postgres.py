@@ -71,6 +71,8 @@ def empty_database(name: str) -> str:
                 )
     except psycopg.OperationalError:
         server.new_database(name)
+    except psycopg.errors.UndefinedTable:
+        pass  # No store has been opened on it yet.
     return conninfo
 
 

@@ -50,8 +50,9 @@ class Ask(NamedTuple):
     """
     One statement.
 
-    ``?`` is a value; ``IN ??`` is a list of text; ``{clock}`` is the time in
-    microseconds; ``{lock}`` locks the rows that are read.
+    ``?`` is a value; ``IN ??`` is a list of text, ``IN {numbers}`` the
+    column of the table ``numbers``; ``{clock}`` is the time in microseconds;
+    ``{lock}`` locks the rows that are read.
     """
 
     sql: str

@@ -81,7 +81,7 @@ _ASK_STATES: Final = (
 )
 _ASK_POSTED: Final = (
     "SELECT invoice, currency, CAST(SUM(minor) AS BIGINT) "
-    "FROM autopay_postings WHERE is_open = 1 AND invoice IN ?? "
+    "FROM autopay_postings WHERE is_open + 0 = 1 AND invoice IN ?? "
     "GROUP BY invoice, currency"
 )
 _ASK_RESERVED: Final = (

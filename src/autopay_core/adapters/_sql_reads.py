@@ -143,11 +143,12 @@ class SqlReads:
                 "WHERE client IN ??) "
                 "SELECT invoice, currency, CAST(SUM(minor) AS BIGINT) FROM ("
                 "SELECT invoice, currency, minor FROM autopay_postings "
-                "WHERE is_open = 1 "
-                "AND invoice IN (SELECT invoice FROM numbers) "
+                # Not by the index of what is open: that is all of it.
+                "WHERE is_open + 0 = 1 "
+                "AND invoice IN {numbers} "
                 "UNION ALL "
                 "SELECT invoice, currency, minor FROM autopay_reservations "
-                "WHERE invoice IN (SELECT invoice FROM numbers)"
+                "WHERE invoice IN {numbers}"
                 ") AS opened GROUP BY invoice, currency",
                 (wanted, wanted),
             ),

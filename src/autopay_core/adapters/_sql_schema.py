@@ -194,8 +194,8 @@ CREATE INDEX autopay_postings_run
 CREATE INDEX autopay_postings_invoice
     ON autopay_postings (invoice);
 
-CREATE INDEX autopay_postings_open
-    ON autopay_postings (client) WHERE is_open = 1;
+CREATE INDEX autopay_postings_client
+    ON autopay_postings (client, is_open);
 
 CREATE INDEX autopay_postings_status
     ON autopay_postings (status, id) WHERE status <> 'applied';

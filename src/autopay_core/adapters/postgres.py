@@ -28,6 +28,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import os
 import time
 import weakref
@@ -35,15 +36,19 @@ from collections.abc import (
     AsyncIterator,
     Callable,
     Generator,
+    Iterable,
+    Iterator,
     Mapping,
     Sequence,
 )
 from datetime import date, datetime
+from enum import Enum
 from functools import cache, partial
 from typing import (
     TYPE_CHECKING,
     Any,
     Final,
+    NamedTuple,
     Protocol,
     TypeAlias,
     TypeVar,
@@ -117,6 +122,9 @@ _Awaitable: TypeAlias = "psycopg.AsyncConnection[Any]"
 _Transaction: TypeAlias = Generator[Batch, list[list[Row]], _T]
 
 _PAGE: Final = 500
+_PARTS_MOST: Final = 4
+"""So many writes go in one statement: psycopg forgets longer ones."""
+
 _FRESH_SECONDS: Final = 1.0
 """A connection that rested longer is asked for a sign of life first."""
 
@@ -129,8 +137,9 @@ _BEGIN_WRITE: Final = Ask("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE")
 _COMMIT: Final = Ask("COMMIT")
 _ROLLBACK: Final = Ask("ROLLBACK")
 _SETTINGS: Final = Ask(
-    "SELECT current_setting('fsync'), current_setting('synchronous_commit'), "
-    "pg_is_in_recovery()"
+    "SELECT current_setting('fsync') AS fsync, "
+    "current_setting('synchronous_commit') AS synchronous_commit, "
+    "pg_is_in_recovery() AS is_replica"
 )
 # Not to_regclass(): what it does not find it remembers not to be there, also
 # after waiting for the worker that makes it.
@@ -159,41 +168,186 @@ def _native(sql: str) -> bytes:
     """Say a shared statement in PostgreSQL's and psycopg's words."""
     sql = sql.replace("{lock}", " FOR UPDATE")
     sql = sql.replace("IN ??", "= ANY(?)")
+    # An array is looked up one by one; a subquery may become a join that
+    # reads the other table whole.
+    sql = sql.replace(
+        "IN {numbers}", "= ANY(ARRAY(SELECT invoice FROM numbers))"
+    )
     return sql.replace("?", "%s").encode()
 
 
 @cache
-def _insertion(table: Table) -> bytes:
+def _insertion(table: Table, *, has_one_row: bool) -> bytes:
     """Fill a table from one array for each column: one statement, any rows."""
-    marks = ", ".join(
-        ["%s::text[]"] * len(table.text)
-        + ["%s::bigint[]"] * len(table.numbers)
-    )
+    if has_one_row:
+        rows = f"VALUES ({', '.join('%s' for _ in table.columns)})"
+    else:
+        text = ["%s::text[]"] * len(table.text)
+        numbers = ["%s::bigint[]"] * len(table.numbers)
+        rows = f"SELECT * FROM unnest({', '.join([*text, *numbers])})"  # noqa: S608 - constants
     return (
-        f"INSERT INTO {table.name} ({', '.join(table.columns)}) "  # noqa: S608 - made of constants
-        f"SELECT * FROM unnest({marks}) {table.conflict}"
+        f"INSERT INTO {table.name} ({', '.join(table.columns)}) "
+        f"{rows} {table.conflict}"
     ).encode()
+
+
+def _array(values: Sequence[Any]) -> str:
+    """
+    Write an array as PostgreSQL reads it.
+
+    psycopg looks at every element for its type and takes ten times as long.
+    """
+    return "{" + ",".join(map(_element, values)) + "}"
+
+
+def _element(value: object) -> str:
+    if value is None:
+        return "NULL"
+    if isinstance(value, str):
+        escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+        return f'"{escaped}"'
+    return str(value)
 
 
 def _statement(each: Ask | Insert) -> tuple[bytes, Sequence[Any]]:
     if isinstance(each, Insert):
-        columns = [list(column) for column in zip(*each.rows, strict=True)]
-        return _insertion(each.table), columns
-    return _native(each.sql), each.values
+        if len(each.rows) == 1:
+            return _insertion(each.table, has_one_row=True), each.rows[0]
+        columns = list(map(_array, zip(*each.rows, strict=True)))
+        return _insertion(each.table, has_one_row=False), columns
+    values = [
+        _array(value) if type(value) is list else value
+        for value in each.values
+    ]
+    return _native(each.sql), values
+
+
+class _Sent(NamedTuple):
+    """What goes to the server as one statement, and how it is answered."""
+
+    sql: bytes
+    values: Sequence[Any]
+    answers: Callable[[Sequence[Row]], list[list[Row]]]
+
+
+def _send(batch: Batch) -> Iterator[_Sent]:
+    """
+    Join what a batch reads into one statement, and what it writes.
+
+    A statement costs as much as what it does here. Writes are joined as long
+    as no table comes twice, for their order is the server's.
+    """
+    for role, group in itertools.groupby(batch, _role):
+        if role is _Role.ALONE:
+            for each in group:
+                yield _Sent(*_statement(each), lambda rows: [[*rows]])
+        elif role is _Role.READS:
+            yield _joined(list(group), _join_reads, _read_answers)
+        else:
+            for part in _by_tables(group):
+                yield _joined(part, _join_writes, _write_answers)
+
+
+class _Role(Enum):
+    READS = "reads"
+    WRITES = "writes"
+    ALONE = "alone"
+
+
+def _role(each: Ask | Insert) -> _Role:
+    if isinstance(each, Insert):
+        return _Role.WRITES
+    word = each.sql.partition(" ")[0]
+    if each.sql.startswith((_LOCK, _SETTING)) or word not in _ROLES:
+        return _Role.ALONE
+    return _ROLES[word]
+
+
+_ROLES: Final = {
+    "SELECT": _Role.READS,
+    "WITH": _Role.READS,
+    "INSERT": _Role.WRITES,
+    "UPDATE": _Role.WRITES,
+    "DELETE": _Role.WRITES,
+}
+
+
+def _by_tables(group: Iterable[Ask | Insert]) -> Iterator[list[Ask | Insert]]:
+    part: list[Ask | Insert] = []
+    tables: set[str] = set()
+    for each in group:
+        if isinstance(each, Insert):
+            table = each.table.name
+        else:
+            table = next(
+                word for word in each.sql.split() if word.startswith("autopay")
+            )
+        if table in tables or len(tables) == _PARTS_MOST:
+            yield part
+            part, tables = [], set()
+        part.append(each)
+        tables.add(table)
+    yield part
+
+
+def _joined(
+    group: Sequence[Ask | Insert],
+    join: Callable[[tuple[bytes, ...]], bytes],
+    answers: Callable[[Sequence[Row]], list[list[Row]]],
+) -> _Sent:
+    statements = [_statement(each) for each in group]
+    return _Sent(
+        join(tuple(sql for sql, _ in statements)),
+        [value for _, values in statements for value in values],
+        answers,
+    )
+
+
+@cache
+def _join_reads(parts: tuple[bytes, ...]) -> bytes:
+    """Read everything at one moment, each part as a list of rows."""
+    return b"SELECT " + b", ".join(
+        b"(SELECT json_agg(part) FROM (%b) AS part)" % part for part in parts
+    )
+
+
+@cache
+def _join_writes(parts: tuple[bytes, ...]) -> bytes:
+    """Write everything, and count the rows of what returns some."""
+    tables = [
+        b"part_%d AS (%b)" % (place, part) for place, part in enumerate(parts)
+    ]
+    counts = [
+        b"(SELECT COUNT(*) FROM part_%d)" % place
+        if b"RETURNING" in part
+        else b"0"
+        for place, part in enumerate(parts)
+    ]
+    return b"WITH %b SELECT %b" % (b", ".join(tables), b", ".join(counts))
+
+
+def _read_answers(rows: Sequence[Row]) -> list[list[Row]]:
+    return [
+        [tuple(each.values()) for each in found or ()] for found in rows[0]
+    ]
+
+
+def _write_answers(rows: Sequence[Row]) -> list[list[Row]]:
+    return [[()] * count for count in rows[0]]
+
+
+_SETTING: Final = "SELECT /* settings */"
+_LOCK: Final = (
+    "SELECT CASE WHEN is_shared "
+    "THEN pg_advisory_xact_lock_shared(name)::text "
+    "ELSE pg_advisory_xact_lock(name)::text END "
+    "FROM unnest(?::bigint[], ?::boolean[]) AS wanted (name, is_shared)"
+)
 
 
 def _locks(names: Mapping[str, bool]) -> Sequence[Ask]:
     """Lock names in the order given: an array is read from its start."""
-    return (
-        Ask(
-            "SELECT CASE WHEN is_shared "
-            "THEN pg_advisory_xact_lock_shared(name)::text "
-            "ELSE pg_advisory_xact_lock(name)::text END "
-            "FROM unnest(?::bigint[], ?::boolean[]) "
-            "AS wanted (name, is_shared)",
-            (list(map(lock_number, names)), list(names.values())),
-        ),
-    )
+    return (Ask(_LOCK, (list(map(lock_number, names)), list(names.values()))),)
 
 
 _DIALECT: Final = Dialect(clock=_CLOCK, locks=_locks)
@@ -205,9 +359,14 @@ _DIALECT: Final = Dialect(clock=_CLOCK, locks=_locks)
 def _reading(steps: Steps[_T], limits: Batch) -> _Transaction[_T]:
     """Carry out the one batch of a read on a snapshot, in one round trip."""
     batch = next(steps)
-    answers = yield [_BEGIN_READ, *limits, *batch, _COMMIT]
+    if limits:
+        answers = yield [_BEGIN_READ, *limits, *batch, _COMMIT]
+        answers = answers[1 + len(limits) : -1]
+    else:
+        # One statement, and so one snapshot.
+        answers = yield batch
     try:
-        steps.send(answers[1 + len(limits) : -1])
+        steps.send(answers)
     except StopIteration as stopped:
         result: _T = stopped.value
         return result
@@ -302,22 +461,32 @@ def _migrating(*, may_change: bool) -> _Transaction[None]:
     yield [_COMMIT]
 
 
-def _settings(lock_seconds: float, statement_seconds: float) -> str:
-    """Set how long to wait, for a connection of our own."""
-    return (
-        f"SET lock_timeout = {int(lock_seconds * 1000)}; "
-        f"SET statement_timeout = {int(statement_seconds * 1000)}"
-    )
+def _settings(
+    lock_seconds: float, statement_seconds: float, *, for_one_transaction: bool
+) -> Ask:
+    """
+    Set how long to wait, and that plans do not depend on statistics.
 
-
-def _limits_on(where: object, settings: str) -> Batch:
-    """Set the same for one transaction only, on a host's connection."""
-    if isinstance(where, str):
-        return ()
-    return tuple(
-        Ask(each.replace("SET ", "SET LOCAL "))
-        for each in settings.split("; ")
-    )
+    Every statement has its index. A new table's statistics would have it read
+    whole until they are renewed; and planning anew, or compiling, costs more
+    than running.
+    """
+    wanted = {
+        "lock_timeout": str(int(lock_seconds * 1000)),
+        "statement_timeout": str(int(statement_seconds * 1000)),
+        "plan_cache_mode": "force_generic_plan",
+        "enable_hashjoin": "off",
+        "enable_mergejoin": "off",
+        "enable_seqscan": "off",
+        "jit": "off",
+    }
+    calls = ", ".join(["set_config(?, ?, ?)"] * len(wanted))
+    values = [
+        value
+        for name, setting in wanted.items()
+        for value in (name, setting, for_one_transaction)
+    ]
+    return Ask(f"{_SETTING} {calls}", tuple(values))
 
 
 def _is_clean(connection: _Blocking | _Awaitable) -> bool:
@@ -351,7 +520,7 @@ class _Source(Protocol):
 class _OwnConnections:
     """As many connections as are used at once; they are kept for later."""
 
-    def __init__(self, conninfo: str, settings: str) -> None:
+    def __init__(self, conninfo: str, settings: Ask) -> None:
         self._conninfo = conninfo
         self._settings = settings
         self._idle: list[tuple[_Blocking, float]] = []
@@ -374,7 +543,7 @@ class _OwnConnections:
             else:
                 return rested
         fresh: _Blocking = psycopg.connect(self._conninfo, autocommit=True)
-        fresh.execute(self._settings.encode())
+        fresh.execute(*_statement(self._settings))
         return fresh
 
     def give(self, connection: _Blocking) -> None:
@@ -465,7 +634,7 @@ def _is_async_pool(where: object) -> TypeIs[AsyncConnectionPool[Any]]:
 
 
 def _source_of(
-    where: str | ConnectionPool[Any] | Engine, settings: str
+    where: str | ConnectionPool[Any] | Engine, settings: Ask
 ) -> _Source:
     if isinstance(where, str):
         return _OwnConnections(where, settings)
@@ -476,11 +645,20 @@ def _source_of(
 
 def _execute(connection: _Blocking, batch: Batch) -> list[list[Row]]:
     """Carry out a batch in one round trip."""
-    with connection.pipeline():
-        cursors = [connection.execute(*_statement(each)) for each in batch]
+    sent = list(_send(batch))
+    if len(sent) == 1:
+        cursors = [connection.execute(sent[0].sql, sent[0].values)]
+    else:
+        with connection.pipeline():
+            cursors = [
+                connection.execute(each.sql, each.values) for each in sent
+            ]
     return [
-        [] if cursor.description is None else cursor.fetchall()
-        for cursor in cursors
+        answer
+        for each, cursor in zip(sent, cursors, strict=True)
+        for answer in each.answers(
+            [] if cursor.description is None else cursor.fetchall()
+        )
     ]
 
 
@@ -535,8 +713,11 @@ class PostgresPostingStore(BlockingSqlStore):
         statement_seconds: float = 30.0,
     ) -> None:
         super().__init__(SqlSteps(_DIALECT, clock), absence_is_proof=True)
-        settings = _settings(lock_seconds, statement_seconds)
-        self._limits = _limits_on(where, settings)
+        is_own = isinstance(where, str)
+        settings = _settings(
+            lock_seconds, statement_seconds, for_one_transaction=not is_own
+        )
+        self._limits = () if is_own else (settings,)
         self._source = _source_of(where, settings)
         self._checked: weakref.WeakSet[_Blocking] = weakref.WeakSet()
         weakref.finalize(self, self._source.close)
@@ -612,7 +793,7 @@ class _AsyncSource(Protocol):
 class _OwnAsyncConnections:
     """Like `_OwnConnections`."""
 
-    def __init__(self, conninfo: str, settings: str) -> None:
+    def __init__(self, conninfo: str, settings: Ask) -> None:
         self._conninfo = conninfo
         self._settings = settings
         self._idle: list[tuple[_Awaitable, float]] = []
@@ -631,7 +812,7 @@ class _OwnAsyncConnections:
         fresh: _Awaitable = await psycopg.AsyncConnection.connect(
             self._conninfo, autocommit=True
         )
-        await fresh.execute(self._settings.encode())
+        await fresh.execute(*_statement(self._settings))
         return fresh
 
     async def give(self, connection: _Awaitable) -> None:
@@ -709,7 +890,7 @@ async def _in_greenlet(function: Callable[[], object]) -> None:
 
 
 def _async_source_of(
-    where: str | AsyncConnectionPool[Any] | AsyncEngine, settings: str
+    where: str | AsyncConnectionPool[Any] | AsyncEngine, settings: Ask
 ) -> _AsyncSource:
     if isinstance(where, str):
         return _OwnAsyncConnections(where, settings)
@@ -722,13 +903,21 @@ async def _execute_async(
     connection: _Awaitable, batch: Batch
 ) -> list[list[Row]]:
     """Like `_execute`."""
-    async with connection.pipeline():
-        cursors = [
-            await connection.execute(*_statement(each)) for each in batch
-        ]
+    sent = list(_send(batch))
+    if len(sent) == 1:
+        cursors = [await connection.execute(sent[0].sql, sent[0].values)]
+    else:
+        async with connection.pipeline():
+            cursors = [
+                await connection.execute(each.sql, each.values)
+                for each in sent
+            ]
     return [
-        [] if cursor.description is None else await cursor.fetchall()
-        for cursor in cursors
+        answer
+        for each, cursor in zip(sent, cursors, strict=True)
+        for answer in each.answers(
+            [] if cursor.description is None else await cursor.fetchall()
+        )
     ]
 
 
@@ -762,8 +951,11 @@ class AsyncPostgresPostingStore:
     ) -> None:
         self._steps = SqlSteps(_DIALECT, clock)
         self._calls = SqlCalls(self._steps, absence_is_proof=True)
-        settings = _settings(lock_seconds, statement_seconds)
-        self._limits = _limits_on(where, settings)
+        is_own = isinstance(where, str)
+        settings = _settings(
+            lock_seconds, statement_seconds, for_one_transaction=not is_own
+        )
+        self._limits = () if is_own else (settings,)
         self._source = _async_source_of(where, settings)
         self._checked: weakref.WeakSet[_Awaitable] = weakref.WeakSet()
         self._may_migrate = migrate

@@ -52,6 +52,9 @@ __all__ = ["Migration", "SqlitePostingStore", "migrations"]
 
 _OLDEST: Final = (3, 37, 0)  # STRICT tables
 _FULL: Final = 2
+_CACHE_KIBIBYTES: Final = 16 * 1024
+"""Pages that a connection keeps at most, so that indexes stay at hand."""
+
 _MEMORY: Final = ":memory:"
 _T = TypeVar("_T")
 
@@ -78,6 +81,7 @@ _MARKS_MOST: Final = 64
 def _native(sql: str, marks: int = 0) -> str:
     """Say a shared statement in SQLite's words, with lists of one length."""
     sql = sql.replace("{lock}", "")
+    sql = sql.replace("{numbers}", "(SELECT invoice FROM numbers)")
     if marks > _MARKS_MOST:
         return sql.replace(_LIST, "IN (SELECT value FROM json_each(?))")
     return sql.replace(_LIST, f"IN ({', '.join('?' * marks)})")
@@ -329,6 +333,7 @@ class SqlitePostingStore(BlockingSqlStore):
                 f"SQLite's journal is {mode!r} and cannot be a write-ahead "
                 "log; keep the file on a local disk"
             )
+        connection.execute(f"PRAGMA cache_size = -{_CACHE_KIBIBYTES}")
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA fullfsync = ON")
         connection.execute("PRAGMA checkpoint_fullfsync = ON")
