@@ -52,6 +52,7 @@ from typing import (
     Protocol,
     TypeAlias,
     TypeVar,
+    cast,
     final,
 )
 
@@ -209,17 +210,21 @@ def _element(value: object) -> str:
     return str(value)
 
 
+def _value(value: object) -> object:
+    return _array(cast("list[Any]", value)) if _is_list(value) else value
+
+
+def _is_list(value: object) -> bool:
+    return type(value) is list
+
+
 def _statement(each: Ask | Insert) -> tuple[bytes, Sequence[Any]]:
     if isinstance(each, Insert):
         if len(each.rows) == 1:
             return _insertion(each.table, has_one_row=True), each.rows[0]
         columns = list(map(_array, zip(*each.rows, strict=True)))
         return _insertion(each.table, has_one_row=False), columns
-    values = [
-        _array(value) if type(value) is list else value
-        for value in each.values
-    ]
-    return _native(each.sql), values
+    return _native(each.sql), list(map(_value, each.values))
 
 
 class _Sent(NamedTuple):
@@ -240,7 +245,7 @@ def _send(batch: Batch) -> Iterator[_Sent]:
     for role, group in itertools.groupby(batch, _role):
         if role is _Role.ALONE:
             for each in group:
-                yield _Sent(*_statement(each), lambda rows: [[*rows]])
+                yield _Sent(*_statement(each), _one_answer)
         elif role is _Role.READS:
             yield _joined(list(group), _join_reads, _read_answers)
         else:
@@ -324,6 +329,10 @@ def _join_writes(parts: tuple[bytes, ...]) -> bytes:
         for place, part in enumerate(parts)
     ]
     return b"WITH %b SELECT %b" % (b", ".join(tables), b", ".join(counts))
+
+
+def _one_answer(rows: Sequence[Row]) -> list[list[Row]]:
+    return [list(rows)]
 
 
 def _read_answers(rows: Sequence[Row]) -> list[list[Row]]:
