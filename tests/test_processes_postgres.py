@@ -179,7 +179,7 @@ def test_a_two_step_gateway_keeps_the_promise_as_well(
 @pytest.mark.parametrize(
     ("defect", "finds"),
     [
-        ("last_write_wins", {"Overpaid", "WriteAhead"}),
+        ("last_write_wins", {"Overpaid", "SameKey", "WriteAhead"}),
         ("postings_after_the_outcome", {"PostingMissing"}),
     ],
 )
