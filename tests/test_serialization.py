@@ -547,7 +547,12 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize(("text", "code", "path"), REFUSED)
+@pytest.mark.parametrize(
+    ("text", "code", "path"),
+    REFUSED,
+    # The texts themselves differ between processes: sets have no order.
+    ids=[f"{place}-{each[1]}" for place, each in enumerate(REFUSED)],
+)
 def test_what_is_not_exactly_right_is_refused(
     text: str, code: str, path: str
 ) -> None:
