@@ -29,11 +29,13 @@ from autopay_core.charges import (
 )
 from autopay_core.commits import Change
 from autopay_core.errors import (
+    CurrencyMismatchError,
     InvalidValueError,
     PortError,
     PortUnavailableError,
 )
 from autopay_core.invoices import SearchBy, SearchQuery, SearchResult
+from autopay_core.money import Money
 from autopay_core.postings import PostingStatus
 from autopay_core.references import DepositAccount
 from autopay_core.run import advance_postings, run
@@ -288,3 +290,22 @@ def test_an_empty_change_changes_nothing() -> None:
 
     assert store.runs() == ()
     assert store.notices() == ()
+
+
+def test_ps_1_an_invoice_open_in_two_currencies_is_refused_whole() -> None:
+    world = World(bill("INV-1", "9.00"))
+    world.run(standing_order())
+    [dollars] = world.postings()
+    euros = [
+        attrs.evolve(dollars, id=f"p-{number}", invoice=number, amount=amount)
+        for number, amount in (
+            ("INV-2", Money.of("1.00", "EUR")),
+            ("INV-1", Money.of("1.00", "EUR")),
+        )
+    ]
+
+    with pytest.raises(CurrencyMismatchError):
+        world.store.commit(Change(postings=tuple(euros)))
+
+    assert world.postings() == (dollars,)
+    assert world.reserved() == {"INV-1": dollars.amount}

@@ -47,6 +47,7 @@ from autopay_core.commits import (
     StopOrder,
 )
 from autopay_core.errors import (
+    CurrencyMismatchError,
     InvalidValueError,
     PortError,
     PortUnavailableError,
@@ -732,6 +733,7 @@ class MemoryPostingStore:
             conflict = self._conflict(change)
             if conflict is not None:
                 return conflict
+            self._check_currencies(change)
             touched: set[str] = set()
             for record in change.runs:
                 self._put_run(record, touched)
@@ -826,6 +828,27 @@ class MemoryPostingStore:
             for number, amount in found.items()
             if not amount.is_zero
         }
+
+    def _check_currencies(self, change: Change) -> None:
+        """
+        Refuse an invoice that would be open in two currencies (M3).
+
+        Before anything is written: later it would leave half a step (PS-1).
+        """
+        added = [
+            *((each.invoice, each.amount) for each in change.postings),
+            *(
+                pair
+                for record in change.runs
+                for pair in reservations(record).items()
+            ),
+        ]
+        seen: dict[str, Money] = {}
+        for number, amount in added:
+            first = seen.setdefault(number, amount)
+            other = self._open_by_invoice.get(number, first)
+            if {first.currency, other.currency} != {amount.currency}:
+                raise CurrencyMismatchError(other.currency, amount.currency)
 
     # -- Writing --------------------------------------------------------------
 
