@@ -8,7 +8,11 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import attrs
 import pytest
 
-from autopay_core.adapters.memory import Fault, MemoryTwoStepGateway
+from autopay_core.adapters.memory import (
+    Fault,
+    MemoryGateway,
+    MemoryTwoStepGateway,
+)
 from autopay_core.allocation import Limit, Reason
 from autopay_core.associations import Association, InvoicePage, InvoiceQuery
 from autopay_core.autopay import AdvanceNotice, occurrence_on
@@ -1055,6 +1059,48 @@ def test_a_pending_debit_is_not_taken_again_by_a_gateway_of_two_steps(
     assert result.status is RunStatus.PENDING
     assert world.gateway._prepared == {}
     assert world.reserved() == {"INV-1": usd("120.00")}
+
+
+@pytest.mark.parametrize("is_stopped", [False, True])
+def test_i2_a_doubt_is_not_sent_again_in_another_form(
+    is_stopped: bool,
+) -> None:
+    """The host changed to a gateway of two steps that knows nothing yet."""
+    world = World(bill("INV-1", "120.00"))
+    before = world.gateway
+    before.script(Fault.LOSE_ANSWER)
+    world.run(standing_order())
+    after = MemoryTwoStepGateway(clock=world.clock)
+    world.gateway = after
+    if is_stopped:
+        _stopped(world, StopOrder.autopay("ap-1"))
+    world.clock.advance(minutes=2)
+
+    [soon] = world.recover()
+    world.clock.advance(hours=23)
+    [late] = world.recover()
+
+    assert (len(before.captured), after.captured) == (1, [])
+    assert soon.status is RunStatus.OPEN
+    assert late.status is RunStatus.REVIEW
+    assert world.reserved() == {"INV-1": usd("120.00")}
+
+
+def test_r4_what_was_never_prepared_is_planned_again_in_one_step() -> None:
+    """Two steps without a reference moved nothing, whatever comes after."""
+    world = World(bill("INV-1", "120.00"), two_step=True)
+    _traced(world, standing_order()).cut(4)
+    world.gateway = MemoryGateway(clock=world.clock)
+    world.clock.advance(minutes=2)
+
+    [result] = world.recover()
+    world.clock.advance(minutes=2)
+    again = world.run(standing_order())
+
+    assert result.status is RunStatus.WAITING
+    assert result.reason == "GatewayForm"
+    assert again.charged == usd("120.00")
+    assert len(world.record.attempts) == 2
 
 
 def test_a_pending_debit_that_nobody_knows_any_more_is_reviewed() -> None:

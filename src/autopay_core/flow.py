@@ -83,6 +83,7 @@ from autopay_core.steps import (
     draft_of,
     intend,
     is_known,
+    is_of_form,
     is_proven_absent,
     key_ends,
     key_lives,
@@ -644,10 +645,12 @@ def recover_one(
     if standing.run is None or record.state not in RESERVING_STATES:
         return result_of(record)
     is_stopped = standing.is_stopped or is_off
-    if _is_unprepared(record, terms):
-        if is_stopped:
-            return (yield from _finish_or_read(record, cancel(record)))
-        return (yield from _send_again(record, standing, terms))
+    if _is_unprepared(record):
+        return (
+            yield from _prepare_again(
+                record, standing, terms, is_stopped=is_stopped
+            )
+        )
     outcome = yield from look_up(record.attempts[-1].key)
     if isinstance(outcome, NotFound):
         settled = yield from _absent(
@@ -666,18 +669,35 @@ def recover_one(
     return (yield from _finish_or_read(record, change))
 
 
-def _is_unprepared(record: RunRecord, terms: Terms) -> bool:
+def _is_unprepared(record: RunRecord) -> bool:
     """
     Tell whether a gateway of two steps has moved nothing (TS-1).
 
-    Money moves only for a reference on record. A run that is pending or in
-    review without one was sent by the gateway of one step before it.
+    Money moves only for a reference on record.
     """
+    attempt = record.attempts[-1]
     return (
-        terms.capabilities.two_step
+        attempt.two_step
         and record.state is RunState.OPEN
-        and record.attempts[-1].reference is None
+        and attempt.reference is None
     )
+
+
+def _prepare_again(
+    record: RunRecord, standing: Standing, terms: Terms, *, is_stopped: bool
+) -> Flow[RunResult]:
+    """Go on with a run that surely moved nothing, or let it go (R7)."""
+    if is_stopped:
+        return (yield from _finish_or_read(record, cancel(record)))
+    if not is_of_form(record, terms):
+        change = not_sent(record, _NO_FORM)
+        return (yield from _finish_or_read(record, change))
+    return (yield from _send_again(record, standing, terms))
+
+
+_NO_FORM: Final = PortUnavailableError(
+    "the gateway has one step now", code="GatewayForm"
+)
 
 
 def _absent(
@@ -697,6 +717,9 @@ def _absent(
         )
         return (yield from _finish_or_read(record, change))
     if record.state is not RunState.OPEN or standing.is_clock_suspect:
+        return None
+    if not is_of_form(record, terms):
+        # Another gateway knows nothing of it, so its word proves nothing.
         return None
     if is_stopped:
         return (yield from _let_go(record, standing, terms))

@@ -241,6 +241,8 @@ class Attempt:
             counts from here.
         deadline: After this store time no try of this attempt can take
             money, if the gateway honours deadlines.
+        two_step: Whether the gateway had two steps when it began; no gateway
+            of the other form is ever sent the same attempt again.
         tries: How often a request may have been sent.
         reference: What a two-step gateway prepared; None for one step.
         outcome: Captured, pending or declined; None while in doubt, and for
@@ -256,6 +258,7 @@ class Attempt:
     began_at: datetime
     deadline: datetime
     request_hash: str
+    two_step: bool = False
     tries: int = 1
     reference: str | None = None
     outcome: Captured | Pending | Declined | None = None
@@ -268,6 +271,7 @@ class Attempt:
         check_id(self.method, "method")
         check_instant(self.began_at, "began_at")
         check_instant(self.deadline, "deadline")
+        check_type(self.two_step, bool, "two_step")
         check_type(self.tries, int, "tries")
 
 

@@ -210,9 +210,9 @@ class Ports:
 
     Attributes:
         matters: Reads the firm's matter-management software.
-        gateway: Moves money, in one step or two. Before a change from one
-            form to the other, `recover` until no run is open: who asks in two
-            steps takes what has no reference for never sent.
+        gateway: Moves money, in one step or two. After a change from one form
+            to the other a run in doubt is looked up, never sent again, and
+            goes to review; `recover` before the change leaves none.
         postings: Keeps runs, reservations, postings and notices.
         notifier: Tells people.
         key_secret: Goes into every idempotency key, so that it cannot be

@@ -69,6 +69,7 @@ __all__ = [
     "draft_of",
     "intend",
     "is_known",
+    "is_of_form",
     "is_proven_absent",
     "key_ends",
     "key_lives",
@@ -265,6 +266,7 @@ def intend(
         began_at=standing.now,
         deadline=deadline,
         request_hash=request.request_hash,
+        two_step=terms.capabilities.two_step,
     )
     record = next_version(
         standing.run,
@@ -392,6 +394,11 @@ def not_sent(record: RunRecord, error: AutopayError) -> Change:
         look_later(record.attempts[0].began_at, record.attempts[-1].began_at),
         (NoticeKind.FAILED, "not-sent"),
     )
+
+
+def is_of_form(record: RunRecord, terms: Terms) -> bool:
+    """Tell whether the gateway still has the form of the last attempt."""
+    return record.attempts[-1].two_step == terms.capabilities.two_step
 
 
 def try_again(record: RunRecord, now: datetime) -> Change:
