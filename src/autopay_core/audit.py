@@ -387,7 +387,9 @@ CREATE TABLE gateway (kind TEXT, reference TEXT, key TEXT, minor INTEGER,
     currency TEXT, of TEXT, goes_back INTEGER);
 CREATE TABLE ledger (kind TEXT, id TEXT, invoice TEXT, minor INTEGER,
     currency TEXT);
-CREATE TABLE open (invoice TEXT, minor INTEGER, currency TEXT);
+CREATE TABLE open (
+    invoice TEXT PRIMARY KEY, minor INTEGER, currency TEXT
+) WITHOUT ROWID;
 """
 _INDEXES: Final = """
 CREATE INDEX gateway_key ON gateway (key);
@@ -717,8 +719,7 @@ class _Desk:
             opened = ask(clients[start : start + _CLIENTS_AT_ONCE]).amounts
             # An invoice under two clients is told twice, with one amount.
             self._db.executemany(
-                "INSERT INTO open SELECT ?1, ?2, ?3 WHERE NOT EXISTS "
-                "(SELECT 1 FROM open WHERE invoice = ?1)",
+                "INSERT OR IGNORE INTO open VALUES (?, ?, ?)",
                 (
                     (number, each.amount_minor, each.currency)
                     for number, each in opened.items()
