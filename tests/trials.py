@@ -1,8 +1,8 @@
 """
 Trials with killed processes, as a test starts them.
 
-Holds: `run_trial`, and how many kills a trial has. A trial runs in a process
-of its own, so that its forks inherit nothing of the test's.
+Holds: `run_trial`, `must_find`, and how many kills a trial has. A trial runs
+in a process of its own, so that its forks inherit nothing of the test's.
 """
 
 from __future__ import annotations
@@ -14,8 +14,12 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+import pytest
+
+import planted_processes
+
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 IN_CI: Final = bool(os.environ.get("CI"))
 KILLS: Final = int(os.environ.get("AUTOPAY_KILLS", "500" if IN_CI else "40"))
@@ -57,6 +61,32 @@ def run_trial(folder: Path, *arguments: str) -> dict[str, Any]:
         timeout=SECONDS + 60,
     )
     return report_of(done.returncode, done.stdout, done.stderr)
+
+
+def must_find(
+    folder: Path,
+    defect: str,
+    finds: set[str],
+    store: Callable[[int], Sequence[str]] = lambda _: (),
+) -> None:
+    """Try a planted defect with seed after seed until it is found."""
+    assert hasattr(planted_processes, defect)
+
+    found: set[str] = set()
+    for seed in range(6):
+        report = run_trial(
+            folder / str(seed),
+            "--hasty",
+            *("--plant", f"planted_processes:{defect}"),
+            *("--kills", "120"),
+            *("--seed", str(seed)),
+            *("--most-seconds", "60"),
+            *store(seed),
+        )
+        found |= {each.split()[0] for each in report["problems"]}
+        if found & finds:
+            return
+    pytest.fail(f"found {found}, expected one of {finds}")
 
 
 def report_of(status: int, out: str, err: str) -> dict[str, Any]:
