@@ -9,12 +9,9 @@ transactions, written by hand with the database's own driver, the JSON and the
 hashes prepared beforehand, nothing read, nothing decided. What is written by
 hand is recorded from a sweep of ours, so it is the same to the byte.
 
-The sides take turns in small portions, and the median portion counts: a disk
-shared with others slows both alike.
+The sweep is of 10,000 auto-pays. The sides take turns in portions of it, and
+the median portion counts: a disk shared with others slows both alike.
 """
-
-# ruff: noqa: ANN401, ARG002, D102, PLC0415, S608 - it records what the
-# stores do to their drivers, statement by statement, whatever that is
 
 # It looks behind the stores' faces, and its statements are constants.
 # ruff: noqa: ANN401, ARG002, D102, PLC0415, S608
@@ -48,8 +45,10 @@ if TYPE_CHECKING:
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
 ON: Final = date(2026, 1, 31)
-PORTION: Final = 25
-PORTIONS: Final = 24
+PORTION: Final = 100
+"""So many that each portion has its share of checkpoints."""
+
+PORTIONS: Final = 100
 HISTORY: Final = 1_000_000
 WORKERS: Final = (1, 2, 4)
 WORKER_RUNS: Final = 300
@@ -141,13 +140,21 @@ class Recorder:
         return sql, list(values), False
 
 
-def record(names: Sequence[str]) -> list[list[Write]]:
+def in_memory() -> sqlite.SqlitePostingStore:
+    """Make a store to record from."""
+    return sqlite.SqlitePostingStore(":memory:", in_memory=True)
+
+
+def record(
+    store: sqlite.SqlitePostingStore, names: Sequence[str]
+) -> list[list[Write]]:
     """Return what a sweep writes."""
-    store = sqlite.SqlitePostingStore(":memory:", in_memory=True)
-    with store, Recorder() as recorder:
+    with Recorder() as recorder:
         sweep_on(store, names)
     # A lone statement writes the clock's mark down, once in a while.
-    return [each for each in recorder.transactions if len(each) > 1]
+    found = [each for each in recorder.transactions if len(each) > 1]
+    assert len(found) == 3 * len(names)
+    return found
 
 
 def write_by_hand(
@@ -175,10 +182,12 @@ def by_hand_in(folder: Path) -> sqlite3.Connection:
     return connection
 
 
-def portions(*actions: Callable[[int], float]) -> list[float]:
+def portions(
+    *actions: Callable[[int], float], count: int = PORTIONS
+) -> list[float]:
     """Return the median seconds of each action's portions, taking turns."""
     times: list[list[float]] = [[] for _ in actions]
-    for portion in range(PORTIONS):
+    for portion in range(count):
         for place, action in enumerate(actions):
             times[place].append(action(portion))
     return [statistics.median(each[1:]) for each in times]
@@ -190,31 +199,31 @@ def names_of(portion: int, prefix: str = "") -> list[str]:
 
 
 def sqlite_rows(folder: Path) -> Iterator[Row]:
-    """Measure sweeps on SQLite beside their writes."""
-    names = [name for each in range(PORTIONS) for name in names_of(each)]
-    whole = record(names)
-    assert len(whole) == 3 * len(names)
-    size = 3 * PORTION
-    recorded = [
-        whole[size * portion : size * (portion + 1)]
-        for portion in range(PORTIONS)
-    ]
+    """Measure a sweep on SQLite and in memory beside its writes."""
     by_hand = by_hand_in(folder)
-    with sqlite.SqlitePostingStore(folder / "ours.db") as store:
-        ours, other, memory = portions(
+    memory = MemoryPostingStore()
+    with (
+        sqlite.SqlitePostingStore(folder / "ours.db") as store,
+        in_memory() as recorded,
+    ):
+        on_sqlite, other, on_memory = portions(
             lambda portion: sweep_on(store, names_of(portion)),
-            lambda portion: write_by_hand(by_hand, recorded[portion]),
-            lambda portion: sweep_on(MemoryPostingStore(), names_of(portion)),
+            lambda portion: write_by_hand(
+                by_hand, record(recorded, names_of(portion))
+            ),
+            lambda portion: sweep_on(memory, names_of(portion)),
         )
     by_hand.close()
     yield compare(
         "a run on SQLite: the same rows and commits by hand",
-        ours / PORTION,
+        on_sqlite / PORTION,
         other / PORTION,
         0.5,
     )
     yield compare(
-        "the same: the memory store", ours / PORTION, memory / PORTION
+        "a run in memory: the same rows and commits by hand",
+        on_memory / PORTION,
+        other / PORTION,
     )
 
 
@@ -297,6 +306,7 @@ def flat_rows(folder: Path, postings: int = HISTORY) -> Iterator[Row]:
         ours, other = portions(
             lambda portion: sweep_on(long, names_of(portion)),
             lambda portion: sweep_on(short, names_of(portion)),
+            count=12,
         )
     yield compare(
         f"a run after {postings:,} postings: after none",
@@ -366,8 +376,8 @@ class _Notifier:
 
 def memory_rows(folder: Path) -> Iterator[Row]:
     """Measure how memory grows from a few auto-pays to many."""
-    few, many = peak(folder, 200), peak(folder, 2_000)
-    yield compare("peak memory of a sweep of 2,000: of 200", many, few, 0.8)
+    few, many = peak(folder, 500), peak(folder, 10_000)
+    yield compare("peak memory of a sweep of 10,000: of 500", many, few, 0.8)
 
 
 # -- PostgreSQL --------------------------------------------------------------
@@ -417,7 +427,8 @@ def _work(
             barrier.wait()
             seconds[place] = sweep_on(store, names)
     else:
-        transactions = record(names)
+        with in_memory() as store:
+            transactions = record(store, names)
         # Chains are shared: by hand nobody waits for another.
         for writes in transactions:
             writes[:] = [
