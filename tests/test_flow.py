@@ -1450,6 +1450,18 @@ def test_s7_a_plan_ends_with_its_invoice_and_says_so_once() -> None:
     ]
 
 
+def test_s7_an_invoice_numbered_like_a_card_is_paid_off_as_well() -> None:
+    number = "4111111111111111"
+    world = World(bill(number, "120.00"))
+    plan = standing_order(enrollments=(to_invoice(number),))
+
+    paid = world.run(plan)
+
+    assert paid.status is RunStatus.PAID
+    assert world.told() == [NoticeKind.PAID, NoticeKind.PLAN_PAID_OFF]
+    assert [each.invoice for each in world.postings()] == [number]
+
+
 def test_s7_a_plan_comes_back_to_life_when_its_invoice_is_reopened() -> None:
     world = World(bill("INV-1", "120.00"))
     plan = standing_order(enrollments=(to_invoice("INV-1"),))

@@ -131,6 +131,8 @@ def check_text(
             path=path,
             value=value,
         )
+    if not value:
+        return
     if _UNSAFE.search(value):
         raise TextError(
             "must not hold control or invisible characters; use clean_text()",

@@ -11,6 +11,7 @@ import base64
 import hashlib
 import hmac
 from datetime import date, datetime
+from functools import cached_property
 from typing import Final, NewType, TypeAlias, final
 
 import attrs
@@ -155,7 +156,7 @@ class ChargeRequest:
         if self.not_after is not None:
             check_instant(self.not_after, "not_after")
 
-    @property
+    @cached_property
     def request_hash(self) -> str:
         """
         Hash of everything that is charged; no other may use the key.

@@ -468,7 +468,9 @@ def _take(record: RunRecord, terms: Terms) -> Flow[RunResult]:
     """
     assert record.intent is not None
     attempt = record.attempts[-1]
-    request = attrs.evolve(record.intent.request, not_after=attempt.deadline)
+    request = record.intent.request
+    if request.not_after != attempt.deadline:  # of a later try
+        request = attrs.evolve(request, not_after=attempt.deadline)
     outcome: ChargeOutcome
     charge: Charge | Confirm = Charge(request)
     if terms.capabilities.two_step:

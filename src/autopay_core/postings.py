@@ -658,8 +658,17 @@ def posting_id(key: RunKey, attempt: int, number: str, /) -> PostingId:
 
     A hash, so that the id is short whatever the invoice's number is.
     """
-    parts = (key.autopay, key.nominal_on.isoformat(), str(attempt), number)
-    whole = "".join(f"{len(part)}:{part}," for part in parts)
+    return _posting_id(_start_of_id(key, attempt), number)
+
+
+def _start_of_id(key: RunKey, attempt: int) -> str:
+    """Return what the ids of an attempt's postings are all made of."""
+    parts = (key.autopay, key.nominal_on.isoformat(), str(attempt))
+    return "".join(f"{len(part)}:{part}," for part in parts)
+
+
+def _posting_id(start: str, number: str) -> PostingId:
+    whole = f"{start}{len(number)}:{number},"
     return PostingId(f"p-{hashlib.sha256(whole.encode()).hexdigest()[:32]}")
 
 
@@ -682,9 +691,10 @@ def postings_of(record: RunRecord, /) -> tuple[Posting, ...]:
             path="attempts",
         )
     intent, attempt = record.intent, record.attempts[-1]
+    start = _start_of_id(record.key, attempt.number)
     postings = tuple(
         Posting(
-            id=posting_id(record.key, attempt.number, line.invoice.number),
+            id=_posting_id(start, line.invoice.number),
             run=record.key,
             payer=record.payer,
             client=line.invoice.client,

@@ -117,30 +117,33 @@ class Verdict:
     kinds: tuple[NoticeKind, ...] = ()
 
 
-def next_version(before: RunRecord | None, after: RunRecord) -> RunRecord:
+def next_version(before: RunRecord | None, to: RunState, key: RunKey) -> int:
     """Check that the step exists, and count the version."""
-    check_move(
-        None if before is None else before.state, after.state, after.key
-    )
-    version = 1 if before is None else before.version + 1
-    return attrs.evolve(after, version=version)
+    check_move(None if before is None else before.state, to, key)
+    return 1 if before is None else before.version + 1
 
 
 def _about(
-    kind: NoticeKind, record: RunRecord, *, occasion: str = ""
+    kind: NoticeKind,
+    record: RunRecord,
+    *,
+    name: str,
+    reason: str = "",
+    detail: str = "",
+    occasion: str = "",
 ) -> Notice:
-    """Make a notice that says what *record* says."""
-    attempt, intent, plan = record.attempt, record.intent, record.plan
+    """Make a notice that says what *record* says, unless told otherwise."""
+    attempt, plan = record.attempt, record.plan
     amount = None if plan is None else plan.total
     return notice_for_run(
         kind,
         record.key,
         payer=record.payer,
         on=record.charge_on,
-        name="" if intent is None else intent.name,
+        name=name,
         amount=amount if attempt is None else attempt.amount,
-        reason=record.reason,
-        detail=record.detail,
+        reason=reason or record.reason,
+        detail=detail or record.detail,
         occasion=occasion,
     )
 
@@ -168,22 +171,19 @@ def close(
     plan: Allocation | None = None,
 ) -> Change:
     """End a run without asking for money, and tell of it (N1)."""
-    record = next_version(
-        before,
-        attrs.evolve(
-            draft,
-            state=verdict.state,
-            reason=verdict.reason,
-            detail=report_text(verdict.detail),
-            plan=plan,
-            intent=draft.intent if plan is None else None,
-        ),
+    record = attrs.evolve(
+        draft,
+        version=next_version(before, verdict.state, draft.key),
+        state=verdict.state,
+        reason=verdict.reason,
+        detail=report_text(verdict.detail),
+        plan=plan,
+        intent=draft.intent if plan is None else None,
     )
     return Change(
         runs=(record,),
         notices=tuple(
-            attrs.evolve(_about(kind, record), name=name)
-            for kind in verdict.kinds
+            _about(kind, record, name=name) for kind in verdict.kinds
         ),
     )
 
@@ -268,24 +268,22 @@ def intend(
         request_hash=request.request_hash,
         two_step=terms.capabilities.two_step,
     )
-    record = next_version(
-        standing.run,
-        attrs.evolve(
-            draft,
-            state=RunState.OPEN,
-            attempts=(*draft.attempts, attempt),
-            intent=Intent(
-                allocation=allocation,
-                request=request,
-                ar_message=autopay.ar_message,
-                name=autopay.name,
-                retry=autopay.retry,
-                plans=_plans(plan),
-            ),
-            reason="",
-            detail="",
-            next_try_at=standing.now + timedelta(seconds=FIRST_LOOK_SECONDS),
+    record = attrs.evolve(
+        draft,
+        version=next_version(standing.run, RunState.OPEN, draft.key),
+        state=RunState.OPEN,
+        attempts=(*draft.attempts, attempt),
+        intent=Intent(
+            allocation=allocation,
+            request=request,
+            ar_message=autopay.ar_message,
+            name=autopay.name,
+            retry=autopay.retry,
+            plans=_plans(plan),
         ),
+        reason="",
+        detail="",
+        next_try_at=standing.now + timedelta(seconds=FIRST_LOOK_SECONDS),
     )
     paid = [
         line.invoice for line in allocation.lines if line.amount.is_positive
@@ -353,27 +351,39 @@ def _moved(
     outcome: Captured | Pending | Declined | None = None,
 ) -> Change:
     """Move *record*, and tell of it as it stands then."""
+    after = _step(record, state, reason, detail, next_try_at, outcome=outcome)
+    name = "" if after.intent is None else after.intent.name
+    return Change(
+        runs=(after,),
+        notices=tuple(
+            _about(kind, after, name=name, occasion=occasion)
+            for kind, occasion in notices
+        ),
+    )
+
+
+def _step(
+    record: RunRecord,
+    state: RunState,
+    reason: str = "",
+    detail: str = "",
+    next_try_at: datetime | None = None,
+    *,
+    outcome: Captured | Pending | Declined | None = None,
+) -> RunRecord:
+    """Return *record* moved, its last attempt with an outcome if given."""
     attempts = record.attempts
     if outcome is not None:
         attempt = attrs.evolve(record.attempts[-1], outcome=outcome)
         attempts = _with_last(record, attempt)
-    after = next_version(
+    return attrs.evolve(
         record,
-        attrs.evolve(
-            record,
-            state=state,
-            reason=reason,
-            detail=report_text(detail),
-            next_try_at=next_try_at,
-            attempts=attempts,
-        ),
-    )
-    return Change(
-        runs=(after,),
-        notices=tuple(
-            _about(kind, after, occasion=occasion)
-            for kind, occasion in notices
-        ),
+        version=next_version(record, state, record.key),
+        state=state,
+        reason=reason,
+        detail=report_text(detail),
+        next_try_at=next_try_at,
+        attempts=attempts,
     )
 
 
@@ -410,11 +420,11 @@ def try_again(record: RunRecord, now: datetime) -> Change:
         deadline=now + timedelta(seconds=SEND_SECONDS),
     )
     later = now + timedelta(seconds=FIRST_LOOK_SECONDS)
-    again = next_version(
+    again = attrs.evolve(
         record,
-        attrs.evolve(
-            record, attempts=_with_last(record, last), next_try_at=later
-        ),
+        version=next_version(record, record.state, record.key),
+        attempts=_with_last(record, last),
+        next_try_at=later,
     )
     return Change(runs=(again,), unless_stopped=stop_targets(again))
 
@@ -422,8 +432,11 @@ def try_again(record: RunRecord, now: datetime) -> Change:
 def prepared(record: RunRecord, reference: str) -> Change:
     """Write a two-step gateway's reference down, unless stopped (R7)."""
     last = attrs.evolve(record.attempts[-1], reference=reference)
-    attempts = _with_last(record, last)
-    after = next_version(record, attrs.evolve(record, attempts=attempts))
+    after = attrs.evolve(
+        record,
+        version=next_version(record, record.state, record.key),
+        attempts=_with_last(record, last),
+    )
     return Change(runs=(after,), unless_stopped=stop_targets(after))
 
 
@@ -435,9 +448,9 @@ def wait(
     if record.state is RunState.OPEN and now >= key_ends(record, terms):
         why = f"The gateway may have forgotten the request. {detail}"
         return review(record, "Unresolved", why, later)
-    return Change(
-        runs=(next_version(record, attrs.evolve(record, next_try_at=later)),)
-    )
+    version = next_version(record, record.state, record.key)
+    waiting = attrs.evolve(record, version=version, next_try_at=later)
+    return Change(runs=(waiting,))
 
 
 _PAUSES: Final = (
@@ -490,10 +503,11 @@ def conclude(record: RunRecord, outcome: ChargeOutcome) -> Change:
         later = attempt.deadline + timedelta(hours=1)
         return review(record, "GatewayMismatch", wrong, later)
     if isinstance(outcome, Captured):
-        change = _moved(record, RunState.PAID, "", "", outcome=outcome)
-        [paid] = change.runs
-        return attrs.evolve(
-            change, postings=postings_of(paid), notices=_paid_notices(paid)
+        paid = _step(record, RunState.PAID, outcome=outcome)
+        return Change(
+            runs=(paid,),
+            postings=postings_of(paid),
+            notices=_paid_notices(paid),
         )
     if isinstance(outcome, Pending):
         return _moved(
@@ -551,12 +565,15 @@ _CUT_SHORT: Final = frozenset(
 
 def _paid_notices(paid: RunRecord) -> tuple[Notice, ...]:
     """Tell what was paid, and which invoice plans that ended (N2, S7)."""
-    assert paid.intent is not None
-    allocation = paid.intent.allocation
+    intent = paid.intent
+    assert intent is not None
+    allocation = intent.allocation
     in_part = any(line.reason in _CUT_SHORT for line in allocation.lines)
     count = len(allocation.amounts)
-    first = attrs.evolve(
-        _about(NoticeKind.PAID_IN_PART if in_part else NoticeKind.PAID, paid),
+    first = _about(
+        NoticeKind.PAID_IN_PART if in_part else NoticeKind.PAID,
+        paid,
+        name=intent.name,
         reason="PaidInPart" if in_part else "Paid",
         detail=f"{count} invoice{'s were' if count > 1 else ' was'} paid.",
     )
@@ -565,15 +582,15 @@ def _paid_notices(paid: RunRecord) -> tuple[Notice, ...]:
             _about(
                 NoticeKind.PLAN_PAID_OFF,
                 paid,
+                name=intent.name,
+                reason="PlanPaidOff",
+                detail=f"Invoice {line.invoice.number} is paid off.",
                 occasion=str(line.invoice.number),
             ),
             amount=line.amount,
-            reason="PlanPaidOff",
-            detail=f"Invoice {line.invoice.number} is paid off.",
         )
         for line in allocation.lines
-        if line.invoice.number in paid.intent.plans
-        and line.amount == line.payable
+        if line.invoice.number in intent.plans and line.amount == line.payable
     ]
     return (first, *ended)
 

@@ -232,17 +232,14 @@ def _record_missed(
         key = RunKey(autopay=autopay.id, nominal_on=occurrence.nominal_on)
         before = known.get(key)
         records.append(
-            next_version(
-                before,
-                RunRecord(
-                    key=key,
-                    payer=autopay.payer,
-                    version=1,
-                    state=RunState.MISSED,
-                    charge_on=occurrence.charge_on,
-                    reason="Missed",
-                    detail="The host did not run on that date.",
-                ),
+            RunRecord(
+                key=key,
+                payer=autopay.payer,
+                version=next_version(before, RunState.MISSED, key),
+                state=RunState.MISSED,
+                charge_on=occurrence.charge_on,
+                reason="Missed",
+                detail="The host did not run on that date.",
             )
         )
     if not records:
@@ -281,17 +278,14 @@ def _announce_ahead(
         return []  # The run itself will say what is wrong.
     if not allocation.total.is_positive or policy.allows(allocation.total):
         return []
-    record = next_version(
-        None,
-        RunRecord(
-            key=key,
-            payer=autopay.payer,
-            version=1,
-            state=RunState.ANNOUNCED,
-            charge_on=occurrence.charge_on,
-            plan=allocation,
-            announced=allocation.amounts,
-        ),
+    record = RunRecord(
+        key=key,
+        payer=autopay.payer,
+        version=next_version(None, RunState.ANNOUNCED, key),
+        state=RunState.ANNOUNCED,
+        charge_on=occurrence.charge_on,
+        plan=allocation,
+        announced=allocation.amounts,
     )
     notice = notice_for_run(
         NoticeKind.UPCOMING,
@@ -442,9 +436,10 @@ def reverse(
                         value=reversal.event,
                     )
                 return result_of(record)
-        after = next_version(
+        after = attrs.evolve(
             record,
-            attrs.evolve(record, reversals=(*record.reversals, reversal)),
+            version=next_version(record, record.state, key),
+            reversals=(*record.reversals, reversal),
         )
         notice = notice_for_run(
             NoticeKind.RETURNED,

@@ -358,12 +358,12 @@ def mutants() -> tuple[Mutant, ...]:
             _LAST_WRITE_WINS,
             (
                 "steps",
-                "            change, postings=postings_of(paid), ",
-                "            change, postings=tuple(\n"
+                "            postings=postings_of(paid),\n",
+                "            postings=tuple(\n"
                 "                attrs.evolve(each, id=f'{each.id}-{id(paid)}')"
                 "\n"
                 "                for each in postings_of(paid)\n"
-                "            ), ",
+                "            ),\n",
             ),
             seeds=1_000,
             first=2,
@@ -642,8 +642,8 @@ def mutants() -> tuple[Mutant, ...]:
             "nothing says when to look again",
             (
                 "steps",
-                "attrs.evolve(record, next_try_at=later)),)\n",
-                "attrs.evolve(record, next_try_at=None)),)\n",
+                "attrs.evolve(record, version=version, next_try_at=later)\n",
+                "attrs.evolve(record, version=version, next_try_at=None)\n",
             ),
             seeds=300,
             first=4,
