@@ -32,7 +32,8 @@ the package. Expected outcomes (a decline, nothing due) are values, not errors.
 
 from __future__ import annotations
 
-from typing import ClassVar, final
+import re
+from typing import ClassVar, Final, final
 
 __all__ = [
     "AmountError",
@@ -59,6 +60,8 @@ __all__ = [
     "UnsafeStoreError",
     "safe_text",
 ]
+
+_CODE: Final = re.compile("[A-Za-z][A-Za-z0-9_]{0,63}")
 
 SAFE_TEXT_MAX = 60
 _PRINTABLE_MIN_DIGITS = 13
@@ -249,7 +252,10 @@ class PortError(AutopayError):
     A port could not keep its contract; raised by port implementations only.
 
     Attributes:
-        code: Stable name of the case.
+        code: Stable name of the case, such as ``"StoreBusy"``: an ASCII
+            identifier of at most 64 characters. Another text is replaced by
+            the class's own code, for it may be a message in the wrong place,
+            and what cannot be kept must not keep a run from its record.
 
     """
 
@@ -257,7 +263,8 @@ class PortError(AutopayError):
 
     def __init__(self, message: str, *, code: str | None = None) -> None:
         super().__init__(message)
-        self.code = code or self.default_code
+        fits = type(code) is str and _CODE.fullmatch(code)
+        self.code = code if code is not None and fits else self.default_code
 
 
 class PortUnavailableError(PortError):
