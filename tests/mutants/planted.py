@@ -192,7 +192,7 @@ def mutants() -> tuple[Mutant, ...]:
                 "            [record] = change.runs\n",
             ),
             seeds=100,
-            first=0,
+            first=12,
             rules="I4",
         ),
         _mutant(
@@ -637,6 +637,18 @@ def mutants() -> tuple[Mutant, ...]:
             first=63,
             theme="keys",
             rules="I8",
+        ),
+        _mutant(
+            "a notice says an invoice's number as it is",
+            (
+                "steps",
+                "            amount=line.amount,\n        )\n",
+                "            amount=line.amount,\n"
+                "            detail=f'Invoice {line.invoice.number}.',\n"
+                "        )\n",
+            ),
+            seeds=1_000,
+            first=0,
         ),
         _mutant(
             "nothing says when to look again",

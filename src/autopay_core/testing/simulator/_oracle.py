@@ -23,7 +23,7 @@ from autopay_core.postings import (
 if TYPE_CHECKING:
     from datetime import date, datetime
 
-    from autopay_core.allocation import Allocation
+    from autopay_core.allocation import Allocation, Limit
     from autopay_core.charges import ChargeRequest
     from autopay_core.commits import Change, OpenAmounts
     from autopay_core.invoices import Invoice
@@ -285,6 +285,7 @@ class Oracle:
         shares: dict[str, int] = {}
         allowed: dict[str, int] = {}
         covering = in_force(autopay, record.key.nominal_on)
+        limit = autopay.limit
         rank: tuple[object, ...] | None = None
         is_short = False
         for line in allocation.lines:
@@ -294,10 +295,18 @@ class Oracle:
                 raise PromiseBroken("I12", f"{record.key}: order of lines")
             rank = now
             minor = line.amount.amount_minor
-            if line.payable.amount_minor and line.ceiling is None:
+            payable = line.payable.amount_minor
+            most = payable
+            if limit.per_invoice is not None:
+                most = min(most, limit.per_invoice.amount_minor)
+            if minor > most or (
+                limit.whole_invoices and minor not in (0, payable)
+            ):
+                raise PromiseBroken("I3", f"{record.key}: above its share")
+            if payable and line.ceiling is None:
                 if minor and is_short:
                     raise PromiseBroken("I12", f"{record.key}: newer first")
-                is_short = is_short or minor < line.payable.amount_minor
+                is_short = is_short or minor < most
             if not minor:
                 continue
             number = str(invoice.number)
@@ -324,15 +333,20 @@ class Oracle:
             return
         assert record.intent is not None
         total = sum(shares.values())
-        limit = autopay.limit
         if (
             total <= 0
             or record.attempts[-1].amount.amount_minor != total
             or record.intent.request.amount.amount_minor != total
         ):
             raise PromiseBroken("I3", f"{record.key}: amounts differ")
+        self._limits(record, autopay.limit, total)
+
+    def _limits(self, record: RunRecord, limit: Limit, total: int) -> None:
+        """I3: one run, a month and a lifetime are within their limits."""
         if limit.per_run is not None and total > limit.per_run.amount_minor:
             raise PromiseBroken("I3", f"{record.key}: above the limit")
+        if limit.minimum is not None and total < limit.minimum.amount_minor:
+            raise PromiseBroken("I3", f"{record.key}: below the minimum")
         if limit.lifetime is None and limit.per_month is None:
             return
         month = taken = 0
@@ -622,7 +636,7 @@ class Oracle:
 
 
 def _rank(invoice: Invoice, *, by_due: bool) -> tuple[object, ...]:
-    """Order numbers I1 to I99 without the library's own key."""
+    """Order numbers, an I and digits, without the library's own key."""
     number = int(str(invoice.number)[1:])
     if not by_due:
         return (invoice.issued_on, number)

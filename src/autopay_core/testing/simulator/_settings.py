@@ -288,10 +288,14 @@ def _invoice(number: str, place: int, issued_on: date, minor: int) -> Invoice:
     )
 
 
+_LIKE_A_CARD: Final = "I4111111111111111"
+"""Numbers of some firms' invoices look like card numbers (E3)."""
+
+
 def draw_invoice(rng: Random, number: int) -> Invoice:
     """Draw one invoice; amounts and dates collide often."""
     return _invoice(
-        f"I{number}",
+        _LIKE_A_CARD if number == 2 else f"I{number}",
         rng.choice((0, 0, 1, 2)),
         date(2025, 12, rng.choice((1, 1, 2, 9))),
         rng.choice((1_000, 1_000, 2_500, 7_001)),
@@ -370,15 +374,18 @@ def _draw_enrollments(
     return tuple(Enrollment(association=each) for each in found)
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=1024)
 def _limit(
-    per_run: int | None, per_month: int | None, lifetime: int | None
+    per_run: int | None, per_month: int | None, lifetime: int | None, way: str
 ) -> Limit:
     return Limit(
         currency="USD",
         per_run=None if per_run is None else usd(per_run),
         per_month=None if per_month is None else usd(per_month),
         lifetime=None if lifetime is None else usd(lifetime),
+        per_invoice=usd(900) if way == "shares" else None,
+        whole_invoices=way == "whole",
+        minimum=usd(1_200) if way == "least" else None,
     )
 
 
@@ -387,6 +394,7 @@ def _draw_limit(rng: Random) -> Limit:
         rng.choice((None, 1_500, 1_500, 3_000, 5_000)),
         rng.choice((None, None, None, 4_000)),
         rng.choice((None, None, None, 4_500)),
+        rng.choice(("", "", "", "", "shares", "whole", "least")),
     )
 
 
