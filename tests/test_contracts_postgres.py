@@ -17,6 +17,7 @@ from autopay_core.testing.contracts import (
     Clock,
     PostingStoreContract,
 )
+from lost_answers import lose_on_postgres
 from postgres_server import shared_server
 from test_postgres import empty_database
 
@@ -42,7 +43,38 @@ def _empty() -> str:
         return _contracts()
 
 
-class TestPostgresPostingStore(PostingStoreContract):
+class _Trouble:
+    """What can befall a store on PostgreSQL."""
+
+    @pytest.fixture
+    def unavailable(
+        self,
+    ) -> Callable[[PostingStore], AbstractContextManager[None]]:
+        @contextmanager
+        def locked(_: PostingStore) -> Iterator[None]:
+            """Another session holds a table for too long."""
+            with psycopg.connect(_contracts()) as other:
+                other.execute("LOCK TABLE autopay_runs IN EXCLUSIVE MODE")
+                yield
+                other.rollback()
+
+        return locked
+
+    @pytest.fixture
+    def lose_answer(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> Callable[[PostingStore], AbstractContextManager[None]]:
+        @contextmanager
+        def lost(_: PostingStore) -> Iterator[None]:
+            """Let a commit stand, and break the connection."""
+            with monkeypatch.context() as patch:
+                lose_on_postgres(patch, "after")
+                yield
+
+        return lost
+
+
+class TestPostgresPostingStore(_Trouble, PostingStoreContract):
     examples = 4
 
     @pytest.fixture
@@ -75,22 +107,8 @@ class TestPostgresPostingStore(PostingStoreContract):
 
         return again
 
-    @pytest.fixture
-    def unavailable(
-        self,
-    ) -> Callable[[PostingStore], AbstractContextManager[None]]:
-        @contextmanager
-        def locked(_: PostingStore) -> Iterator[None]:
-            """Another session holds a table for too long."""
-            with psycopg.connect(_contracts()) as other:
-                other.execute("LOCK TABLE autopay_runs IN EXCLUSIVE MODE")
-                yield
-                other.rollback()
 
-        return locked
-
-
-class TestAsyncPostgresPostingStore(AsyncPostingStoreContract):
+class TestAsyncPostgresPostingStore(_Trouble, AsyncPostingStoreContract):
     examples = 3
 
     @pytest.fixture
@@ -104,7 +122,17 @@ class TestAsyncPostgresPostingStore(AsyncPostingStoreContract):
     def new_async_store(self, opened: list[Any]) -> Callable[[Clock], Any]:
         def made(clock: Clock) -> Any:
             where = _empty()
-            opened.append(AsyncPostgresPostingStore(where, clock=clock))
+            opened.append(
+                AsyncPostgresPostingStore(where, clock=clock, lock_seconds=2)
+            )
             return opened[-1]
 
         return made
+
+    @pytest.fixture
+    def async_reopen(self, opened: list[Any]) -> Callable[[Any, Clock], Any]:
+        def again(_: Any, clock: Clock) -> Any:
+            opened.append(AsyncPostgresPostingStore(_contracts(), clock=clock))
+            return opened[-1]
+
+        return again

@@ -11,6 +11,7 @@ import pytest
 
 from autopay_core.adapters.sqlite import SqlitePostingStore
 from autopay_core.testing.contracts import Clock, PostingStoreContract
+from lost_answers import lose_on_sqlite
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -70,13 +71,33 @@ class TestSqlitePostingStore(PostingStoreContract):
     def unavailable(
         self, files: dict[int, Path]
     ) -> Callable[[PostingStore], AbstractContextManager[None]]:
-        @contextmanager
-        def locked(store: PostingStore) -> Iterator[None]:
-            """Another program holds the write lock for too long."""
-            file = files[id(store)]
-            with closing(sqlite3.connect(file)) as other:
-                other.execute("BEGIN IMMEDIATE")
-                yield
-                other.rollback()
+        return lambda store: locked(files[id(store)])
 
-        return locked
+    @pytest.fixture
+    def lose_answer(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> Callable[[PostingStore], AbstractContextManager[None]]:
+        return losing(monkeypatch)
+
+
+@contextmanager
+def locked(file: Path) -> Iterator[None]:
+    """Let another program hold the write lock for too long."""
+    with closing(sqlite3.connect(file)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        yield
+        other.rollback()
+
+
+def losing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> Callable[[object], AbstractContextManager[None]]:
+    """Return how to lose the answer of a commit that stands."""
+
+    @contextmanager
+    def lost(_: object) -> Iterator[None]:
+        with monkeypatch.context() as patch:
+            lose_on_sqlite(patch, "after")
+            yield
+
+    return lost

@@ -29,9 +29,11 @@ from autopay_core.testing.contracts import (
     Clock,
 )
 from test_contracts_memory import Channel, Firm, Sandbox
+from test_contracts_sqlite import locked, losing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
 
@@ -77,6 +79,10 @@ class TestThreadedSqlitePostingStore(AsyncPostingStoreContract):
     examples = 5
 
     @pytest.fixture
+    def files(self) -> dict[int, Path]:
+        return {}
+
+    @pytest.fixture
     def opened(self) -> Iterator[list[SqlitePostingStore]]:
         stores: list[SqlitePostingStore] = []
         yield stores
@@ -85,11 +91,42 @@ class TestThreadedSqlitePostingStore(AsyncPostingStoreContract):
 
     @pytest.fixture
     def new_async_store(
-        self, tmp_path: Path, opened: list[SqlitePostingStore]
+        self,
+        tmp_path: Path,
+        files: dict[int, Path],
+        opened: list[SqlitePostingStore],
     ) -> Callable[[Clock], ThreadedPostingStore]:
         def made(clock: Clock) -> ThreadedPostingStore:
             file = tmp_path / f"{len(opened)}.db"
-            opened.append(SqlitePostingStore(file, clock=clock))
-            return ThreadedPostingStore(opened[-1])
+            opened.append(
+                SqlitePostingStore(file, clock=clock, busy_seconds=2)
+            )
+            store = ThreadedPostingStore(opened[-1])
+            files[id(store)] = file
+            return store
 
         return made
+
+    @pytest.fixture
+    def async_reopen(
+        self, files: dict[int, Path], opened: list[SqlitePostingStore]
+    ) -> Callable[[Any, Clock], ThreadedPostingStore]:
+        def again(store: Any, clock: Clock) -> ThreadedPostingStore:
+            opened.append(SqlitePostingStore(files[id(store)], clock=clock))
+            other = ThreadedPostingStore(opened[-1])
+            files[id(other)] = files[id(store)]
+            return other
+
+        return again
+
+    @pytest.fixture
+    def unavailable(
+        self, files: dict[int, Path]
+    ) -> Callable[[Any], AbstractContextManager[None]]:
+        return lambda _: locked([*files.values()][-1])
+
+    @pytest.fixture
+    def lose_answer(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> Callable[[object], AbstractContextManager[None]]:
+        return losing(monkeypatch)

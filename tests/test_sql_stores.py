@@ -14,7 +14,7 @@ import attrs
 import pytest
 
 from autopay_core.adapters import _sql_commit
-from autopay_core.adapters._sql import AnswerLostError, Ask
+from autopay_core.adapters._sql import Ask
 from autopay_core.adapters.sqlite import SqlitePostingStore
 from autopay_core.commits import (
     Change,
@@ -38,6 +38,7 @@ from autopay_core.history import (
 )
 from autopay_core.money import Money
 from autopay_core.postings import RunState, postings_of
+from lost_answers import lose_on_postgres, lose_on_sqlite
 from store_model import (
     AUTOPAYS,
     DATES,
@@ -424,56 +425,6 @@ def losing_the_answer(
         lose_on_sqlite(monkeypatch, when)
     else:
         lose_on_postgres(monkeypatch, when)
-
-
-def lose_on_sqlite(monkeypatch: pytest.MonkeyPatch, when: str) -> None:
-    from autopay_core.adapters import sqlite
-
-    genuine = sqlite._write_on
-
-    def write(connection: Any, steps: Any) -> Any:
-        monkeypatch.setattr(sqlite, "_write_on", genuine)
-        if when == "after":
-            raise AnswerLostError(genuine(connection, steps))
-        connection.execute("BEGIN IMMEDIATE")
-        result = sqlite._drive(connection, steps)
-        connection.execute("ROLLBACK")
-        raise AnswerLostError(result)
-
-    monkeypatch.setattr(sqlite, "_write_on", write)
-
-
-def lose_on_postgres(monkeypatch: pytest.MonkeyPatch, when: str) -> None:
-    import psycopg
-
-    from autopay_core.adapters import postgres
-
-    execute, execute_async = postgres._execute, postgres._execute_async
-    broken: list[str] = []
-
-    def breaks(batch: Any) -> bool:
-        return not broken and batch == [Ask("COMMIT")]
-
-    def run(connection: Any, batch: Any) -> Any:
-        if not breaks(batch):
-            return execute(connection, batch)
-        broken.append(when)
-        if when == "after":
-            execute(connection, batch)
-        connection.close()
-        raise psycopg.OperationalError("the connection is lost")
-
-    async def run_async(connection: Any, batch: Any) -> Any:
-        if not breaks(batch):
-            return await execute_async(connection, batch)
-        broken.append(when)
-        if when == "after":
-            await execute_async(connection, batch)
-        await connection.close()
-        raise psycopg.OperationalError("the connection is lost")
-
-    monkeypatch.setattr(postgres, "_execute", run)
-    monkeypatch.setattr(postgres, "_execute_async", run_async)
 
 
 def test_a_commit_whose_answer_was_lost_is_found_again(
