@@ -22,6 +22,7 @@ from autopay_core.charges import (
     Captured,
     ChargeOutcome,
     DeclineClass,
+    Declined,
     GatewayCapabilities,
     NotFound,
     Pending,
@@ -40,7 +41,7 @@ from autopay_core.errors import (
 )
 from autopay_core.flow import RunStatus
 from autopay_core.notices import NoticeKind
-from autopay_core.postings import Reversal, ReversalKind
+from autopay_core.postings import Reversal, ReversalKind, RunState
 from autopay_core.retries import RetryPolicy
 from autopay_core.run import preview, reverse, stop
 from autopay_core.schedules import BusinessCalendar, Pause, Schedule
@@ -161,7 +162,7 @@ def _captured(**changes: Any) -> Callable[[World], None]:
 def _schedules() -> Iterator[Refused | Expected]:
     yield Refused(
         20,
-        "no limit",
+        "an auto-pay without a limit",
         partial(standing_order, limit=None),
         StandingOrderError,
         "CapMissing",
@@ -259,6 +260,45 @@ def _schedules() -> Iterator[Refused | Expected]:
         _twice,
         ends(RunStatus.PAID, "", "USD 120.00", told=["paid"]),
     )
+    for number, what, left in (
+        (52, "a balance that falls meanwhile, and another run pays", "90"),
+        (53, "an invoice that is gone meanwhile, for another run pays", "0"),
+    ):
+        yield Expected(
+            number,
+            what,
+            partial(_overtaken, left),
+            ends(RunStatus.PAID, "", "USD 30.00", "USD 60.00")
+            if left != "0"
+            else ends(RunStatus.NOTHING_DUE, "NothingDue", "USD 30.00"),
+        )
+    yield Expected(
+        63,
+        "a token that is replaced after the request was sent",
+        _replaced,
+        ends(RunStatus.PAID, "", "USD 120.00", told=["paid"]),
+    )
+    yield Refused(
+        59,
+        "an auto-pay without a payer",
+        partial(standing_order, payer=""),
+        TextError,
+        "FieldMissing",
+        "payer",
+    )
+    yield Expected(
+        59,
+        "an auto-pay whose payer the host has turned off",
+        running(
+            lambda world: stop(
+                StopOrder(
+                    target=StopOrder.autopay("ap-1"), active=True, by="Ann"
+                ),
+                ports=world.ports,
+            )
+        ),
+        ends(RunStatus.CANCELLED, "Stopped"),
+    )
     yield Expected(
         22,
         "a limit that was lowered after the intent",
@@ -305,6 +345,59 @@ def _lowered() -> Told:
     world.run(standing_order())
     world.clock.advance(minutes=2)
     result = world.run(standing_order(limit=Limit.up_to(usd("1"))))
+    return _told(world, result.status, result.reason)
+
+
+def _overtaken(left: str) -> Told:
+    """Let another run pay 30.00 after the balance was read."""
+    world = World(bill("INV-1", "120.00"))
+    read = world.matters.open_invoices
+    other = standing_order(id="ap-2", limit=Limit.up_to(usd("30")))
+
+    def overtaken(query: Any) -> InvoicePage:
+        page = read(query)
+        rig(world.matters, open_invoices=read)
+        world.run(other)
+        world.matters.put(bill("INV-1", left))
+        return page
+
+    rig(world.matters, open_invoices=overtaken)
+    result = world.run(standing_order())
+    return (
+        result.status.value,
+        result.reason,
+        [str(each) for each in world.taken],
+        [],
+    )
+
+
+def _replaced() -> Told:
+    world = World(bill("INV-1", "120.00"))
+    world.gateway.script(Fault.LOSE_REQUEST)
+    world.run(standing_order())
+    world.clock.advance(minutes=2)
+    other = attrs.evolve(CARD, token="tok_other_0001")
+    result = world.run(standing_order(method=other))
+    [attempt] = world.record.attempts
+    assert attempt.method == CARD.fingerprint
+    assert world.record.intent is not None
+    assert world.record.intent.request.method == CARD
+    return _told(world, result.status, result.reason)
+
+
+def _contradicted() -> Told:
+    """Let the gateway decline what it said it had captured."""
+    world = World(bill("INV-1", "120.00"))
+    world.run(standing_order())
+    declined = Declined(key=world.record.attempts[0].key, code="05")
+    rig(
+        world.gateway,
+        charge=lambda _: declined,
+        lookup=lambda _: declined,
+    )
+    world.clock.advance(hours=2)
+    assert world.recover() == []
+    result = world.run(standing_order())
     return _told(world, result.status, result.reason)
 
 
@@ -362,13 +455,13 @@ def _reads() -> Iterator[Refused | Expected]:
     )
     yield Expected(
         55,
-        "no associations",
+        "an auto-pay without associations",
         running(enrollments=()),
         ends(RunStatus.NOTHING_DUE, "NoAssociations", told=["nothing_due"]),
     )
     yield Refused(
         37,
-        "an association of another payer",
+        "an auto-pay with an association of another payer",
         partial(standing_order, enrollments=(to_client(payer="p9"),)),
         InvalidValueError,
         "AssociationOwnership",
@@ -545,6 +638,12 @@ def _answers() -> Iterator[Refused | Expected]:
             ),
         )
     yield Expected(
+        89,
+        "success, and a decline of the same key later",
+        _contradicted,
+        ends(RunStatus.PAID, "", "USD 120.00", told=["paid"]),
+    )
+    yield Expected(
         12,
         "more than the gateway's largest charge",
         running(
@@ -668,6 +767,12 @@ def _environment() -> Iterator[Refused | Expected]:
         _restored,
         ends(RunStatus.PAID, "", "USD 120.00", told=["paid"]),
     )
+    yield Expected(
+        96,
+        "a process that is interrupted after the money moved",
+        _interrupted,
+        ends(RunStatus.PAID, "", "USD 120.00", told=["paid"]),
+    )
 
 
 def _restored() -> Told:
@@ -678,6 +783,25 @@ def _restored() -> Told:
     again.clock.advance(seconds=timedelta(hours=1).total_seconds())
     result = again.run(standing_order())
     return _told(again, result.status, result.reason)
+
+
+def _interrupted() -> Told:
+    world = World(bill("INV-1", "120.00"))
+    charge = world.one_step.charge
+
+    def interrupted(request: Any) -> NoReturn:
+        charge(request)
+        raise KeyboardInterrupt
+
+    rig(world.gateway, charge=interrupted)
+    try:
+        world.run(standing_order())
+    except KeyboardInterrupt:
+        assert world.record.state is RunState.OPEN
+    rig(world.gateway, charge=charge)
+    world.clock.advance(minutes=10)
+    [result] = world.recover()
+    return _told(world, result.status, result.reason)
 
 
 def _orders() -> Iterator[Refused | Expected]:

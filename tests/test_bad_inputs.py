@@ -1,4 +1,9 @@
-"""Every row of the table of bad inputs gets what it must get (E2)."""
+"""
+Every row of the table of bad inputs gets what it must get (E2).
+
+The table has three parts: `bad_inputs`, `bad_inputs_runs` for what needs
+ports, and `bad_inputs_texts` for files, exports, mail and JSON.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +11,27 @@ import re
 
 import pytest
 
+import bad_inputs
+import bad_inputs_runs
+import bad_inputs_texts
 from autopay_core.errors import AutopayError
-from bad_inputs import PAN, ROWS, Expected, Refused
+from bad_inputs import PAN, Expected, Refused
 
-refused = [row for row in ROWS if isinstance(row, Refused)]
-expected = [row for row in ROWS if isinstance(row, Expected)]
+TABLE = [*bad_inputs.ROWS, *bad_inputs_runs.ROWS, *bad_inputs_texts.ROWS]
+CASES = 104
+
+ELSEWHERE = {
+    54: "a port's clause, which the contract kit checks (MD-4)",
+    57: "there are no tenants; another firm's row is a foreign one (36)",
+    93: "events are authenticated by the host before `reverse` is called",
+    100: "a newer format is refused (84), a newer schema by the stores' tests",
+    103: "live and test accounts are the gateway adapter's business",
+    104: "live and test tokens are the gateway adapter's business",
+}
+"""Cases without a row, and why."""
+
+refused = [row for row in TABLE if isinstance(row, Refused)]
+expected = [row for row in TABLE if isinstance(row, Expected)]
 
 
 def name(row: Refused | Expected) -> str:
@@ -38,6 +59,13 @@ def test_a_bad_input_has_its_ordinary_outcome(row: Expected) -> None:
 
 
 def test_no_row_of_the_table_is_there_twice() -> None:
-    names = [name(row) for row in ROWS]
+    names = [name(row) for row in TABLE]
 
     assert sorted(set(names)) == sorted(names)
+
+
+def test_every_case_has_a_row_or_a_reason() -> None:
+    answered = {row.row for row in TABLE}
+
+    assert answered.isdisjoint(ELSEWHERE)
+    assert answered | ELSEWHERE.keys() == set(range(1, CASES + 1))
