@@ -53,7 +53,12 @@ from autopay_core.flow import (
 )
 from autopay_core.money import Money
 from autopay_core.notices import FAILED_AUTOPAY, NoticeKind
-from autopay_core.postings import PostingStatus, RunState
+from autopay_core.postings import (
+    PostingStatus,
+    Reversal,
+    ReversalKind,
+    RunState,
+)
 from autopay_core.references import AccountKind, DepositAccount
 from autopay_core.requests import (
     Charge,
@@ -66,7 +71,7 @@ from autopay_core.requests import (
     take_money,
 )
 from autopay_core.retries import RetryPolicy
-from autopay_core.run import attest, stop
+from autopay_core.run import attest, reverse, stop
 from autopay_core.schedules import BusinessCalendar, Roll, Schedule
 from autopay_core.upkeep import deliver
 from worlds import (
@@ -1744,6 +1749,73 @@ def test_r4_a_persons_word_that_it_was_charged_posts_it() -> None:
 
     assert result.status is RunStatus.PAID
     assert [each.payment_reference for each in world.postings()] == ["st-7"]
+
+
+def _partly_captured(world: World, amount: str) -> RunResult:
+    key = world.record.attempts[0].key
+    return _word(
+        world, Captured(key=key, amount=usd(amount), reference="st-7")
+    )
+
+
+def test_r8_a_persons_word_that_a_part_was_captured_posts_that_part() -> None:
+    world = _in_review()
+
+    result = _partly_captured(world, "50.00")
+
+    assert result.status is RunStatus.PAID
+    assert result.charged == usd("50.00")
+    assert result.reason == "PartialCapture"
+    assert [each.amount for each in world.postings()] == [usd("50.00")]
+    assert world.reserved() == {"INV-1": usd("50.00")}
+    told = world.notifier.sent[-1]
+    assert (told.kind, told.amount) == (NoticeKind.PAID_IN_PART, usd("50.00"))
+    after = world.run(standing_order(), on=FEBRUARY)
+    assert after.charged == usd("70.00")
+
+
+def test_r8_a_part_that_was_captured_is_all_that_counts_and_goes_back() -> (
+    None
+):
+    world = _in_review()
+    _partly_captured(world, "50.00")
+    limit = Limit.all("USD", lifetime=usd("60.00"))
+
+    after = world.run(standing_order(limit=limit), on=FEBRUARY)
+
+    assert after.charged == usd("10.00")
+    back = Reversal(
+        event="ev-1", kind=ReversalKind.REFUND, amount=usd("50.01"), on=DAY
+    )
+    with pytest.raises(ValueError, match="ReversalExceeds"):
+        reverse(KEY, back, ports=world.ports)
+
+
+def test_r8_a_plan_of_which_a_part_was_captured_is_not_paid_off() -> None:
+    world = World(bill("INV-1", "120.00"))
+    world.gateway.script(Fault.LOSE_REQUEST)
+    world.run(standing_order(enrollments=(to_invoice("INV-1"),)))
+    world.clock.advance(days=1)
+    world.recover()
+
+    _partly_captured(world, "119.99")
+
+    assert NoticeKind.PLAN_PAID_OFF not in world.told()
+
+
+@pytest.mark.parametrize(
+    "amount", [usd("0"), usd("120.01"), Money.of("50.00", "CAD")]
+)
+def test_r8_nobodys_word_posts_more_or_another_currency(
+    amount: Money,
+) -> None:
+    world = _in_review()
+    key = world.record.attempts[0].key
+
+    with pytest.raises(ValueError, match="GatewayMismatch"):
+        _word(world, Captured(key=key, amount=amount, reference="st-7"))
+
+    assert world.record.state is RunState.REVIEW
 
 
 @pytest.mark.parametrize("word", ["by", "reason", "evidence"])

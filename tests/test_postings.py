@@ -292,11 +292,70 @@ def test_p1_an_invoice_that_got_nothing_has_no_posting() -> None:
     ]
 
 
-def test_r8_another_amount_captured_than_allocated_is_refused() -> None:
+@given(st.data(), st.lists(st.integers(1, 30), min_size=1, max_size=6))
+def test_p1_less_than_was_allocated_goes_to_the_oldest(
+    data: st.DataObject, amounts: list[int]
+) -> None:
+    captured = data.draw(st.integers(1, sum(amounts)))
+
+    made = postings_of(paid(*amounts, captured=captured))
+
+    shares = [each.amount.amount_minor for each in made]
+    assert sum(shares) == captured
+    assert [each.invoice for each in made] == [
+        f"INV-{place}" for place in range(len(made))
+    ]
+    assert shares[:-1] == amounts[: len(made) - 1]
+    assert shares[-1] <= amounts[len(made) - 1]
+
+
+@pytest.mark.parametrize("currency", ["USD", "CAD"])
+def test_r8_more_captured_than_allocated_is_refused(currency: str) -> None:
+    record = paid(500, 300)
+    outcome = Captured(
+        key="key-1",
+        amount=Money(amount_minor=801, currency=currency),
+        reference="pay-1",
+    )
+    attempt = attrs.evolve(record.attempts[0], outcome=outcome)
+
     with pytest.raises(InvalidValueError) as caught:
-        postings_of(paid(500, 300, captured=799))
+        postings_of(attrs.evolve(record, attempts=(attempt,)))
 
     assert caught.value.code == "GatewayMismatch"
+
+
+def test_r8_another_currency_captured_than_allocated_is_refused() -> None:
+    record = paid(500)
+    outcome = Captured(
+        key="key-1",
+        amount=Money(amount_minor=500, currency="CAD"),
+        reference="pay-1",
+    )
+    attempt = attrs.evolve(record.attempts[0], outcome=outcome)
+
+    with pytest.raises(InvalidValueError) as caught:
+        postings_of(attrs.evolve(record, attempts=(attempt,)))
+
+    assert caught.value.code == "GatewayMismatch"
+
+
+def test_l7_a_run_took_what_was_captured_or_else_asked_for() -> None:
+    record = paid(500, captured=200)
+    asked = attrs.evolve(
+        record,
+        state=RunState.OPEN,
+        attempts=(attrs.evolve(record.attempts[0], outcome=None),),
+    )
+
+    assert record.taken == usd("2.00")
+    assert asked.taken == usd("5.00")
+    assert (
+        attrs.evolve(
+            record, state=RunState.MISSED, attempts=(), intent=None
+        ).taken
+        is None
+    )
 
 
 def test_p1_only_a_captured_run_has_postings() -> None:

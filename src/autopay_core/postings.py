@@ -392,6 +392,19 @@ class RunRecord:
         outcome = self.attempts[-1].outcome if self.attempts else None
         return outcome if isinstance(outcome, Captured) else None
 
+    @property
+    def taken(self) -> Money | None:
+        """
+        What the last attempt took, or may take: captured, or else asked for.
+
+        Counts against limits per month and lifetime while the run reserves
+        or is paid (L7).
+        """
+        if not self.attempts:
+            return None
+        last, captured = self.attempts[-1], self.captured
+        return last.amount if captured is None else captured.amount
+
 
 def check_move(
     before: RunState | None, after: RunState, key: RunKey, /
@@ -676,11 +689,12 @@ def postings_of(record: RunRecord, /) -> tuple[Posting, ...]:
     """
     Make the posting records of a paid run: one for each invoice paid (P1).
 
-    Their sum is what was captured.
+    Their sum is what was captured. If a person attested less than was
+    allocated, it goes to the oldest invoices, as far as it reaches.
 
     Raises:
-        InvalidValueError: The run is not paid, or another amount was
-            captured than was allocated.
+        InvalidValueError: The run is not paid, or more was captured than was
+            allocated.
 
     """
     captured = record.captured
@@ -692,34 +706,38 @@ def postings_of(record: RunRecord, /) -> tuple[Posting, ...]:
         )
     intent, attempt = record.intent, record.attempts[-1]
     start = _start_of_id(record.key, attempt.number)
-    postings = tuple(
-        Posting(
-            id=_posting_id(start, line.invoice.number),
-            run=record.key,
-            payer=record.payer,
-            client=line.invoice.client,
-            matter=line.invoice.matter,
-            invoice=line.invoice.number,
-            amount=line.amount,
-            charged_on=record.charge_on,
-            payment_reference=captured.reference,
-            deposit_account=intent.request.deposit_account,
-            ar_message=intent.ar_message,
+    currency, left = captured.amount.currency, captured.amount.amount_minor
+    postings: list[Posting] = []
+    for line in intent.allocation.lines:
+        share = line.amount
+        if share.amount_minor > left:
+            share = Money(amount_minor=left, currency=share.currency)
+        if share.is_zero or share.currency != currency:
+            continue
+        left -= share.amount_minor
+        postings.append(
+            Posting(
+                id=_posting_id(start, line.invoice.number),
+                run=record.key,
+                payer=record.payer,
+                client=line.invoice.client,
+                matter=line.invoice.matter,
+                invoice=line.invoice.number,
+                amount=share,
+                charged_on=record.charge_on,
+                payment_reference=captured.reference,
+                deposit_account=intent.request.deposit_account,
+                ar_message=intent.ar_message,
+            )
         )
-        for line in intent.allocation.lines
-        if line.amount.is_positive
-    )
-    total = Money.total(
-        (each.amount for each in postings), captured.amount.currency
-    )
-    if total != captured.amount:
+    if left:
         raise InvalidValueError(
-            "the postings must add up to what was captured",
+            "more was captured than was allocated",
             code="GatewayMismatch",
             path="captured.amount",
             value=str(captured.amount),
         )
-    return postings
+    return tuple(postings)
 
 
 def reversal_postings(

@@ -738,7 +738,7 @@ def attest(
     Raises:
         StandingOrderError: The run is not in review (``NotInReview``).
         InvalidValueError: A word is missing, or the outcome is of another
-            key or amount.
+            key or currency, or of more than was asked for.
 
     """
     flow = _attest(key, outcome, by=by, reason=reason, evidence=evidence)

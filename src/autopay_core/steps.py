@@ -9,6 +9,7 @@ here asks anybody anything.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from typing import Final, final
 
@@ -47,6 +48,7 @@ from autopay_core.planning import (
 from autopay_core.postings import (
     Attempt,
     Intent,
+    Posting,
     RunRecord,
     RunState,
     check_move,
@@ -77,6 +79,7 @@ __all__ = [
     "mismatch",
     "next_version",
     "not_sent",
+    "pay",
     "prepared",
     "presented_again",
     "review",
@@ -133,7 +136,7 @@ def _about(
     occasion: str = "",
 ) -> Notice:
     """Make a notice that says what *record* says, unless told otherwise."""
-    attempt, plan = record.attempt, record.plan
+    plan, taken = record.plan, record.taken
     amount = None if plan is None else plan.total
     return notice_for_run(
         kind,
@@ -141,7 +144,7 @@ def _about(
         payer=record.payer,
         on=record.charge_on,
         name=name,
-        amount=amount if attempt is None else attempt.amount,
+        amount=amount if taken is None else taken,
         reason=reason or record.reason,
         detail=detail or record.detail,
         occasion=occasion,
@@ -476,14 +479,29 @@ def is_known(record: RunRecord, outcome: Captured) -> bool:
     return any(each.outcome == outcome for each in record.attempts)
 
 
-def mismatch(record: RunRecord, outcome: ChargeOutcome) -> str:
-    """Tell how *outcome* is not an answer to what was asked (R8)."""
+def mismatch(
+    record: RunRecord, outcome: ChargeOutcome, *, may_be_less: bool = False
+) -> str:
+    """
+    Tell how *outcome* is not an answer to what was asked (R8).
+
+    A gateway's answer is of the amount asked for; only a person may know
+    that less was captured.
+    """
     attempt = record.attempts[-1]
     if isinstance(outcome, Indeterminate):
         return ""
     if outcome.key != attempt.key:
         return "The gateway answered under another key."
     if isinstance(outcome, Declined) or outcome.amount == attempt.amount:
+        return ""
+    if (
+        may_be_less
+        and outcome.amount.currency == attempt.amount.currency
+        and Money.zero(attempt.amount.currency)
+        < outcome.amount
+        < attempt.amount
+    ):
         return ""
     return (
         f"The gateway speaks of {outcome.amount}, and {attempt.amount} was "
@@ -503,12 +521,7 @@ def conclude(record: RunRecord, outcome: ChargeOutcome) -> Change:
         later = attempt.deadline + timedelta(hours=1)
         return review(record, "GatewayMismatch", wrong, later)
     if isinstance(outcome, Captured):
-        paid = _step(record, RunState.PAID, outcome=outcome)
-        return Change(
-            runs=(paid,),
-            postings=postings_of(paid),
-            notices=_paid_notices(paid),
-        )
+        return pay(record, outcome)
     if isinstance(outcome, Pending):
         return _moved(
             record,
@@ -527,6 +540,26 @@ def conclude(record: RunRecord, outcome: ChargeOutcome) -> Change:
         "Indeterminate",
         f"It is not known whether money moved. {outcome.detail}",
         look_later(attempt.began_at, sent_at),
+    )
+
+
+def pay(record: RunRecord, captured: Captured) -> Change:
+    """
+    Write a capture with its postings and notices in one change (R1, P1).
+
+    Of less than was asked for only on a person's word (R8).
+    """
+    asked = record.attempts[-1].amount
+    reason = detail = ""
+    if captured.amount != asked:
+        reason = "PartialCapture"
+        detail = f"{captured.amount} of {asked} was captured."
+    paid = _step(record, RunState.PAID, reason, detail, outcome=captured)
+    postings = postings_of(paid)
+    return Change(
+        runs=(paid,),
+        postings=postings,
+        notices=_paid_notices(paid, postings),
     )
 
 
@@ -563,13 +596,17 @@ _CUT_SHORT: Final = frozenset(
 """Reasons that leave something for a later run, of what may be paid."""
 
 
-def _paid_notices(paid: RunRecord) -> tuple[Notice, ...]:
+def _paid_notices(
+    paid: RunRecord, postings: Sequence[Posting]
+) -> tuple[Notice, ...]:
     """Tell what was paid, and which invoice plans that ended (N2, S7)."""
     intent = paid.intent
     assert intent is not None
-    allocation = intent.allocation
-    in_part = any(line.reason in _CUT_SHORT for line in allocation.lines)
-    count = len(allocation.amounts)
+    allocation, count = intent.allocation, len(postings)
+    shares = {each.invoice: each.amount for each in postings}
+    in_part = bool(paid.reason) or any(
+        line.reason in _CUT_SHORT for line in allocation.lines
+    )
     first = _about(
         NoticeKind.PAID_IN_PART if in_part else NoticeKind.PAID,
         paid,
@@ -590,7 +627,8 @@ def _paid_notices(paid: RunRecord) -> tuple[Notice, ...]:
             amount=line.amount,
         )
         for line in allocation.lines
-        if line.invoice.number in intent.plans and line.amount == line.payable
+        if line.invoice.number in intent.plans
+        and shares.get(line.invoice.number) == line.payable
     ]
     return (first, *ended)
 

@@ -79,6 +79,7 @@ from autopay_core.schedules import Occurrence, split_missed
 from autopay_core.steps import (
     mismatch,
     next_version,
+    pay,
     turned_off,
 )
 
@@ -483,7 +484,9 @@ def attest(
 
     Args:
         key: The run.
-        outcome: What a person found out, under the attempt's key.
+        outcome: What a person found out, under the attempt's key; a capture
+            may be of less than was asked for, which goes to the oldest
+            invoices.
         by: Who says so.
         reason: Why it had to be said.
         evidence: Where it can be checked, such as a statement's number.
@@ -491,7 +494,7 @@ def attest(
     Raises:
         StandingOrderError: The run is not in review (``NotInReview``).
         InvalidValueError: A word is missing, or the outcome is of another
-            key or amount.
+            key or currency, or of more than was asked for.
 
     """
     check_text(by, "by", most=128, empty=False)
@@ -506,11 +509,13 @@ def attest(
             path="key",
             value=str(key),
         )
-    wrong = mismatch(record, outcome)
+    wrong = mismatch(record, outcome, may_be_less=True)
     if wrong:
         raise InvalidValueError(wrong, code="GatewayMismatch", path="outcome")
     change = attrs.evolve(
-        (yield from conclusion(record, outcome)),
+        pay(record, outcome)
+        if isinstance(outcome, Captured)
+        else (yield from conclusion(record, outcome)),
         by=by,
         reason=clean_text(f"{reason} ({evidence})"),
     )

@@ -358,12 +358,11 @@ def mutants() -> tuple[Mutant, ...]:
             _LAST_WRITE_WINS,
             (
                 "steps",
-                "            postings=postings_of(paid),\n",
-                "            postings=tuple(\n"
-                "                attrs.evolve(each, id=f'{each.id}-{id(paid)}')"
-                "\n"
-                "                for each in postings_of(paid)\n"
-                "            ),\n",
+                "    postings = postings_of(paid)\n",
+                "    postings = tuple(\n"
+                "        attrs.evolve(each, id=f'{each.id}-{id(paid)}')\n"
+                "        for each in postings_of(paid)\n"
+                "    )\n",
             ),
             seeds=1_000,
             first=2,

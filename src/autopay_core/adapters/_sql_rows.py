@@ -208,7 +208,7 @@ def held_by(record: RunRecord) -> dict[str, tuple[str, str, int]]:
 
 def run_row(record: RunRecord) -> tuple[Any, ...]:
     """Return the columns of a run that a query or an index needs."""
-    taken = record.attempts[-1].amount if record.attempts else None
+    taken = record.taken
     return (
         record.version,
         record.state.value,

@@ -645,15 +645,15 @@ class MemoryPostingStore:
         with self._lock:
             return Money.total(
                 (
-                    each.attempts[-1].amount
+                    each.taken
                     for each in self._autopays.get(autopay, {}).values()
-                    if each.attempts
+                    if each.taken is not None
                     and (
                         each.state in RESERVING_STATES
                         or each.state is RunState.PAID
                     )
                     and from_on <= each.charge_on < before
-                    and each.attempts[-1].amount.currency == currency
+                    and each.taken.currency == currency
                 ),
                 currency,
             )

@@ -185,11 +185,13 @@ def stepped(
     )
 
 
-def paid(before: RunRecord) -> RunRecord:
-    """Return an open run as it stands once its money was captured."""
+def paid(before: RunRecord, captured: Money | None = None) -> RunRecord:
+    """Return an open run once its money, or a part of it, was captured."""
     attempt = before.attempts[-1]
     outcome = Captured(
-        key=attempt.key, amount=attempt.amount, reference=f"pay-{attempt.key}"
+        key=attempt.key,
+        amount=attempt.amount if captured is None else captured,
+        reference=f"pay-{attempt.key}",
     )
     return stepped(before, RunState.PAID, outcome)
 
