@@ -26,7 +26,7 @@ from autopay_core.audit import (
     read_ledger_rows,
     write_rows,
 )
-from autopay_core.charges import RunKey
+from autopay_core.charges import Captured, RunKey
 from autopay_core.commits import OpenAmounts
 from autopay_core.errors import InvalidValueError
 from autopay_core.history import HistoryFault
@@ -36,7 +36,7 @@ from autopay_core.postings import (
     ReversalKind,
     RunState,
 )
-from autopay_core.run import advance_postings, reverse, run
+from autopay_core.run import advance_postings, attest, reverse, run
 from worlds import DAY, World, bill, posting, standing_order, usd
 
 if TYPE_CHECKING:
@@ -162,6 +162,40 @@ def test_a_store_that_has_done_nothing_has_no_difference() -> None:
     export = export_store(World().store)
 
     assert audit(export, [], []) == ()
+
+
+def test_a_part_that_a_person_attested_has_no_difference() -> None:
+    world = World(bill("INV-1", "100"), bill("INV-2", "50"))
+    world.gateway.script(Fault.LOSE_REQUEST)
+    world.run(standing_order())
+    world.clock.advance(days=1)
+    world.recover()
+    key = world.record.attempts[0].key
+    part = Captured(key=key, amount=usd("120"), reference="st-7")
+    attest(
+        KEY,
+        part,
+        by="Ann",
+        reason="the bank's statement",
+        evidence="line 7",
+        ports=world.ports,
+    )
+    export = export_store(world.store)
+    gateway = [
+        GatewayRow(
+            kind=GatewayKind.CAPTURED,
+            reference="st-7",
+            key=key,
+            amount=usd("120"),
+        )
+    ]
+    ledger = [billed("INV-1", "100"), billed("INV-2", "50")]
+
+    assert audit(export, gateway, ledger) == ()
+    assert [each.amount for each in world.postings()] == [
+        usd("100"),
+        usd("20"),
+    ]
 
 
 def test_returned_money_that_is_posted_has_no_difference(
