@@ -2,14 +2,12 @@
 What is asked of a payment gateway, and what it can answer (R2, R4, R8).
 
 Holds: `RunKey`, `IdempotencyKey`, `ChargeRequest`, the outcomes, and
-`GatewayCapabilities`. Imports: `_checks`, `errors`, `money`, `references`.
+`GatewayCapabilities`. Imports: `_checks`, `_hashes`, `errors`, `money`,
+`references`.
 """
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import hmac
 from datetime import date, datetime
 from functools import cached_property
 from typing import Final, NewType, TypeAlias, final
@@ -24,6 +22,7 @@ from autopay_core._checks import (
     check_text,
     check_type,
 )
+from autopay_core._hashes import hmac_sha256, sha256
 from autopay_core.errors import AmountError, InvalidValueError
 from autopay_core.money import Money, check_currency
 from autopay_core.references import AutoPayId, DepositAccount, PaymentMethodRef
@@ -102,9 +101,7 @@ def idempotency_key(
         f"{len(key.autopay)}:{key.autopay}:{key.nominal_on.isoformat()}"
         f":{attempt}"
     )
-    digest = hmac.digest(secret, identity.encode(), hashlib.sha256)
-    text = base64.b32encode(digest)[:32].decode("ascii")
-    return IdempotencyKey(f"ap1{text}")
+    return IdempotencyKey(f"ap1{hmac_sha256(secret, identity)[:32]}")
 
 
 @final
@@ -174,7 +171,7 @@ class ChargeRequest:
             self.description,
         )
         whole = "".join(f"{len(part)}:{part}," for part in parts)
-        return hashlib.sha256(whole.encode()).hexdigest()
+        return sha256(whole)
 
 
 class DeclineClass(Choice):

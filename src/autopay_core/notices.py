@@ -9,7 +9,6 @@ fields are typed data, never text to be formatted by a template.
 
 from __future__ import annotations
 
-import hashlib
 from datetime import date
 from typing import Final, final
 
@@ -23,6 +22,7 @@ from autopay_core._checks import (
     check_type,
     report_text,
 )
+from autopay_core._hashes import sha256
 from autopay_core.charges import RunKey
 from autopay_core.money import Money
 from autopay_core.references import AutoPayId, PayerId
@@ -132,7 +132,7 @@ class Notice:
 def _key(*parts: str) -> str:
     """Bound the key's length whatever the ids are."""
     whole = "".join(f"{len(part)}:{part}," for part in parts)
-    return f"n-{hashlib.sha256(whole.encode()).hexdigest()[:32]}"
+    return f"n-{sha256(whole)[:32]}"
 
 
 def notice_for_run(  # noqa: PLR0913 - a notice has that many fields

@@ -10,7 +10,6 @@ new value.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from datetime import date, datetime
 from types import MappingProxyType
@@ -27,6 +26,7 @@ from autopay_core._checks import (
     check_text,
     check_type,
 )
+from autopay_core._hashes import sha256
 from autopay_core.allocation import Allocation
 from autopay_core.charges import (
     Captured,
@@ -682,7 +682,7 @@ def _start_of_id(key: RunKey, attempt: int) -> str:
 
 def _posting_id(start: str, number: str) -> PostingId:
     whole = f"{start}{len(number)}:{number},"
-    return PostingId(f"p-{hashlib.sha256(whole.encode()).hexdigest()[:32]}")
+    return PostingId(f"p-{sha256(whole)[:32]}")
 
 
 def postings_of(record: RunRecord, /) -> tuple[Posting, ...]:

@@ -2,12 +2,11 @@
 References to things that others own: ids, accounts, payment methods (E3).
 
 Holds: identifiers (`NewType`), `DepositAccount`, `PaymentMethodRef`. Imports:
-`_checks`, `errors`. A payment method is a provider's token, never a card.
+`_checks`, `_hashes`. A payment method is a provider's token, never a card.
 """
 
 from __future__ import annotations
 
-import hashlib
 from datetime import date
 from typing import Final, NewType, final
 
@@ -21,6 +20,7 @@ from autopay_core._checks import (
     check_text,
     check_type,
 )
+from autopay_core._hashes import sha256
 
 __all__ = [
     "AccountKind",
@@ -142,7 +142,7 @@ class PaymentMethodRef:
     def fingerprint(self) -> str:
         """A one-way name of the method, safe to store and to compare."""
         whole = f"{len(self.provider)}:{self.provider}:{self.token}"
-        return hashlib.sha256(whole.encode()).hexdigest()[:32]
+        return sha256(whole)[:32]
 
     @property
     def masked(self) -> str:
