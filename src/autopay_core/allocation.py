@@ -23,7 +23,13 @@ from typing import Final, NoReturn, Self, TypeAlias, final
 
 import attrs
 
-from autopay_core._checks import Choice, check_date, check_each, check_type
+from autopay_core._checks import (
+    Choice,
+    Readable,
+    check_date,
+    check_each,
+    check_type,
+)
 from autopay_core.errors import (
     AmountError,
     ConflictingInvoiceError,
@@ -327,8 +333,8 @@ def _refuse_cap(value: object, path: str) -> NoReturn:
 
 
 @final
-@attrs.frozen(kw_only=True)
-class Spent:
+@attrs.frozen(kw_only=True, repr=False)
+class Spent(Readable):
     """
     What an auto-pay has already taken, captured or reserved (L7).
 
@@ -472,8 +478,8 @@ _BY_STATUS: Final[Mapping[InvoiceStatus, Reason]] = {
 
 
 @final
-@attrs.frozen(kw_only=True)
-class AllocationLine:
+@attrs.frozen(kw_only=True, repr=False)
+class AllocationLine(Readable):
     """
     One invoice that was considered: what it gets, and why (L4).
 
@@ -584,8 +590,8 @@ class AllocationLine:
 
 
 @final
-@attrs.frozen(kw_only=True)
-class Allocation:
+@attrs.frozen(kw_only=True, repr=False)
+class Allocation(Readable):
     """
     Who gets how much of one run's payment.
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Self, final
 
 import attrs
 
-from autopay_core._checks import Choice, check_each, check_id
+from autopay_core._checks import Choice, Readable, check_each, check_id
 from autopay_core.errors import ForeignInvoiceError, InvalidValueError
 from autopay_core.invoices import Invoice
 from autopay_core.references import (
@@ -48,8 +48,8 @@ class Level(Choice):
 
 
 @final
-@attrs.frozen(kw_only=True)
-class Association:
+@attrs.frozen(kw_only=True, repr=False)
+class Association(Readable):
     """
     Ties a payer to a client, a matter or one invoice, and all below it (A1).
 
@@ -117,8 +117,8 @@ class Association:
 
 
 @final
-@attrs.frozen(kw_only=True)
-class InvoiceQuery:
+@attrs.frozen(kw_only=True, repr=False)
+class InvoiceQuery(Readable):
     """
     Ask for the open invoices under some associations of one payer (A2).
 
@@ -141,8 +141,8 @@ class InvoiceQuery:
 
 
 @final
-@attrs.frozen(kw_only=True)
-class InvoicePage:
+@attrs.frozen(kw_only=True, repr=False)
+class InvoicePage(Readable):
     """
     A part of the open invoices under a query.
 

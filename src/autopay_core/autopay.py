@@ -17,6 +17,7 @@ import attrs
 from autopay_core._checks import (
     DATE_MAX,
     Choice,
+    Readable,
     check_date,
     check_each,
     check_id,
@@ -72,8 +73,8 @@ _TOLD_DAYS: Final = 30
 
 
 @final
-@attrs.frozen(kw_only=True)
-class Enrollment:
+@attrs.frozen(kw_only=True, repr=False)
+class Enrollment(Readable):
     """
     An association put into an auto-pay.
 
@@ -110,8 +111,8 @@ class Enrollment:
 
 
 @final
-@attrs.frozen(kw_only=True)
-class AdvanceNotice:
+@attrs.frozen(kw_only=True, repr=False)
+class AdvanceNotice(Readable):
     """
     Announce amount and date before a varying debit (N4).
 
@@ -182,8 +183,8 @@ def _enrolled(
 
 
 @final
-@attrs.frozen(kw_only=True)
-class AutoPay:
+@attrs.frozen(kw_only=True, repr=False)
+class AutoPay(Readable):
     """
     A payer's standing order to pay the open invoices of what is enrolled.
 

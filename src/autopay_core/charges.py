@@ -16,6 +16,7 @@ import attrs
 
 from autopay_core._checks import (
     Choice,
+    Readable,
     check_date,
     check_id,
     check_instant,
@@ -52,8 +53,8 @@ KEY_MAX: Final = 36
 
 
 @final
-@attrs.frozen(kw_only=True, order=True)
-class RunKey:
+@attrs.frozen(kw_only=True, order=True, repr=False)
+class RunKey(Readable):
     """
     The identity of a run: an auto-pay and a nominal date (R2).
 
@@ -105,8 +106,8 @@ def idempotency_key(
 
 
 @final
-@attrs.frozen(kw_only=True)
-class ChargeRequest:
+@attrs.frozen(kw_only=True, repr=False)
+class ChargeRequest(Readable):
     """
     What the gateway is asked to take, exactly once per key (R2, R3).
 
@@ -191,8 +192,8 @@ class DeclineClass(Choice):
 
 
 @final
-@attrs.frozen(kw_only=True)
-class Captured:
+@attrs.frozen(kw_only=True, repr=False)
+class Captured(Readable):
     """
     The money was taken.
 
@@ -215,8 +216,8 @@ class Captured:
 
 
 @final
-@attrs.frozen(kw_only=True)
-class Pending:
+@attrs.frozen(kw_only=True, repr=False)
+class Pending(Readable):
     """
     A bank debit is under way; days may pass until it is captured or declined.
 
@@ -239,8 +240,8 @@ class Pending:
 
 
 @final
-@attrs.frozen(kw_only=True)
-class Declined:
+@attrs.frozen(kw_only=True, repr=False)
+class Declined(Readable):
     """
     The money was definitively not taken, and a later try is a new attempt.
 
@@ -266,8 +267,8 @@ class Declined:
 
 
 @final
-@attrs.frozen(kw_only=True)
-class Indeterminate:
+@attrs.frozen(kw_only=True, repr=False)
+class Indeterminate(Readable):
     """
     The request may have gone through; only a look-up can tell (R4).
 
@@ -280,8 +281,8 @@ class Indeterminate:
 
 
 @final
-@attrs.frozen
-class NotFound:
+@attrs.frozen(repr=False)
+class NotFound(Readable):
     """The gateway knows no request under the key, for now (R4)."""
 
 
@@ -292,8 +293,8 @@ LookupOutcome: TypeAlias = (
 
 
 @final
-@attrs.frozen(kw_only=True)
-class GatewayCapabilities:
+@attrs.frozen(kw_only=True, repr=False)
+class GatewayCapabilities(Readable):
     """
     What a gateway promises; what it does not is said in every doubt (R4).
 

@@ -16,6 +16,7 @@ from typing import Final, final
 import attrs
 
 from autopay_core._checks import (
+    Readable,
     check_each,
     check_id,
     check_instant,
@@ -46,8 +47,8 @@ __all__ = [
 
 
 @final
-@attrs.frozen(kw_only=True)
-class PostingMove:
+@attrs.frozen(kw_only=True, repr=False)
+class PostingMove(Readable):
     """
     One posting's step, refused if it is no longer where it was read (P3).
 
@@ -80,8 +81,8 @@ _STOPPABLE: Final = frozenset({"autopay", "method"})
 
 
 @final
-@attrs.frozen(kw_only=True)
-class StopOrder:
+@attrs.frozen(kw_only=True, repr=False)
+class StopOrder(Readable):
     """
     Somebody's word that nothing more may be sent (R7), or may be again.
 
@@ -132,8 +133,8 @@ class StopOrder:
 
 
 @final
-@attrs.frozen(kw_only=True)
-class OpenAmounts:
+@attrs.frozen(kw_only=True, repr=False)
+class OpenAmounts(Readable):
     """
     What the balances of some clients' invoices do not show yet (L1).
 
@@ -153,8 +154,8 @@ class OpenAmounts:
 
 
 @final
-@attrs.frozen(kw_only=True)
-class Standing:
+@attrs.frozen(kw_only=True, repr=False)
+class Standing(Readable):
     """
     What the store knows about an auto-pay, read in one step.
 
@@ -185,8 +186,8 @@ class Standing:
 
 
 @final
-@attrs.frozen(kw_only=True)
-class Change:
+@attrs.frozen(kw_only=True, repr=False)
+class Change(Readable):
     """
     One atomic step of the posting store: all of it, or nothing.
 
@@ -228,8 +229,8 @@ class Change:
 
 
 @final
-@attrs.frozen(kw_only=True)
-class Committed:
+@attrs.frozen(kw_only=True, repr=False)
+class Committed(Readable):
     """
     The step stands, durably.
 
@@ -242,8 +243,8 @@ class Committed:
 
 
 @final
-@attrs.frozen(kw_only=True)
-class Conflict:
+@attrs.frozen(kw_only=True, repr=False)
+class Conflict(Readable):
     """
     The step does not stand: something changed since it was read.
 
@@ -264,8 +265,8 @@ class Conflict:
 
 
 @final
-@attrs.frozen(kw_only=True)
-class PostingFilter:
+@attrs.frozen(kw_only=True, repr=False)
+class PostingFilter(Readable):
     """
     Which postings to read.
 

@@ -15,7 +15,7 @@ from typing import Final, final
 
 import attrs
 
-from autopay_core._checks import Choice, report_text
+from autopay_core._checks import Choice, Readable, report_text
 from autopay_core.allocation import Allocation
 from autopay_core.autopay import (
     AutoPay,
@@ -144,8 +144,8 @@ class RunStatus(Choice):
 
 
 @final
-@attrs.frozen(kw_only=True)
-class RunResult:
+@attrs.frozen(kw_only=True, repr=False)
+class RunResult(Readable):
     """
     What became of a run, with everything that explains it.
 

@@ -14,6 +14,7 @@ import attrs
 
 from autopay_core._checks import (
     Choice,
+    Readable,
     check_date,
     check_each,
     check_id,
@@ -60,8 +61,8 @@ class InvoiceStatus(Choice):
 
 
 @final
-@attrs.frozen(kw_only=True)
-class Invoice:
+@attrs.frozen(kw_only=True, repr=False)
+class Invoice(Readable):
     """
     One invoice as the matter-management software shows it at one moment.
 
@@ -137,8 +138,8 @@ class SearchBy(Choice):
 
 
 @final
-@attrs.frozen(kw_only=True)
-class SearchQuery:
+@attrs.frozen(kw_only=True, repr=False)
+class SearchQuery(Readable):
     """
     A search for something to associate (A6).
 
@@ -163,8 +164,8 @@ class SearchQuery:
 
 
 @final
-@attrs.frozen(kw_only=True)
-class SearchResult:
+@attrs.frozen(kw_only=True, repr=False)
+class SearchResult(Readable):
     """
     One thing that was found; `associations.associate` ties a payer to it.
 
@@ -204,8 +205,8 @@ class SearchResult:
 
 
 @final
-@attrs.frozen(kw_only=True)
-class SearchPage:
+@attrs.frozen(kw_only=True, repr=False)
+class SearchPage(Readable):
     """
     A part of what a search found.
 

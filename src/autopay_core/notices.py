@@ -16,6 +16,7 @@ import attrs
 
 from autopay_core._checks import (
     Choice,
+    Readable,
     check_date,
     check_id,
     check_text,
@@ -84,8 +85,8 @@ _TITLES: Final = {
 
 
 @final
-@attrs.frozen(kw_only=True)
-class Notice:
+@attrs.frozen(kw_only=True, repr=False)
+class Notice(Readable):
     """
     One thing to tell, once.
 

@@ -14,6 +14,7 @@ from typing import Final, final
 
 import attrs
 
+from autopay_core._checks import Readable
 from autopay_core.allocation import Allocation, Spent, allocate
 from autopay_core.associations import (
     Association,
@@ -92,8 +93,8 @@ def _read_invoices(
 
 
 @final
-@attrs.frozen(kw_only=True)
-class Plan:
+@attrs.frozen(kw_only=True, repr=False)
+class Plan(Readable):
     """
     What a run would pay, and what that rests on.
 

@@ -19,6 +19,7 @@ import attrs
 
 from autopay_core._checks import (
     Choice,
+    Readable,
     check_date,
     check_each,
     check_id,
@@ -186,8 +187,8 @@ RUN_MOVES: Final[Mapping[RunState | None, frozenset[RunState]]] = (
 
 
 @final
-@attrs.frozen(kw_only=True)
-class Intent:
+@attrs.frozen(kw_only=True, repr=False)
+class Intent(Readable):
     """
     The allocation and charge request, written before money moves (R1, R3).
 
@@ -227,8 +228,8 @@ class Intent:
 
 
 @final
-@attrs.frozen(kw_only=True)
-class Attempt:
+@attrs.frozen(kw_only=True, repr=False)
+class Attempt(Readable):
     """
     One logical try to take the money, under one key.
 
@@ -284,8 +285,8 @@ class ReversalKind(Choice):
 
 
 @final
-@attrs.frozen(kw_only=True)
-class Reversal:
+@attrs.frozen(kw_only=True, repr=False)
+class Reversal(Readable):
     """
     Captured money that went back, as the gateway reported it (P4).
 
@@ -318,8 +319,8 @@ class Reversal:
 
 
 @final
-@attrs.frozen(kw_only=True)
-class RunRecord:
+@attrs.frozen(kw_only=True, repr=False)
+class RunRecord(Readable):
     """
     All that is known about one run, at one version.
 
@@ -540,8 +541,8 @@ _VIEWS: Final[Mapping[PostingView, frozenset[PostingStatus]]] = {
 
 
 @final
-@attrs.frozen(kw_only=True)
-class Posting:
+@attrs.frozen(kw_only=True, repr=False)
+class Posting(Readable):
     """
     One invoice's share of a captured payment, on its way to the ledger (P1).
 

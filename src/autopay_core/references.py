@@ -14,6 +14,7 @@ import attrs
 
 from autopay_core._checks import (
     Choice,
+    Readable,
     check_date,
     check_id,
     check_no_card_number,
@@ -67,8 +68,8 @@ class MethodKind(Choice):
 
 
 @final
-@attrs.frozen(kw_only=True)
-class DepositAccount:
+@attrs.frozen(kw_only=True, repr=False)
+class DepositAccount(Readable):
     """
     The firm's account that receives the money; never a debit source.
 

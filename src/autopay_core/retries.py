@@ -15,7 +15,7 @@ from typing import Final, final
 
 import attrs
 
-from autopay_core._checks import check_type
+from autopay_core._checks import Readable, check_type
 from autopay_core.charges import DeclineClass, Declined
 from autopay_core.errors import InvalidValueError
 from autopay_core.money import Money
@@ -31,8 +31,8 @@ __all__ = [
 
 
 @final
-@attrs.frozen(kw_only=True)
-class NetworkLimit:
+@attrs.frozen(kw_only=True, repr=False)
+class NetworkLimit(Readable):
     """
     What one network allows, as of a date.
 
@@ -94,8 +94,8 @@ NETWORK_LIMITS: Final[tuple[NetworkLimit, ...]] = (
 
 
 @final
-@attrs.frozen(kw_only=True)
-class RetryPolicy:
+@attrs.frozen(kw_only=True, repr=False)
+class RetryPolicy(Readable):
     """
     How an auto-pay retries a decline.
 
@@ -132,8 +132,8 @@ class RetryPolicy:
 
 
 @final
-@attrs.frozen(kw_only=True)
-class AttemptRecord:
+@attrs.frozen(kw_only=True, repr=False)
+class AttemptRecord(Readable):
     """
     One attempt that charged a payment method, by whichever auto-pay.
 

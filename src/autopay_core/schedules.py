@@ -23,7 +23,13 @@ from typing import Final, Literal, Self, TypeAlias, final
 
 import attrs
 
-from autopay_core._checks import DATE_MAX, DATE_MIN, Choice, check_date
+from autopay_core._checks import (
+    DATE_MAX,
+    DATE_MIN,
+    Choice,
+    Readable,
+    check_date,
+)
 from autopay_core.errors import ScheduleError
 
 __all__ = [
@@ -195,8 +201,8 @@ def one_year_after(first_on: date) -> date:
 
 
 @final
-@attrs.frozen(kw_only=True)
-class Occurrence:
+@attrs.frozen(kw_only=True, repr=False)
+class Occurrence(Readable):
     """
     One due date of a schedule.
 
@@ -236,8 +242,8 @@ _set_charge: Callable[[Occurrence, date], None] = Occurrence.__dict__[
 
 
 @final
-@attrs.frozen
-class _OpenDays:
+@attrs.frozen(repr=False)
+class _OpenDays(Readable):
     """
     A calendar in the form that is fast to ask: proleptic ordinals of days.
 
@@ -386,8 +392,8 @@ class BusinessCalendar:
 
 
 @final
-@attrs.frozen(kw_only=True)
-class Pause:
+@attrs.frozen(kw_only=True, repr=False)
+class Pause(Readable):
     """
     A stretch in which nothing is due: [from, to) by nominal dates (S11).
 
@@ -421,8 +427,8 @@ class Pause:
 
 
 @final
-@attrs.frozen
-class _EveryDays:
+@attrs.frozen(repr=False)
+class _EveryDays(Readable):
     """
     Nominal dates a fixed number of days apart.
 
@@ -446,8 +452,8 @@ class _EveryDays:
 
 
 @final
-@attrs.frozen
-class _EveryMonths:
+@attrs.frozen(repr=False)
+class _EveryMonths(Readable):
     """
     Nominal dates on one day of months a fixed number apart (S2).
 
@@ -498,8 +504,8 @@ def _dates_before_months(low: int) -> tuple[int, ...]:
 
 
 @final
-@attrs.frozen
-class _TwiceMonthly:
+@attrs.frozen(repr=False)
+class _TwiceMonthly(Readable):
     """
     Nominal dates on two days of each month, a set (S4).
 

@@ -15,7 +15,7 @@ from typing import Final, final
 
 import attrs
 
-from autopay_core._checks import report_text
+from autopay_core._checks import Readable, report_text
 from autopay_core.allocation import Allocation, Reason
 from autopay_core.associations import (
     Level,
@@ -101,8 +101,8 @@ FIRST_LOOK_SECONDS: Final = 60
 
 
 @final
-@attrs.frozen
-class Verdict:
+@attrs.frozen(repr=False)
+class Verdict(Readable):
     """
     Why a run ends without asking for money.
 
