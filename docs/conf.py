@@ -6,6 +6,8 @@ import re
 from importlib import metadata
 from typing import TYPE_CHECKING
 
+from autopay_core._checks import Readable
+
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
 
@@ -81,6 +83,18 @@ def list_clauses(
     lines[:] = listed
 
 
+def hide_readable(
+    _app: Sphinx,
+    _name: str,
+    _thing: object,
+    _options: object,
+    bases: list[type],
+) -> None:
+    """Leave out a base that is nobody's business."""
+    bases[:] = [object if each is Readable else each for each in bases]
+
+
 def setup(app: Sphinx) -> None:
     """Get hold of docstrings before napoleon does."""
     app.connect("autodoc-process-docstring", list_clauses, priority=400)
+    app.connect("autodoc-process-bases", hide_readable)
