@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from autopay_core.ports import PostingStore
 
 
-class TestSqlitePostingStore(PostingStoreContract):
-    examples = 15
+class Files:
+    """The files of the stores of a test, and what can befall them."""
 
     @pytest.fixture
     def files(self) -> dict[int, Path]:
@@ -34,6 +34,23 @@ class TestSqlitePostingStore(PostingStoreContract):
         yield stores
         for each in stores:
             each.close()
+
+    @pytest.fixture
+    def lose_answer(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> Callable[[object], AbstractContextManager[None]]:
+        @contextmanager
+        def lost(_: object) -> Iterator[None]:
+            """Let a commit stand, and its answer be lost."""
+            with monkeypatch.context() as patch:
+                lose_on_sqlite(patch, "after")
+                yield
+
+        return lost
+
+
+class TestSqlitePostingStore(Files, PostingStoreContract):
+    examples = 15
 
     @pytest.fixture
     def new_store(
@@ -73,12 +90,6 @@ class TestSqlitePostingStore(PostingStoreContract):
     ) -> Callable[[PostingStore], AbstractContextManager[None]]:
         return lambda store: locked(files[id(store)])
 
-    @pytest.fixture
-    def lose_answer(
-        self, monkeypatch: pytest.MonkeyPatch
-    ) -> Callable[[PostingStore], AbstractContextManager[None]]:
-        return losing(monkeypatch)
-
 
 @contextmanager
 def locked(file: Path) -> Iterator[None]:
@@ -87,17 +98,3 @@ def locked(file: Path) -> Iterator[None]:
         other.execute("BEGIN IMMEDIATE")
         yield
         other.rollback()
-
-
-def losing(
-    monkeypatch: pytest.MonkeyPatch,
-) -> Callable[[object], AbstractContextManager[None]]:
-    """Return how to lose the answer of a commit that stands."""
-
-    @contextmanager
-    def lost(_: object) -> Iterator[None]:
-        with monkeypatch.context() as patch:
-            lose_on_sqlite(patch, "after")
-            yield
-
-    return lost

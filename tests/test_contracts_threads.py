@@ -29,10 +29,10 @@ from autopay_core.testing.contracts import (
     Clock,
 )
 from test_contracts_memory import Channel, Firm, Sandbox
-from test_contracts_sqlite import locked, losing
+from test_contracts_sqlite import Files, locked
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from contextlib import AbstractContextManager
     from pathlib import Path
 
@@ -75,19 +75,8 @@ class TestThreadedMemoryPostingStore(AsyncPostingStoreContract):
         )
 
 
-class TestThreadedSqlitePostingStore(AsyncPostingStoreContract):
+class TestThreadedSqlitePostingStore(Files, AsyncPostingStoreContract):
     examples = 5
-
-    @pytest.fixture
-    def files(self) -> dict[int, Path]:
-        return {}
-
-    @pytest.fixture
-    def opened(self) -> Iterator[list[SqlitePostingStore]]:
-        stores: list[SqlitePostingStore] = []
-        yield stores
-        for each in stores:
-            each.close()
 
     @pytest.fixture
     def new_async_store(
@@ -124,9 +113,3 @@ class TestThreadedSqlitePostingStore(AsyncPostingStoreContract):
         self, files: dict[int, Path]
     ) -> Callable[[Any], AbstractContextManager[None]]:
         return lambda _: locked([*files.values()][-1])
-
-    @pytest.fixture
-    def lose_answer(
-        self, monkeypatch: pytest.MonkeyPatch
-    ) -> Callable[[object], AbstractContextManager[None]]:
-        return losing(monkeypatch)

@@ -26,6 +26,7 @@ from autopay_core.notices import NoticeKind
 from autopay_core.postings import Reversal, ReversalKind
 from autopay_core.references import DepositAccount
 from autopay_core.run import reverse
+from bad_inputs_runs import answering, raising
 from worlds import DAY, World, rig, standing_order, usd
 
 if TYPE_CHECKING:
@@ -122,10 +123,7 @@ def test_an_unavailable_gateway_says_what_it_likes(
 ) -> None:
     world, order = _firm("C-1", "M-1", number, "p-1", "ap-1")
 
-    def charge(_: object) -> Declined:
-        raise PortUnavailableError(message, code=code)
-
-    rig(world.gateway, charge=charge)
+    raising(PortUnavailableError(message, code=code))(world)
     [result] = world.sweep(order)
 
     assert result.status is RunStatus.WAITING
@@ -138,10 +136,7 @@ def test_a_gateway_that_breaks_says_what_it_likes(
 ) -> None:
     world, order = _firm("C-1", "M-1", "INV-1", "p-1", "ap-1")
 
-    def charge(_: object) -> Declined:
-        raise PortError(message, code=code)
-
-    rig(world.gateway, charge=charge)
+    raising(PortError(message, code=code))(world)
     [result] = world.sweep(order)
 
     assert result.status is RunStatus.OPEN
@@ -150,7 +145,7 @@ def test_a_gateway_that_breaks_says_what_it_likes(
 @given(detail=SAID)
 def test_a_doubt_says_what_it_likes(detail: str) -> None:
     world, order = _firm("C-1", "M-1", "INV-1", "p-1", "ap-1")
-    rig(world.gateway, charge=lambda _: Indeterminate(detail=detail))
+    answering(Indeterminate(detail=detail))(world)
 
     [result] = world.sweep(order)
 
@@ -163,10 +158,7 @@ def test_matter_data_that_cannot_be_read_says_what_it_likes(
 ) -> None:
     world, order = _firm("C-1", "M-1", "INV-1", "p-1", "ap-1")
 
-    def open_invoices(_: object) -> object:
-        raise PortError(message, code=code)
-
-    rig(world.matters, open_invoices=open_invoices)
+    raising(PortError(message, code=code), "matters", "open_invoices")(world)
     [result] = world.sweep(order)
 
     assert result.status is RunStatus.POSTPONED
