@@ -498,9 +498,8 @@ def mismatch(
     if (
         may_be_less
         and outcome.amount.currency == attempt.amount.currency
-        and Money.zero(attempt.amount.currency)
-        < outcome.amount
-        < attempt.amount
+        and outcome.amount.is_positive
+        and outcome.amount < attempt.amount
     ):
         return ""
     return (

@@ -645,15 +645,15 @@ class MemoryPostingStore:
         with self._lock:
             return Money.total(
                 (
-                    each.taken
+                    taken
                     for each in self._autopays.get(autopay, {}).values()
-                    if each.taken is not None
+                    if (taken := each.taken) is not None
                     and (
                         each.state in RESERVING_STATES
                         or each.state is RunState.PAID
                     )
                     and from_on <= each.charge_on < before
-                    and each.taken.currency == currency
+                    and taken.currency == currency
                 ),
                 currency,
             )
