@@ -2,8 +2,8 @@
 SHA-256 and its HMAC, loaded when they are first asked for (R2, P1).
 
 Holds: `sha256` and `hmac_sha256`. Imports: nothing of the package. Loading
-OpenSSL takes a tenth of the time of `import autopay_core`, and who only builds
-schedules needs none of it.
+OpenSSL takes a twentieth of the time of `import autopay_core`, and who only
+builds schedules needs none of it.
 """
 
 from __future__ import annotations

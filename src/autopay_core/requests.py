@@ -74,8 +74,8 @@ __all__ = [
 # -- Requests ----------------------------------------------------------------
 
 
-# Tuples with names: this many classes of attrs would take a tenth of the time
-# of `import autopay_core`.
+# Tuples with names: this many classes of attrs would take a twentieth of the
+# time of `import autopay_core`.
 
 
 class ReadStanding(NamedTuple):
