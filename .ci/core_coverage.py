@@ -32,7 +32,11 @@ def core_files() -> list[str]:
         spec = find_spec(name)
         if spec is None or spec.origin is None:
             sys.exit(f"{name} is part of the core and does not exist")
-        files.append(spec.origin)
+        if spec.submodule_search_locations is None:
+            files.append(spec.origin)
+        else:
+            folder = Path(spec.origin).parent
+            files.extend(map(str, sorted(folder.glob("*.py"))))
     return files
 
 

@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Final
 
 from table import Row, compare, show
 
-from autopay_core.allocation import Limit, Order, allocate, sort_key
+from autopay_core.allocation import Order, allocate, sort_key
 from autopay_core.invoices import Invoice
+from autopay_core.limits import Limit
 from autopay_core.money import Money
 
 if TYPE_CHECKING:

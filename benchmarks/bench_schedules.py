@@ -19,7 +19,8 @@ import QuantLib as ql  # noqa: N813
 from dateutil.rrule import MONTHLY, rrule
 from table import Row, compare, show
 
-from autopay_core.schedules import BusinessCalendar, Roll, Schedule
+from autopay_core.business_days import BusinessCalendar, Roll
+from autopay_core.schedules import Schedule
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -35,7 +35,8 @@ from autopay_core.adapters.memory import (
     MemoryNotifier,
     MemoryPostingStore,
 )
-from autopay_core.display import Table, show
+from autopay_core.ports import InvoiceQuery
+from autopay_core.show.tables import Table, show
 from autopay_core.testing.ledger import Ledger
 
 
@@ -134,7 +135,7 @@ def run_two_years(
         invoice
         for each in autopays
         for invoice in ledger.open_invoices(
-            ap.InvoiceQuery(
+            InvoiceQuery(
                 payer=each.payer,
                 associations=(each.enrollments[0].association,),
             )

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import attrs
 
 from autopay_core._checks import check_text, clean_text
-from autopay_core.allocation import Limit, Order, Reason, Spent, allocate
+from autopay_core.allocation import Order, Reason, allocate
 from autopay_core.associations import (
     Association,
     InvoiceQuery,
@@ -38,6 +38,7 @@ from autopay_core.errors import (
     TextError,
 )
 from autopay_core.invoices import Invoice, InvoiceStatus
+from autopay_core.limits import Limit, Spent
 from autopay_core.money import Money
 from autopay_core.references import (
     AccountKind,

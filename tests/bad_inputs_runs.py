@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 import attrs
 
 from autopay_core.adapters.memory import Fault
-from autopay_core.allocation import Limit
 from autopay_core.associations import InvoicePage
 from autopay_core.autopay import AdvanceNotice
+from autopay_core.business_days import BusinessCalendar
+from autopay_core.calls import preview, reverse, stop
 from autopay_core.charges import (
     Captured,
     ChargeOutcome,
@@ -26,7 +27,6 @@ from autopay_core.charges import (
     GatewayCapabilities,
     NotFound,
     Pending,
-    RunKey,
 )
 from autopay_core.commits import StopOrder
 from autopay_core.errors import (
@@ -39,12 +39,13 @@ from autopay_core.errors import (
     StandingOrderError,
     TextError,
 )
-from autopay_core.flow import RunStatus
+from autopay_core.limits import Limit
 from autopay_core.notices import NoticeKind
-from autopay_core.postings import Reversal, ReversalKind, RunState
+from autopay_core.postings import Reversal, ReversalKind
+from autopay_core.references import RunKey
 from autopay_core.retries import RetryPolicy
-from autopay_core.run import preview, reverse, stop
-from autopay_core.schedules import BusinessCalendar, Pause, Schedule
+from autopay_core.runs import RunState, RunStatus
+from autopay_core.schedules import Pause, Schedule
 from bad_inputs import PAN, Expected, Refused
 from worlds import (
     BANK,

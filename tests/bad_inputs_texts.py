@@ -28,7 +28,6 @@ from autopay_core.adapters.csv import (
 )
 from autopay_core.adapters.smtp import compose
 from autopay_core.associations import InvoiceQuery
-from autopay_core.charges import RunKey
 from autopay_core.errors import (
     AmountError,
     ConflictingInvoiceError,
@@ -38,7 +37,9 @@ from autopay_core.errors import (
 )
 from autopay_core.money import Money
 from autopay_core.notices import NoticeKind, notice_for_run
-from autopay_core.postings import Posting, RunRecord
+from autopay_core.postings import Posting
+from autopay_core.references import RunKey
+from autopay_core.runs import RunRecord
 from autopay_core.serialization import Format, dumps, loads
 from autopay_core.zones import run_instant, today_in
 from bad_inputs import Expected, Refused

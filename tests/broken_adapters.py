@@ -34,7 +34,6 @@ from autopay_core.charges import (
     LookupOutcome,
     NotFound,
     Pending,
-    RunKey,
 )
 from autopay_core.commits import (
     Change,
@@ -51,7 +50,8 @@ from autopay_core.errors import (
 from autopay_core.invoices import SearchPage, SearchQuery
 from autopay_core.money import Money
 from autopay_core.notices import Notice
-from autopay_core.postings import RunState, reservations
+from autopay_core.references import RunKey
+from autopay_core.runs import RunState, reservations
 from autopay_core.testing.contracts import (
     Clock,
     MatterDataContract,

@@ -16,14 +16,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from hypothesis import strategies as st
 
-from autopay_core.schedules import (
-    BusinessCalendar,
-    DayOfMonth,
-    Pause,
-    Roll,
-    Schedule,
-    ScheduleKind,
-)
+from autopay_core.business_days import BusinessCalendar, Roll
+from autopay_core.schedules import DayOfMonth, Pause, Schedule, ScheduleKind
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from autopay_core import flow, steps
+from autopay_core import calls
 from autopay_core.charges import (
     DeclineClass,
     Declined,
@@ -24,15 +24,16 @@ from autopay_core.charges import (
     NotFound,
 )
 from autopay_core.commits import Change, Conflict, OpenAmounts
+from autopay_core.engine import dispatch, recovery, steps
+from autopay_core.engine.requests import Charge, Commit, Lookup, ReadOpen
 from autopay_core.errors import PortUnavailableError
-from autopay_core.postings import RunState
-from autopay_core.requests import Charge, Commit, Lookup, ReadOpen
-from autopay_core.run import Ports
+from autopay_core.ports import Ports
+from autopay_core.runs import RunState
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from autopay_core.requests import Request
+    from autopay_core.engine.requests import Request
 
 
 _WINDOW = 0.02
@@ -42,12 +43,15 @@ def _answering(
     answer: Callable[[Ports, Request, Callable[[Ports, Request], Any]], Any],
 ) -> None:
     """Put *answer* between every flow and its ports."""
-    true = Ports.answer
+    made = dispatch.answering
 
-    def planted(ports: Ports, request: Request) -> Any:
-        return answer(ports, request, true)
+    def true(ports: Ports, request: Request) -> Any:
+        return made(ports)(request)
 
-    Ports.answer = planted  # type: ignore[method-assign]
+    def planted(ports: Any) -> Callable[[Request], Any]:
+        return lambda request: answer(ports, request, true)
+
+    calls.answering = planted  # type: ignore[attr-defined]
 
 
 def charge_before_intent(ports: Ports) -> Ports:
@@ -245,5 +249,5 @@ def new_key_on_recovery(ports: Ports) -> Ports:
             ),
         )
 
-    flow.try_again = again  # type: ignore[attr-defined]
+    recovery.try_again = again  # type: ignore[attr-defined]
     return ports

@@ -24,14 +24,13 @@ from hypothesis.stateful import (
 )
 
 from autopay_core.adapters.memory import MemoryPostingStore
-from autopay_core.allocation import Limit, allocate
+from autopay_core.allocation import allocate
 from autopay_core.charges import (
     Captured,
     ChargeRequest,
     DeclineClass,
     Declined,
     Pending,
-    RunKey,
 )
 from autopay_core.commits import (
     Change,
@@ -43,23 +42,26 @@ from autopay_core.commits import (
 from autopay_core.errors import PostingConflictError
 from autopay_core.history import verify_history
 from autopay_core.invoices import Invoice
+from autopay_core.limits import Limit
 from autopay_core.money import Money
 from autopay_core.notices import Notice, NoticeKind
 from autopay_core.postings import (
     POSTING_MOVES,
-    Attempt,
-    Intent,
     PostingStatus,
     Reversal,
     ReversalKind,
+    move_posting,
+)
+from autopay_core.references import DepositAccount, PaymentMethodRef, RunKey
+from autopay_core.runs import (
+    Attempt,
+    Intent,
     RunRecord,
     RunState,
-    move_posting,
     postings_of,
     reservations,
     reversal_postings,
 )
-from autopay_core.references import DepositAccount, PaymentMethodRef
 
 if TYPE_CHECKING:
     from autopay_core.ports import PostingStore

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, NamedTuple
 from hypothesis import strategies as st
 
 from autopay_core._checks import _UNSAFE, DATE_MAX, DATE_MIN, ID_MAX
-from autopay_core.allocation import Limit, Order, Spent
+from autopay_core.allocation import Order
 from autopay_core.associations import Association
 from autopay_core.invoices import BALANCE_MAX_MINOR, Invoice, InvoiceStatus
+from autopay_core.limits import Limit, Spent
 from autopay_core.money import AMOUNT_MAX_MINOR, MINOR_DIGITS, Money
 from autopay_core.references import (
     AccountKind,

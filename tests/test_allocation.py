@@ -19,15 +19,14 @@ import oracles_allocation as oracle
 import strategies as my
 from autopay_core.allocation import (
     Allocation,
-    Limit,
     Order,
     Reason,
-    Spent,
     allocate,
     natural_key,
     sort_key,
 )
 from autopay_core.invoices import Invoice, InvoiceStatus
+from autopay_core.limits import Limit, Spent
 from autopay_core.money import Money
 from autopay_core.references import AccountKind
 from strategies import Case

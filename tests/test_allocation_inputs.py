@@ -17,10 +17,8 @@ from autopay_core import allocation as module
 from autopay_core.allocation import (
     Allocation,
     AllocationLine,
-    Limit,
     Order,
     Reason,
-    Spent,
     allocate,
 )
 from autopay_core.errors import (
@@ -32,6 +30,7 @@ from autopay_core.errors import (
     LimitError,
 )
 from autopay_core.invoices import Invoice, InvoiceStatus
+from autopay_core.limits import Limit, Spent
 from autopay_core.money import Money
 
 if TYPE_CHECKING:

@@ -26,17 +26,14 @@ from autopay_core.audit import (
     read_ledger_rows,
     write_rows,
 )
-from autopay_core.charges import Captured, RunKey
+from autopay_core.calls import advance_postings, attest, reverse, run
+from autopay_core.charges import Captured
 from autopay_core.commits import OpenAmounts
 from autopay_core.errors import InvalidValueError
 from autopay_core.history import HistoryFault
-from autopay_core.postings import (
-    PostingStatus,
-    Reversal,
-    ReversalKind,
-    RunState,
-)
-from autopay_core.run import advance_postings, attest, reverse, run
+from autopay_core.postings import PostingStatus, Reversal, ReversalKind
+from autopay_core.references import RunKey
+from autopay_core.runs import RunState
 from worlds import DAY, World, bill, posting, standing_order, usd
 
 if TYPE_CHECKING:

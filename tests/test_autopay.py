@@ -11,7 +11,6 @@ import pytest
 from hypothesis import given, strategies as st
 
 import autopay_core
-from autopay_core.allocation import Limit
 from autopay_core.associations import Association
 from autopay_core.autopay import (
     AdvanceNotice,
@@ -28,16 +27,12 @@ from autopay_core.autopay import (
     upcoming,
     years,
 )
+from autopay_core.business_days import BusinessCalendar, Roll
 from autopay_core.errors import InvalidValueError
+from autopay_core.limits import Limit
 from autopay_core.notices import NoticeKind
 from autopay_core.retries import RetryPolicy
-from autopay_core.schedules import (
-    BusinessCalendar,
-    MissedPolicy,
-    Pause,
-    Roll,
-    Schedule,
-)
+from autopay_core.schedules import MissedPolicy, Pause, Schedule
 from worlds import (
     CARD,
     DAY,

@@ -20,7 +20,6 @@ from autopay_core.charges import (
     Indeterminate,
     NotFound,
     Pending,
-    RunKey,
     idempotency_key,
 )
 from autopay_core.errors import InvalidValueError
@@ -29,6 +28,7 @@ from autopay_core.references import (
     AccountKind,
     DepositAccount,
     PaymentMethodRef,
+    RunKey,
 )
 
 METHOD = PaymentMethodRef(provider="acme", token="tok_1")

@@ -13,13 +13,7 @@ from autopay_core.adapters.memory import (
     MemoryTwoStepGateway,
 )
 from autopay_core.adapters.sqlite import SqlitePostingStore
-from autopay_core.adapters.threads import (
-    ThreadedGateway,
-    ThreadedMatterData,
-    ThreadedNotifier,
-    ThreadedPostingStore,
-    ThreadedTwoStepGateway,
-)
+from autopay_core.adapters.threads import threaded
 from autopay_core.testing.contracts import (
     AsyncMatterDataContract,
     AsyncNotifierContract,
@@ -39,40 +33,38 @@ if TYPE_CHECKING:
 
 class TestThreadedGateway(Sandbox, AsyncPaymentGatewayContract):
     @pytest.fixture
-    def async_gateway(self, inner: Any) -> ThreadedGateway:
-        return ThreadedGateway(inner)
+    def async_gateway(self, inner: Any) -> Any:
+        return threaded(inner)
 
 
 class TestThreadedTwoStepGateway(Sandbox, AsyncTwoStepGatewayContract):
     machine = MemoryTwoStepGateway
 
     @pytest.fixture
-    def async_gateway(self, inner: Any) -> ThreadedTwoStepGateway:
-        return ThreadedTwoStepGateway(inner)
+    def async_gateway(self, inner: Any) -> Any:
+        return threaded(inner)
 
 
 class TestThreadedMatterData(Firm, AsyncMatterDataContract):
     @pytest.fixture
     def async_seed(self, firm: MemoryMatterData) -> Any:
-        return lambda invoices, directory: ThreadedMatterData(
+        return lambda invoices, directory: threaded(
             self.filled(firm, invoices, directory)
         )
 
 
 class TestThreadedNotifier(Channel, AsyncNotifierContract):
     @pytest.fixture
-    def async_notifier(self, inner: MemoryNotifier) -> ThreadedNotifier:
-        return ThreadedNotifier(inner)
+    def async_notifier(self, inner: MemoryNotifier) -> Any:
+        return threaded(inner)
 
 
 class TestThreadedMemoryPostingStore(AsyncPostingStoreContract):
     examples = 5
 
     @pytest.fixture
-    def new_async_store(self) -> Callable[[Clock], ThreadedPostingStore]:
-        return lambda clock: ThreadedPostingStore(
-            MemoryPostingStore(clock=clock)
-        )
+    def new_async_store(self) -> Callable[[Clock], Any]:
+        return lambda clock: threaded(MemoryPostingStore(clock=clock))
 
 
 class TestThreadedSqlitePostingStore(Files, AsyncPostingStoreContract):
@@ -84,13 +76,13 @@ class TestThreadedSqlitePostingStore(Files, AsyncPostingStoreContract):
         tmp_path: Path,
         files: dict[int, Path],
         opened: list[SqlitePostingStore],
-    ) -> Callable[[Clock], ThreadedPostingStore]:
-        def made(clock: Clock) -> ThreadedPostingStore:
+    ) -> Callable[[Clock], Any]:
+        def made(clock: Clock) -> Any:
             file = tmp_path / f"{len(opened)}.db"
             opened.append(
                 SqlitePostingStore(file, clock=clock, busy_seconds=2)
             )
-            store = ThreadedPostingStore(opened[-1])
+            store = threaded(opened[-1])
             files[id(store)] = file
             return store
 
@@ -99,10 +91,10 @@ class TestThreadedSqlitePostingStore(Files, AsyncPostingStoreContract):
     @pytest.fixture
     def async_reopen(
         self, files: dict[int, Path], opened: list[SqlitePostingStore]
-    ) -> Callable[[Any, Clock], ThreadedPostingStore]:
-        def again(store: Any, clock: Clock) -> ThreadedPostingStore:
+    ) -> Callable[[Any, Clock], Any]:
+        def again(store: Any, clock: Clock) -> Any:
             opened.append(SqlitePostingStore(files[id(store)], clock=clock))
-            other = ThreadedPostingStore(opened[-1])
+            other = threaded(opened[-1])
             files[id(other)] = files[id(store)]
             return other
 

@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from autopay_core import ports
+from autopay_core import aio, ports
 from autopay_core.testing import contracts
 from autopay_core.testing.clauses import UNPROVEN
 from autopay_core.testing.plugin import clause_of, guarantees
@@ -20,11 +20,11 @@ PAIRS = [
     (ports.Notifier, contracts.NotifierContract),
 ]
 TWINS = [
-    (ports.AsyncMatterData, contracts.AsyncMatterDataContract),
-    (ports.AsyncPaymentGateway, contracts.AsyncPaymentGatewayContract),
-    (ports.AsyncTwoStepGateway, contracts.AsyncTwoStepGatewayContract),
-    (ports.AsyncPostingStore, contracts.AsyncPostingStoreContract),
-    (ports.AsyncNotifier, contracts.AsyncNotifierContract),
+    (aio.MatterData, contracts.AsyncMatterDataContract),
+    (aio.PaymentGateway, contracts.AsyncPaymentGatewayContract),
+    (aio.TwoStepGateway, contracts.AsyncTwoStepGatewayContract),
+    (aio.PostingStore, contracts.AsyncPostingStoreContract),
+    (aio.Notifier, contracts.AsyncNotifierContract),
 ]
 
 

@@ -33,7 +33,6 @@ from autopay_core.associations import (
     InvoiceQuery,
     associate,
 )
-from autopay_core.charges import RunKey
 from autopay_core.errors import (
     ConflictingInvoiceError,
     FormatError,
@@ -50,7 +49,7 @@ from autopay_core.invoices import (
 )
 from autopay_core.money import MINOR_DIGITS, Money
 from autopay_core.postings import Posting, PostingStatus
-from autopay_core.references import AccountKind, DepositAccount
+from autopay_core.references import AccountKind, DepositAccount, RunKey
 from strategies import ids, invoices
 
 if TYPE_CHECKING:

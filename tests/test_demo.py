@@ -29,7 +29,8 @@ from autopay_core.__main__ import main
 from autopay_core.demo import EXAMPLE, Report, gateway_path, load_firm, play
 from autopay_core.errors import FormatError, InvalidValueError
 from autopay_core.notices import FAILED_AUTOPAY, NoticeKind
-from autopay_core.postings import PostingStatus, RunState
+from autopay_core.postings import PostingStatus
+from autopay_core.runs import RunState
 from autopay_core.testing.gateway_file import FileGateway
 
 # -- The independent ledger --------------------------------------------------

@@ -11,10 +11,20 @@ import pytest
 from hypothesis import example, given, strategies as st
 
 from autopay_core.adapters.memory import memory_ports
-from autopay_core.allocation import Limit, Reason, allocate
+from autopay_core.allocation import Reason, allocate
 from autopay_core.associations import Association
 from autopay_core.autopay import AutoPay
-from autopay_core.display import (
+from autopay_core.calls import advance_postings, read_postings, run
+from autopay_core.errors import InvalidValueError
+from autopay_core.invoices import Invoice, InvoiceStatus
+from autopay_core.limits import Limit
+from autopay_core.money import Money
+from autopay_core.notices import FAILED_AUTOPAY, Notice, NoticeKind
+from autopay_core.postings import PostingStatus, PostingView
+from autopay_core.references import DepositAccount, PaymentMethodRef
+from autopay_core.runs import RunRecord, RunResult, RunStatus
+from autopay_core.schedules import Schedule
+from autopay_core.show.tables import (
     Table,
     allocation_table,
     autopays_table,
@@ -25,18 +35,9 @@ from autopay_core.display import (
     show,
     views_table,
 )
-from autopay_core.errors import InvalidValueError
-from autopay_core.flow import RunResult, RunStatus
-from autopay_core.invoices import Invoice, InvoiceStatus
-from autopay_core.money import Money
-from autopay_core.notices import FAILED_AUTOPAY, Notice, NoticeKind
-from autopay_core.postings import PostingStatus, PostingView, RunRecord
-from autopay_core.references import DepositAccount, PaymentMethodRef
-from autopay_core.run import advance_postings, read_postings, run
-from autopay_core.schedules import Schedule
 
 if TYPE_CHECKING:
-    from autopay_core.run import Ports
+    from autopay_core.ports import Ports
 
 DAY = date(2026, 1, 31)
 NASTY = "<script>alert(1)</script> & [red]\"x\"[/red] {0} 'y'"

@@ -18,7 +18,9 @@ PACKAGE: Final = ROOT / "src" / "autopay_core"
 REFERENCE: Final = ROOT / "docs" / "reference"
 
 # Not for readers: started from a command line, or described as a whole.
-NO_PAGE: Final = frozenset({"__init__", "__main__"})
+NO_PAGE: Final = frozenset(
+    {"__init__", "__main__", "display", "flow", "projection"}
+)
 
 
 def _texts(node: ast.AST) -> Iterator[str]:

@@ -13,9 +13,11 @@ from autopay_core.adapters.memory import (
     MemoryGateway,
     MemoryTwoStepGateway,
 )
-from autopay_core.allocation import Limit, Reason
+from autopay_core.allocation import Reason
 from autopay_core.associations import Association, InvoicePage, InvoiceQuery
 from autopay_core.autopay import AdvanceNotice, occurrence_on
+from autopay_core.business_days import BusinessCalendar, Roll
+from autopay_core.calls import attest, reverse, stop
 from autopay_core.charges import (
     Captured,
     ChargeOutcome,
@@ -27,7 +29,6 @@ from autopay_core.charges import (
     LookupOutcome,
     NotFound,
     Pending,
-    RunKey,
     idempotency_key,
 )
 from autopay_core.commits import (
@@ -38,29 +39,11 @@ from autopay_core.commits import (
     Standing,
     StopOrder,
 )
-from autopay_core.errors import (
-    CommitUnknownError,
-    HostProtocolError,
-    PortError,
-    PortUnavailableError,
-)
-from autopay_core.flow import (
-    PLANS_MOST,
-    RunResult,
-    RunStatus,
-    collect,
-    recover_one,
-)
-from autopay_core.money import Money
-from autopay_core.notices import FAILED_AUTOPAY, NoticeKind
-from autopay_core.postings import (
-    PostingStatus,
-    Reversal,
-    ReversalKind,
-    RunState,
-)
-from autopay_core.references import AccountKind, DepositAccount
-from autopay_core.requests import (
+from autopay_core.engine.case import case_of
+from autopay_core.engine.collecting import PLANS_MOST, collect
+from autopay_core.engine.dispatch import terms_of
+from autopay_core.engine.recovery import recover_one
+from autopay_core.engine.requests import (
     Charge,
     Commit,
     Confirm,
@@ -70,10 +53,21 @@ from autopay_core.requests import (
     look_up,
     take_money,
 )
+from autopay_core.engine.telling import deliver
+from autopay_core.errors import (
+    CommitUnknownError,
+    HostProtocolError,
+    PortError,
+    PortUnavailableError,
+)
+from autopay_core.limits import Limit
+from autopay_core.money import Money
+from autopay_core.notices import FAILED_AUTOPAY, NoticeKind
+from autopay_core.postings import PostingStatus, Reversal, ReversalKind
+from autopay_core.references import AccountKind, DepositAccount, RunKey
 from autopay_core.retries import RetryPolicy
-from autopay_core.run import attest, reverse, stop
-from autopay_core.schedules import BusinessCalendar, Roll, Schedule
-from autopay_core.upkeep import deliver
+from autopay_core.runs import RunResult, RunState, RunStatus
+from autopay_core.schedules import Schedule
 from worlds import (
     BANK,
     CARD,
@@ -107,13 +101,17 @@ def _traced(
     world: World, autopay: AutoPay, on: date = DAY
 ) -> Traced[RunResult]:
     ports = world.ports
-    flow = collect(autopay, occurrence_on(autopay, on), ports.terms, as_of=on)
+    flow = collect(
+        case_of(autopay, occurrence_on(autopay, on), terms_of(ports), as_of=on)
+    )
     return Traced(flow, ports)
 
 
 def _collecting() -> Flow[RunResult]:
     autopay = standing_order()
-    return collect(autopay, occurrence_on(autopay, DAY), TERMS, as_of=DAY)
+    return collect(
+        case_of(autopay, occurrence_on(autopay, DAY), TERMS, as_of=DAY)
+    )
 
 
 # -- R1: the order of a run ---------------------------------------------------
@@ -417,7 +415,9 @@ def test_r4_the_same_key_goes_out_again_with_a_new_deadline() -> None:
     world.gateway.script(Fault.LOSE_REQUEST)
     world.run(standing_order())
     world.clock.advance(minutes=2)
-    traced = Traced(recover_one(world.record, world.ports.terms), world.ports)
+    traced = Traced(
+        recover_one(world.record, terms_of(world.ports)), world.ports
+    )
 
     traced.go()
 
@@ -508,7 +508,7 @@ def test_r4_a_look_up_that_fails_or_is_unclear_changes_nothing() -> None:
     ):
         standing = world.store.standing(KEY, CARD.fingerprint)
         script = Script(
-            recover_one(world.record, world.ports.terms),
+            recover_one(world.record, terms_of(world.ports)),
             standing,
             answer,
             Committed(),
@@ -694,7 +694,7 @@ def test_r7_a_stop_order_between_prepare_and_confirm_is_kept() -> None:
     world = World(bill("INV-1", "120.00"), two_step=True)
     _traced(world, standing_order()).cut(4)
     world.clock.advance(minutes=2)
-    flow = recover_one(world.record, world.ports.terms)
+    flow = recover_one(world.record, terms_of(world.ports))
     traced = Traced(flow, world.ports)
     prepare = world.two_step.prepare
 
@@ -876,7 +876,7 @@ def test_contradictory_outcomes_raise_an_alarm() -> None:
     """A capture after a decline under the same key breaks a promise."""
     world = World(bill("INV-1", "120.00"))
     flow = collect(
-        standing_order(), occurrence_on(standing_order(), DAY), TERMS
+        case_of(standing_order(), occurrence_on(standing_order(), DAY), TERMS)
     )
     traced = Traced(flow, world.ports)
     charge = world.one_step.charge
@@ -1948,10 +1948,10 @@ def test_a_step_that_another_worker_made_is_accepted() -> None:
     world.recover()
     paid = Standing(now=world.clock.at, run=world.record)
 
-    done = Script(recover_one(before, world.ports.terms), paid)
+    done = Script(recover_one(before, terms_of(world.ports)), paid)
     assert done.go().status is RunStatus.PAID
     overtaken = Script(
-        recover_one(before, world.ports.terms),
+        recover_one(before, terms_of(world.ports)),
         Standing(now=world.clock.at, run=before),
         Indeterminate(),
         Conflict(reason="version"),

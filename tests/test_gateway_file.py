@@ -17,9 +17,9 @@ from autopay_core.adapters.memory import (
     MemoryNotifier,
     MemoryPostingStore,
 )
-from autopay_core.allocation import Limit
 from autopay_core.associations import Association, InvoiceQuery
 from autopay_core.autopay import AutoPay
+from autopay_core.calls import read_postings, run
 from autopay_core.charges import (
     Captured,
     ChargeRequest,
@@ -34,15 +34,16 @@ from autopay_core.errors import (
     PortUnavailableError,
 )
 from autopay_core.invoices import Invoice, SearchBy, SearchQuery
+from autopay_core.limits import Limit
 from autopay_core.money import Money
 from autopay_core.notices import NoticeKind
+from autopay_core.ports import Ports
 from autopay_core.postings import PostingStatus
 from autopay_core.references import (
     DepositAccount,
     MethodKind,
     PaymentMethodRef,
 )
-from autopay_core.run import Ports, read_postings, run
 from autopay_core.schedules import Schedule
 from autopay_core.testing.contracts import PaymentGatewayContract
 from autopay_core.testing.gateway_file import DeclineRule, FileGateway

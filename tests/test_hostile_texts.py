@@ -13,19 +13,14 @@ from typing import TYPE_CHECKING
 from hypothesis import example, given, strategies as st
 
 from autopay_core.associations import Association
-from autopay_core.charges import (
-    DeclineClass,
-    Declined,
-    Indeterminate,
-    RunKey,
-)
+from autopay_core.calls import reverse
+from autopay_core.charges import DeclineClass, Declined, Indeterminate
 from autopay_core.errors import PortError, PortUnavailableError
-from autopay_core.flow import RunStatus
 from autopay_core.invoices import Invoice
 from autopay_core.notices import NoticeKind
 from autopay_core.postings import Reversal, ReversalKind
-from autopay_core.references import DepositAccount
-from autopay_core.run import reverse
+from autopay_core.references import DepositAccount, RunKey
+from autopay_core.runs import RunStatus
 from bad_inputs_runs import answering, raising
 from worlds import DAY, World, rig, standing_order, usd
 

@@ -17,6 +17,7 @@ from autopay_core.adapters.memory import (
     system_clock,
 )
 from autopay_core.associations import associate
+from autopay_core.calls import advance_postings, run
 from autopay_core.charges import (
     Captured,
     ChargeRequest,
@@ -25,7 +26,6 @@ from autopay_core.charges import (
     Indeterminate,
     NotFound,
     Pending,
-    RunKey,
 )
 from autopay_core.commits import Change
 from autopay_core.errors import (
@@ -37,8 +37,7 @@ from autopay_core.errors import (
 from autopay_core.invoices import SearchBy, SearchQuery, SearchResult
 from autopay_core.money import Money
 from autopay_core.postings import PostingStatus
-from autopay_core.references import DepositAccount
-from autopay_core.run import advance_postings, run
+from autopay_core.references import DepositAccount, RunKey
 from worlds import (
     BANK,
     CARD,

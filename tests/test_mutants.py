@@ -49,7 +49,7 @@ def test_every_patch_fits_the_source() -> None:
 
 
 def test_a_patch_that_fits_no_more_fails_aloud() -> None:
-    patch = Patch(module="flow", old="no such text", new="")
+    patch = Patch(module="engine.steps", old="no such text", new="")
 
     with pytest.raises(DriftedError, match="0 times"):
         build([patch])

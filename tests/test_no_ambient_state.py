@@ -11,6 +11,7 @@ import ast
 import sys
 import tomllib
 from importlib.util import find_spec
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -90,9 +91,18 @@ def test_the_core_reaches_for_no_ambient_state(module: str) -> None:
     spec = find_spec(module)
     assert spec is not None
     assert spec.origin is not None
-    source = Path(spec.origin).read_text("utf-8")
+    place = Path(spec.origin)
+    files = (
+        place.parent.glob("*.py")
+        if spec.submodule_search_locations
+        else [place]
+    )
 
-    assert list(_ambient(source)) == []
+    assert [
+        *chain.from_iterable(
+            _ambient(each.read_text("utf-8")) for each in files
+        )
+    ] == []
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import given, strategies as st
 
-from autopay_core.charges import RunKey
 from autopay_core.errors import InvalidValueError
 from autopay_core.notices import (
     FAILED_AUTOPAY,
@@ -17,6 +16,7 @@ from autopay_core.notices import (
     notice_for_autopay,
     notice_for_run,
 )
+from autopay_core.references import RunKey
 from worlds import DAY, usd
 
 if TYPE_CHECKING:

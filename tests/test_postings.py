@@ -10,33 +10,36 @@ import attrs
 import pytest
 from hypothesis import given, strategies as st
 
-from autopay_core.allocation import Limit, allocate
-from autopay_core.charges import Captured, ChargeRequest, RunKey
+from autopay_core.allocation import allocate
+from autopay_core.charges import Captured, ChargeRequest
 from autopay_core.errors import InvalidValueError, TransitionError
+from autopay_core.limits import Limit
 from autopay_core.money import Money
 from autopay_core.postings import (
     OPEN_STATUSES,
     POSTING_MOVES,
-    RESERVING_STATES,
-    RUN_MOVES,
-    Attempt,
-    Intent,
     PostingStatus,
     PostingView,
     Reversal,
     ReversalKind,
-    RunRecord,
-    RunState,
-    check_move,
     in_view,
     move_posting,
     open_amounts,
     posting_id,
+)
+from autopay_core.references import DepositAccount, RunKey
+from autopay_core.runs import (
+    RESERVING_STATES,
+    RUN_MOVES,
+    Attempt,
+    Intent,
+    RunRecord,
+    RunState,
+    check_move,
     postings_of,
     reservations,
     reversal_postings,
 )
-from autopay_core.references import DepositAccount
 from worlds import (
     CARD,
     DAY,

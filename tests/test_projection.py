@@ -15,21 +15,19 @@ from autopay_core.adapters.memory import (
     MemoryNotifier,
     MemoryPostingStore,
 )
-from autopay_core.allocation import Limit, Order, Reason, Spent
+from autopay_core.allocation import Order, Reason
 from autopay_core.associations import Association
 from autopay_core.autopay import AutoPay, Enrollment
+from autopay_core.business_days import BusinessCalendar, Roll
+from autopay_core.calls import sweep
 from autopay_core.errors import InvalidValueError
 from autopay_core.invoices import Invoice
+from autopay_core.limits import Limit, Spent
 from autopay_core.money import Money
-from autopay_core.projection import Projection, project
+from autopay_core.ports import Ports
 from autopay_core.references import DepositAccount, PaymentMethodRef
-from autopay_core.run import Ports, sweep
-from autopay_core.schedules import (
-    BusinessCalendar,
-    Pause,
-    Roll,
-    Schedule,
-)
+from autopay_core.schedules import Pause, Schedule
+from autopay_core.show.projection import Projection, project
 from autopay_core.testing.ledger import Ledger
 
 if TYPE_CHECKING:

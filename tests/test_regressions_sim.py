@@ -16,12 +16,14 @@ from autopay_core.adapters.memory import (
     MemoryNotifier,
     MemoryPostingStore,
 )
+from autopay_core.calls import recover, run, stop, sweep
 from autopay_core.commits import StopOrder
-from autopay_core.flow import recover_one
-from autopay_core.postings import RunRecord, RunState
+from autopay_core.engine.dispatch import answering, terms_of
+from autopay_core.engine.recovery import recover_one
+from autopay_core.engine.requests import Lookup, Request
+from autopay_core.ports import Ports
 from autopay_core.references import MethodKind
-from autopay_core.requests import Lookup, Request
-from autopay_core.run import Ports, recover, run, stop, sweep
+from autopay_core.runs import RunRecord, RunState
 
 DUE = date(2026, 1, 31)
 START = datetime(2026, 1, 31, 6, tzinfo=UTC)
@@ -101,16 +103,16 @@ def test_not_found_proves_nothing_when_the_worker_slept_past_the_key() -> None:
     )
     world.now += timedelta(hours=1)
 
-    flow = recover_one(world.record, world.ports.terms)
+    flow = recover_one(world.record, terms_of(world.ports))
     request: Request = next(flow)
     while not isinstance(request, Lookup):
-        request = flow.send(world.ports.answer(request))
+        request = flow.send(answering(world.ports)(request))
     # It sleeps between its reading of the clock and the look-up.
     world.now += timedelta(hours=30)
     world.gateway.forget(world.key)
     try:
         while True:
-            request = flow.send(world.ports.answer(request))
+            request = flow.send(answering(world.ports)(request))
     except StopIteration:
         pass
 

@@ -11,32 +11,10 @@ import pytest
 from hypothesis import example, given, strategies as st
 
 from autopay_core.adapters.memory import Fault, MemoryGateway, memory_ports
-from autopay_core.allocation import Limit, Reason
+from autopay_core.allocation import Reason
 from autopay_core.autopay import AdvanceNotice, AutoPay, occurrence_on
-from autopay_core.charges import GatewayCapabilities, RunKey
-from autopay_core.commits import Change, Committed, Conflict, StopOrder
-from autopay_core.errors import (
-    HostProtocolError,
-    InvalidValueError,
-    PortError,
-    PortUnavailableError,
-    TransitionError,
-)
-from autopay_core.flow import RunStatus, collect
-from autopay_core.money import Money
-from autopay_core.notices import Notice, NoticeKind
-from autopay_core.postings import (
-    PostingStatus,
-    PostingView,
-    Reversal,
-    ReversalKind,
-    RunState,
-)
-from autopay_core.requests import Send
-from autopay_core.retries import RetryPolicy
-from autopay_core.run import (
+from autopay_core.calls import (
     advance_postings,
-    drive,
     preview,
     read_postings,
     reverse,
@@ -44,8 +22,35 @@ from autopay_core.run import (
     stop,
     sweep,
 )
+from autopay_core.charges import GatewayCapabilities
+from autopay_core.commits import Change, Committed, Conflict, StopOrder
+from autopay_core.engine.case import case_of
+from autopay_core.engine.collecting import collect
+from autopay_core.engine.dispatch import answering, terms_of
+from autopay_core.engine.driving import drive
+from autopay_core.engine.requests import Send
+from autopay_core.engine.sweeping import sweep_one
+from autopay_core.engine.telling import deliver as deliver_flow
+from autopay_core.errors import (
+    HostProtocolError,
+    InvalidValueError,
+    PortError,
+    PortUnavailableError,
+    TransitionError,
+)
+from autopay_core.limits import Limit
+from autopay_core.money import Money
+from autopay_core.notices import Notice, NoticeKind
+from autopay_core.postings import (
+    PostingStatus,
+    PostingView,
+    Reversal,
+    ReversalKind,
+)
+from autopay_core.references import RunKey
+from autopay_core.retries import RetryPolicy
+from autopay_core.runs import RunState, RunStatus
 from autopay_core.schedules import MissedPolicy, Schedule
-from autopay_core.upkeep import deliver as deliver_flow, sweep_one
 from worlds import (
     CARD,
     DAY,
@@ -64,7 +69,7 @@ from worlds import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from autopay_core.requests import Flow
+    from autopay_core.engine.requests import Flow
 
 KEY = RunKey(autopay="ap-1", nominal_on=DAY)
 FEBRUARY = date(2026, 2, 28)
@@ -94,7 +99,7 @@ def test_r2_the_secret_stands_in_no_repr() -> None:
     ports = memory_ports(key_secret=b"hush-hush")
 
     assert "hush" not in repr(ports)
-    assert "hush" not in repr(ports.terms)
+    assert "hush" not in repr(terms_of(ports))
     assert "gateway" in repr(ports)
 
 
@@ -336,7 +341,8 @@ def test_s12_an_occurrence_that_was_set_back_is_not_lost() -> None:
 def test_s12_missed_runs_that_another_worker_recorded_are_left_to_it() -> None:
     world, autopay = _three_months_late(MissedPolicy.LATEST)
     traced = Traced(
-        sweep_one(autopay, date(2026, 4, 2), world.ports.terms), world.ports
+        sweep_one(autopay, date(2026, 4, 2), terms_of(world.ports)),
+        world.ports,
     )
     commit = world.store.commit
 
@@ -591,12 +597,16 @@ def test_r7_the_turn_of_an_auto_pay_that_is_off_lets_its_doubt_go() -> None:
     world = World(bill("INV-1", "120.00"))
     autopay = standing_order()
     occurrence = occurrence_on(autopay, DAY)
-    flow = collect(autopay, occurrence, world.ports.terms, as_of=DAY)
+    flow = collect(
+        case_of(autopay, occurrence, terms_of(world.ports), as_of=DAY)
+    )
     Traced(flow, world.ports).cut(4)
     world.clock.advance(minutes=30)
     off = standing_order(off_from=DAY)
 
-    results = Traced(sweep_one(off, DAY, world.ports.terms), world.ports).go()
+    results = Traced(
+        sweep_one(off, DAY, terms_of(world.ports)), world.ports
+    ).go()
 
     assert [each.status for each in results] == [RunStatus.CANCELLED]
     assert world.taken == []
@@ -607,7 +617,9 @@ def test_r7_a_sweep_sends_nothing_of_an_auto_pay_that_is_stopped() -> None:
     world = World(bill("INV-1", "120.00"))
     autopay = standing_order()
     occurrence = occurrence_on(autopay, DAY)
-    flow = collect(autopay, occurrence, world.ports.terms, as_of=DAY)
+    flow = collect(
+        case_of(autopay, occurrence, terms_of(world.ports), as_of=DAY)
+    )
     Traced(flow, world.ports).cut(4)
     order = StopOrder(target="autopay:ap-1", active=True, by="Ann")
     stop(order, ports=world.ports)
@@ -699,7 +711,7 @@ def test_n1_notices_are_read_on_past_a_batch() -> None:
     )
     world.notifier.is_down = False
 
-    assert drive(deliver_flow(2), world.ports) == 5
+    assert drive(deliver_flow(2), answering(world.ports)) == 5
     assert len(world.notifier.sent) == 5
 
 
@@ -707,7 +719,7 @@ def test_n1_a_crash_after_the_commit_tells_it_at_the_next_sweep() -> None:
     world = World(bill("INV-1", "120.00"))
     autopay = standing_order()
     occurrence = occurrence_on(autopay, DAY)
-    flow = collect(autopay, occurrence, world.ports.terms)
+    flow = collect(case_of(autopay, occurrence, terms_of(world.ports)))
     traced = Traced(flow, world.ports)
     traced.cut(6)
     assert traced.names[-1] == "Commit"
@@ -866,7 +878,9 @@ def test_n4_two_workers_announce_once() -> None:
     world = World(bill("INV-1", "120.00"))
     autopay = standing_order(advance_notice=AdvanceNotice())
     as_of = DAY - timedelta(days=12)
-    traced = Traced(sweep_one(autopay, as_of, world.ports.terms), world.ports)
+    traced = Traced(
+        sweep_one(autopay, as_of, terms_of(world.ports)), world.ports
+    )
     send = world.notifier.send
 
     def overtaken(notice: Notice) -> None:
@@ -1181,7 +1195,9 @@ def test_a_run_cut_off_anywhere_and_run_again_charges_what_it_intended_once(
             )
         )
         occurrence = occurrence_on(autopay, DAY)
-        flow = collect(autopay, occurrence, world.ports.terms, as_of=DAY)
+        flow = collect(
+            case_of(autopay, occurrence, terms_of(world.ports), as_of=DAY)
+        )
         Traced(flow, world.ports).cut(steps)
         check()
         world.clock.advance(minutes=2)
@@ -1203,7 +1219,7 @@ def test_a_run_cut_off_anywhere_and_run_again_charges_what_it_intended_once(
 
 def test_a_request_that_no_port_answers_is_the_hosts_fault() -> None:
     with pytest.raises(PortError, match="no port answers str"):
-        World().ports.answer("standing")  # type: ignore[arg-type]
+        answering(World().ports)("standing")  # type: ignore[arg-type]
 
 
 def test_drive_returns_the_result_of_a_flow() -> None:
@@ -1221,5 +1237,5 @@ def test_drive_returns_the_result_of_a_flow() -> None:
 
     world = World()
 
-    assert drive(nothing(), world.ports) == 7
+    assert drive(nothing(), answering(world.ports)) == 7
     assert world.told() == [NoticeKind.PAID]

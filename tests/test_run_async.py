@@ -9,36 +9,28 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import attrs
 import pytest
 
+from autopay_core import aio
 from autopay_core.adapters.memory import Fault, MemoryGateway
 from autopay_core.autopay import AdvanceNotice
-from autopay_core.charges import Declined, GatewayCapabilities, RunKey
+from autopay_core.calls import (
+    advance_postings,
+    attest,
+    deliver,
+    preview,
+    read_postings,
+    recover,
+    reverse,
+    run,
+    stop,
+    sweep,
+)
+from autopay_core.charges import Declined, GatewayCapabilities
 from autopay_core.commits import StopOrder
 from autopay_core.errors import InvalidValueError, PortError
-from autopay_core.flow import RunStatus
 from autopay_core.postings import PostingStatus, Reversal, ReversalKind
+from autopay_core.references import RunKey
 from autopay_core.retries import RetryPolicy
-from autopay_core.run import (
-    advance_postings,
-    advance_postings_async,
-    attest,
-    attest_async,
-    deliver,
-    deliver_async,
-    preview,
-    preview_async,
-    read_postings,
-    read_postings_async,
-    recover,
-    recover_async,
-    reverse,
-    reverse_async,
-    run,
-    run_async,
-    stop,
-    stop_async,
-    sweep,
-    sweep_async,
-)
+from autopay_core.runs import RunStatus
 from worlds import (
     CARD,
     DAY,
@@ -55,8 +47,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Iterable
 
     from autopay_core.autopay import AutoPay
-    from autopay_core.flow import RunResult
-    from autopay_core.run import Ports
+    from autopay_core.ports import Ports
+    from autopay_core.runs import RunResult
 
 KEY = RunKey(autopay="ap-1", nominal_on=DAY)
 FAULTS = [None, *Fault]
@@ -96,17 +88,17 @@ class _Async:
 
     def run(self, autopay: AutoPay, ports: Ports) -> RunResult:
         twin = awaitable(ports)
-        result: RunResult = _do(run_async(autopay, on=DAY, ports=twin))
+        result: RunResult = _do(aio.run(autopay, on=DAY, ports=twin))
         return result
 
     def sweep(
         self, autopays: Iterable[AutoPay], as_of: date, ports: Ports
     ) -> list[RunResult]:
         twin = awaitable(ports)
-        return _collected(sweep_async(autopays, as_of=as_of, ports=twin))
+        return _collected(aio.sweep(autopays, as_of=as_of, ports=twin))
 
     def recover(self, ports: Ports) -> list[RunResult]:
-        return _collected(recover_async(ports=awaitable(ports)))
+        return _collected(aio.recover(ports=awaitable(ports)))
 
 
 def _story(
@@ -176,17 +168,15 @@ def test_p3_staffs_orders_have_equal_twins() -> None:
 
     async def twins(ports: Ports) -> list[object]:
         also = awaitable(ports)
-        await stop_async(_order(), ports=also)
+        await aio.stop(_order(), ports=also)
         return [
-            await preview_async(standing_order(), on=DAY, ports=also),
-            await run_async(standing_order(), on=DAY, ports=also),
-            read := await read_postings_async(ports=also),
-            await advance_postings_async(
-                read, PostingStatus.QUEUED, ports=also
-            ),
-            await reverse_async(KEY, _back(), ports=also),
-            await deliver_async(ports=also),
-            await run_async(standing_order(id="ap-2"), on=DAY, ports=also),
+            await aio.preview(standing_order(), on=DAY, ports=also),
+            await aio.run(standing_order(), on=DAY, ports=also),
+            read := await aio.read_postings(ports=also),
+            await aio.advance_postings(read, PostingStatus.QUEUED, ports=also),
+            await aio.reverse(KEY, _back(), ports=also),
+            await aio.deliver(ports=also),
+            await aio.run(standing_order(id="ap-2"), on=DAY, ports=also),
         ]
 
     one, other = World(bill("INV-1", "9.00")), World(bill("INV-1", "9.00"))
@@ -217,7 +207,7 @@ def test_r4_an_attestation_has_an_equal_twin() -> None:
         words = {"by": "Ann", "reason": "checked", "evidence": "7"}
         if is_async:
             ports = awaitable(world.ports)
-            ended.append(_do(attest_async(KEY, outcome, ports=ports, **words)))
+            ended.append(_do(aio.attest(KEY, outcome, ports=ports, **words)))
         else:
             ended.append(attest(KEY, outcome, ports=world.ports, **words))
 
@@ -236,7 +226,7 @@ def test_an_async_stream_of_auto_pays_is_read_one_by_one() -> None:
 
     async def main() -> RunResult:
         ports = awaitable(world.ports)
-        results = sweep_async(stream(), as_of=DAY, ports=ports)
+        results = aio.sweep(stream(), as_of=DAY, ports=ports)
         return await anext(results)
 
     first = asyncio.run(main())
@@ -252,7 +242,7 @@ def test_an_async_stream_of_auto_pays_is_read_to_its_end() -> None:
         for number in range(3):
             yield standing_order(id=f"ap-{number}")
 
-    results = sweep_async(stream(), as_of=DAY, ports=awaitable(world.ports))
+    results = aio.sweep(stream(), as_of=DAY, ports=awaitable(world.ports))
 
     assert len(_collected(results)) == 3
 

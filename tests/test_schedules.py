@@ -20,12 +20,11 @@ import pendulum
 import pytest
 from hypothesis import assume, example, given, strategies as st
 
+from autopay_core.business_days import BusinessCalendar, Roll
 from autopay_core.schedules import (
-    BusinessCalendar,
     MissedPolicy,
     Occurrence,
     Pause,
-    Roll,
     Schedule,
     ScheduleKind,
     one_year_after,

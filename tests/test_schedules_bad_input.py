@@ -13,13 +13,12 @@ import pendulum
 import pytest
 from hypothesis import given, strategies as st
 
+from autopay_core.business_days import BusinessCalendar, Roll
 from autopay_core.errors import DateError, InvalidValueError, ScheduleError
 from autopay_core.schedules import (
-    BusinessCalendar,
     MissedPolicy,
     Occurrence,
     Pause,
-    Roll,
     Schedule,
     ScheduleKind,
     one_year_after,

@@ -15,7 +15,8 @@ from typing import Any
 
 import pytest
 
-from autopay_core.schedules import BusinessCalendar, Roll, Schedule
+from autopay_core.business_days import BusinessCalendar, Roll
+from autopay_core.schedules import Schedule
 
 CASES = json.loads(
     (Path(__file__).parent / "data" / "recurrence.json").read_text("utf-8")

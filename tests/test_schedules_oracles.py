@@ -15,13 +15,8 @@ import QuantLib as ql  # noqa: N813
 from dateutil.rrule import DAILY, MONTHLY, WEEKLY, YEARLY, rrule, rruleset
 from hypothesis import example, given, strategies as st
 
-from autopay_core.schedules import (
-    BusinessCalendar,
-    DayOfMonth,
-    Roll,
-    Schedule,
-    one_year_after,
-)
+from autopay_core.business_days import BusinessCalendar, Roll
+from autopay_core.schedules import DayOfMonth, Schedule, one_year_after
 from oracles_schedules import (
     DAY,
     calendars,

@@ -13,12 +13,11 @@ from hypothesis import example, given, settings, strategies as st
 from autopay_core.allocation import (
     Allocation,
     AllocationLine,
-    Limit,
     Reason,
-    Spent,
     allocate,
 )
 from autopay_core.autopay import AdvanceNotice, AutoPay, Enrollment
+from autopay_core.business_days import BusinessCalendar, Roll
 from autopay_core.charges import (
     Captured,
     ChargeRequest,
@@ -27,31 +26,18 @@ from autopay_core.charges import (
     Indeterminate,
     NotFound,
     Pending,
-    RunKey,
 )
 from autopay_core.commits import StopOrder
 from autopay_core.errors import FormatError, InvalidValueError
 from autopay_core.invoices import Invoice, SearchResult
+from autopay_core.limits import Limit, Spent
 from autopay_core.money import Money
 from autopay_core.notices import Notice, NoticeKind
-from autopay_core.postings import (
-    Attempt,
-    Intent,
-    Reversal,
-    ReversalKind,
-    RunRecord,
-    RunState,
-    postings_of,
-)
+from autopay_core.postings import Reversal, ReversalKind
+from autopay_core.references import RunKey
 from autopay_core.retries import AttemptRecord, RetryPolicy
-from autopay_core.schedules import (
-    BusinessCalendar,
-    MissedPolicy,
-    Occurrence,
-    Pause,
-    Roll,
-    Schedule,
-)
+from autopay_core.runs import Attempt, Intent, RunRecord, RunState, postings_of
+from autopay_core.schedules import MissedPolicy, Occurrence, Pause, Schedule
 from autopay_core.serialization import (
     _CURRENT,
     KINDS,

@@ -16,13 +16,13 @@ import pytest
 from hypothesis import example, given, strategies as st
 
 from autopay_core.adapters.smtp import Security, SmtpNotifier, compose
+from autopay_core.calls import deliver
 from autopay_core.errors import (
     InvalidValueError,
     PortError,
     PortUnavailableError,
 )
 from autopay_core.notices import Notice, NoticeKind
-from autopay_core.run import deliver
 from worlds import World, bill, standing_order, usd
 
 if TYPE_CHECKING:

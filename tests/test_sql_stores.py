@@ -37,7 +37,7 @@ from autopay_core.history import (
     verify_history,
 )
 from autopay_core.money import Money
-from autopay_core.postings import RunState, postings_of
+from autopay_core.runs import RunState, postings_of
 from lost_answers import lose_on_postgres, lose_on_sqlite
 from store_model import (
     AUTOPAYS,
@@ -623,8 +623,9 @@ def test_one_invoice_in_two_currencies_is_never_added_up(world: Any) -> None:
 
 
 def pay_yen(invoice: Any) -> Any:
-    from autopay_core.allocation import Limit, allocate
-    from autopay_core.postings import Intent
+    from autopay_core.allocation import allocate
+    from autopay_core.limits import Limit
+    from autopay_core.runs import Intent
 
     record = run_of("ap/2")
     assert record.intent is not None

@@ -31,7 +31,7 @@ from autopay_core.errors import (
     UnsafeStoreError,
 )
 from autopay_core.history import verify_history
-from autopay_core.postings import postings_of
+from autopay_core.runs import postings_of
 from store_model import (
     DATES,
     INVOICES,

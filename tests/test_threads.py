@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 import autopay_core as ap
+from autopay_core import aio
 from autopay_core.adapters.memory import (
     Fault,
     MemoryTwoStepGateway,
@@ -19,6 +20,7 @@ from autopay_core.adapters.memory import (
 from autopay_core.adapters.sqlite import SqlitePostingStore
 from autopay_core.adapters.threads import in_threads
 from autopay_core.history import verify_history
+from autopay_core.ports import NotFound
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,10 +48,8 @@ def autopay(name: str = "1") -> ap.AutoPay:
     )
 
 
-async def swept(ports: ap.AsyncPorts, *autopays: ap.AutoPay) -> list[Any]:
-    return [
-        each async for each in ap.sweep_async(autopays, as_of=ON, ports=ports)
-    ]
+async def swept(ports: aio.Ports, *autopays: ap.AutoPay) -> list[Any]:
+    return [each async for each in aio.sweep(autopays, as_of=ON, ports=ports)]
 
 
 def test_a_sweep_on_a_loop_gives_what_a_blocking_sweep_gives(
@@ -65,7 +65,7 @@ def test_a_sweep_on_a_loop_gives_what_a_blocking_sweep_gives(
 
 
 def test_many_runs_at_once_pay_an_invoice_once(tmp_path: Path) -> None:
-    async def race(ports: ap.AsyncPorts) -> list[Any]:
+    async def race(ports: aio.Ports) -> list[Any]:
         answers = await asyncio.gather(
             *(swept(ports, autopay(str(number))) for number in range(8))
         )
@@ -107,7 +107,7 @@ def test_a_gateway_of_two_steps_stays_one() -> None:
 
     (result,) = asyncio.run(swept(made, autopay()))
 
-    assert made.terms.capabilities.two_step
+    assert made.gateway.capabilities.two_step
     assert result.status is ap.RunStatus.PAID
     assert result.record is not None
     assert result.record.attempts[0].reference is not None
@@ -139,7 +139,7 @@ def test_staff_read_and_search_through_threads() -> None:
         assert await made.postings.claim(key, 60)
         assert not await made.postings.claim(key, 60)
         found = await made.gateway.lookup("nothing")
-        assert found == ap.NotFound()
+        assert found == NotFound()
 
     asyncio.run(use())
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 import attrs
 
+from autopay_core import aio
 from autopay_core.adapters.memory import (
     MemoryGateway,
     MemoryMatterData,
@@ -21,26 +22,21 @@ from autopay_core.adapters.memory import (
     MemoryPostingStore,
     MemoryTwoStepGateway,
 )
-from autopay_core.allocation import Limit
 from autopay_core.associations import Association
 from autopay_core.autopay import AutoPay, Enrollment
-from autopay_core.charges import RunKey
+from autopay_core.calls import deliver, recover, run, sweep
+from autopay_core.engine.dispatch import answering
 from autopay_core.errors import AutopayError
 from autopay_core.invoices import Invoice
+from autopay_core.limits import Limit
 from autopay_core.money import Money
+from autopay_core.ports import Ports
 from autopay_core.postings import Posting
 from autopay_core.references import (
     DepositAccount,
     MethodKind,
     PaymentMethodRef,
-)
-from autopay_core.run import (
-    AsyncPorts,
-    Ports,
-    deliver,
-    recover,
-    run,
-    sweep,
+    RunKey,
 )
 from autopay_core.schedules import Schedule
 
@@ -49,10 +45,9 @@ if TYPE_CHECKING:
 
     from autopay_core.allocation import AllocationLine
     from autopay_core.charges import GatewayCapabilities
-    from autopay_core.flow import RunResult
+    from autopay_core.engine.requests import Flow, Request
     from autopay_core.notices import NoticeKind
-    from autopay_core.postings import RunRecord
-    from autopay_core.requests import Flow, Request
+    from autopay_core.runs import RunRecord, RunResult
 
 _T = TypeVar("_T")
 
@@ -263,7 +258,7 @@ class Traced(Generic[_T]):
                 return result
             self.requests.append(request)
             try:
-                answer = self.ports.answer(request)
+                answer = answering(self.ports)(request)
             except AutopayError as error:
                 advance = partial(self.flow.throw, error)
             else:
@@ -277,7 +272,7 @@ class Traced(Generic[_T]):
                 return
             self.requests.append(request)
             try:
-                answer = self.ports.answer(request)
+                answer = answering(self.ports)(request)
                 request = self.flow.send(answer)
             except AutopayError as error:
                 request = self.flow.throw(error)
@@ -350,9 +345,9 @@ class Awaitable:
         return later
 
 
-def awaitable(ports: Ports) -> AsyncPorts:
+def awaitable(ports: Ports) -> aio.Ports:
     """Return *ports* for an event loop."""
-    return AsyncPorts(
+    return aio.Ports(
         matters=cast("Any", Awaitable(ports.matters)),
         gateway=cast("Any", Awaitable(ports.gateway)),
         postings=cast("Any", Awaitable(ports.postings)),

@@ -351,3 +351,11 @@ def check_each(values: Iterable[object], kind: type[Any], path: str) -> None:
     for place, value in enumerate(values):
         if type(value) is not kind:
             check_type(value, kind, f"{path}[{place}]")
+
+
+def plain_date(value: date, path: str) -> date:
+    """Check *value* and return it as a `date`, whatever its subclass (S13)."""
+    if type(value) is date and DATE_MIN <= value <= DATE_MAX:
+        return value
+    check_date(value, path)
+    return date(value.year, value.month, value.day)

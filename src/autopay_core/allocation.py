@@ -19,7 +19,7 @@ from collections.abc import (
 )
 from datetime import date
 from types import MappingProxyType
-from typing import Final, NoReturn, Self, TypeAlias, final
+from typing import Final, NoReturn, TypeAlias, final
 
 import attrs
 
@@ -40,10 +40,16 @@ from autopay_core.errors import (
     safe_text,
 )
 from autopay_core.invoices import Invoice, InvoiceStatus
+from autopay_core.limits import (
+    Limit,
+    LimitName,
+    Spent,
+    check_cap,
+    refuse_cap,
+)
 from autopay_core.money import (
     AMOUNT_MAX_MINOR,
     Money,
-    check_currency,
     check_money,
 )
 from autopay_core.references import AccountKind, InvoiceNumber
@@ -52,11 +58,8 @@ __all__ = [
     "INVOICES_MAX",
     "Allocation",
     "AllocationLine",
-    "Limit",
-    "LimitName",
     "Order",
     "Reason",
-    "Spent",
     "allocate",
     "natural_key",
     "sort_key",
@@ -136,246 +139,6 @@ def _by_due(invoice: Invoice) -> SortKey:
         invoice.issued_on.toordinal(),
         natural_key(invoice.number),
     )
-
-
-# -- Limits (L7) -------------------------------------------------------------
-
-
-class LimitName(Choice):
-    """The limits that bound a run's total, of which the smallest counts."""
-
-    PER_RUN = "per_run"
-    PER_MONTH = "per_month"
-    LIFETIME = "lifetime"
-
-
-@final
-@attrs.frozen(kw_only=True, repr=False)
-class Limit:
-    """
-    How much an auto-pay may take; the smallest of its limits counts (L7).
-
-    Make it with `Limit.all` or `Limit.up_to`. Every limit but the one per
-    run is optional; None is no limit.
-
-    >>> Limit.up_to(Money.of("500.00", "USD"), whole_invoices=True)
-    Limit.up_to(Money.of('500.00', 'USD'), whole_invoices=True)
-
-    Attributes:
-        currency: Of every limit and every invoice that is paid.
-        per_run: Most in one run; None pays all outstanding.
-        per_invoice: Most on one invoice in one run. With it, several
-            invoices may be part-paid.
-        per_month: Most in one calendar month, other runs included.
-        lifetime: Most ever; the last charge is trimmed to it.
-        whole_invoices: Pay an invoice wholly or not at all. The first one
-            that does not fit into what is left ends the run, so that the
-            order is kept: a smaller, newer invoice does not overtake. One
-            that is above `per_invoice` is left out and holds nobody up.
-        minimum: Least that is charged; if less is due, nothing is.
-
-    Raises:
-        LimitError: A limit is zero or negative (``CapInvalid``), missing
-            (``CapMissing``), no `Money` (``FloatAmount``, ``AmountType``,
-            ``NonFiniteAmount``), or smaller than the minimum, so that
-            nothing could ever be charged (``CapBelowMinimum``).
-        CurrencyMismatchError: Two limits are in different currencies.
-        AmountError: The currency is unknown (``CurrencyUnknown``).
-
-    """
-
-    currency: str
-    per_run: Money | None = None
-    per_invoice: Money | None = None
-    per_month: Money | None = None
-    lifetime: Money | None = None
-    whole_invoices: bool = False
-    minimum: Money | None = None
-
-    def __attrs_post_init__(self) -> None:
-        """Check the fields; nothing is converted."""
-        check_currency(self.currency)
-        for name in (
-            "per_run",
-            "per_invoice",
-            "per_month",
-            "lifetime",
-            "minimum",
-        ):
-            amount = getattr(self, name)
-            if amount is not None:
-                _check_cap(amount, self.currency, name)
-        check_type(self.whole_invoices, bool, "whole_invoices")
-        if self.minimum is None:
-            return
-        for name in ("per_run", "per_month", "lifetime"):
-            most = getattr(self, name)
-            if most is not None and most < self.minimum:
-                raise LimitError(
-                    "smaller than the minimum, so nothing could be charged",
-                    code="CapBelowMinimum",
-                    path=name,
-                    value=str(most),
-                )
-
-    @classmethod
-    def all(
-        cls,
-        currency: str,
-        /,
-        *,
-        per_invoice: Money | None = None,
-        per_month: Money | None = None,
-        lifetime: Money | None = None,
-        whole_invoices: bool = False,
-        minimum: Money | None = None,
-    ) -> Self:
-        """
-        Pay all that is outstanding in *currency*, each time.
-
-        >>> Limit.all("USD")
-        Limit.all('USD')
-
-        Raises:
-            InvalidValueError: As the class says.
-
-        """
-        return cls(
-            currency=currency,
-            per_invoice=per_invoice,
-            per_month=per_month,
-            lifetime=lifetime,
-            whole_invoices=whole_invoices,
-            minimum=minimum,
-        )
-
-    @classmethod
-    def up_to(
-        cls,
-        amount: Money,
-        /,
-        *,
-        per_invoice: Money | None = None,
-        per_month: Money | None = None,
-        lifetime: Money | None = None,
-        whole_invoices: bool = False,
-        minimum: Money | None = None,
-    ) -> Self:
-        """
-        Pay up to *amount* each time, oldest to newest.
-
-        Raises:
-            InvalidValueError: As the class says.
-
-        """
-        return cls(
-            currency=_currency_of(amount),
-            per_run=amount,
-            per_invoice=per_invoice,
-            per_month=per_month,
-            lifetime=lifetime,
-            whole_invoices=whole_invoices,
-            minimum=minimum,
-        )
-
-    def __repr__(self) -> str:
-        """Return the call that makes this limit."""
-        if self.per_run is None:
-            name, first = "all", repr(self.currency)
-        else:
-            name, first = "up_to", repr(self.per_run)
-        options = [
-            f"{option}={value!r}"
-            for option in (
-                "per_invoice",
-                "per_month",
-                "lifetime",
-                "whole_invoices",
-                "minimum",
-            )
-            if (value := getattr(self, option)) not in (None, False)
-        ]
-        return f"Limit.{name}({', '.join([first, *options])})"
-
-
-def _currency_of(cap: object) -> str:
-    if not isinstance(cap, Money):
-        _refuse_cap(cap, "per_run")
-    return cap.currency
-
-
-def _check_cap(value: object, currency: str, path: str) -> None:
-    if not isinstance(value, Money):
-        _refuse_cap(value, path)
-    if value.currency != currency:
-        raise CurrencyMismatchError(currency, value.currency, path=path)
-    if value.amount_minor <= 0:
-        raise LimitError(
-            "must be more than nothing",
-            code="CapInvalid",
-            path=path,
-            value=str(value),
-        )
-
-
-def _refuse_cap(value: object, path: str) -> NoReturn:
-    # NaN stands for a missing limit: min(100.0, nan) would pay 100.0.
-    if value is None or (isinstance(value, float) and value != value):  # noqa: PLR0124
-        code = "CapMissing"
-        message = 'a limit is missing; say Limit.all("USD") to pay everything'
-    elif isinstance(value, float):
-        code = "NonFiniteAmount" if value - value != 0 else "FloatAmount"
-        message = "a float is not exact; give Money.of(text, currency)"
-    else:
-        code = "AmountType"
-        message = f"expected Money, not {type(value).__name__}"
-    raise LimitError(message, code=code, path=path, value=value)
-
-
-@final
-@attrs.frozen(kw_only=True, repr=False)
-class Spent(Readable):
-    """
-    What an auto-pay has already taken, captured or reserved (L7).
-
-    Attributes:
-        month: In the calendar month of the run's charge date; zero or more.
-        lifetime: Ever; zero or more.
-
-    Raises:
-        AmountError: One is negative (``AmountNegative``) or no `Money`.
-        CurrencyMismatchError: They are in two currencies.
-
-    """
-
-    month: Money
-    lifetime: Money
-
-    def __attrs_post_init__(self) -> None:
-        """Check the fields."""
-        check_money(self.month, "month")
-        check_money(self.lifetime, "lifetime")
-        if self.month.currency != self.lifetime.currency:
-            raise CurrencyMismatchError(
-                self.month.currency, self.lifetime.currency, path="lifetime"
-            )
-        for name, amount in (
-            ("month", self.month),
-            ("lifetime", self.lifetime),
-        ):
-            if amount.is_negative:
-                raise AmountError(
-                    "nothing is the least that can have been taken",
-                    code="AmountNegative",
-                    path=name,
-                    value=str(amount),
-                )
-
-    @classmethod
-    def nothing(cls, currency: str, /) -> Self:
-        """Return what a new auto-pay has taken: nothing, in *currency*."""
-        zero = Money.zero(currency)
-        return cls(month=zero, lifetime=zero)
 
 
 # -- Results (L4) ------------------------------------------------------------
@@ -957,7 +720,7 @@ def _least(limit: Limit, minimum: Money | None) -> int:
     least = 0 if limit.minimum is None else limit.minimum.amount_minor
     if minimum is None:
         return least
-    _check_cap(minimum, limit.currency, "minimum")
+    check_cap(minimum, limit.currency, "minimum")
     return max(least, minimum.amount_minor)
 
 
@@ -965,7 +728,7 @@ def _most(limit: Limit, maximum: Money | None) -> int:
     """Return the largest charge in minor units."""
     if maximum is None:
         return AMOUNT_MAX_MINOR
-    _check_cap(maximum, limit.currency, "maximum")
+    check_cap(maximum, limit.currency, "maximum")
     return maximum.amount_minor
 
 
@@ -981,7 +744,7 @@ def _check_arguments(
 ) -> str:
     """Refuse arguments of another type; return the currency."""
     if limit is None:
-        _refuse_cap(limit, "limit")
+        refuse_cap(limit, "limit")
     if not isinstance(limit, Limit):
         raise LimitError(
             f"expected Limit, not {type(limit).__name__}",

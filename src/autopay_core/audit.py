@@ -43,10 +43,8 @@ from autopay_core.history import (
     verify_history,
 )
 from autopay_core.money import Money
-from autopay_core.postings import (
-    OPEN_STATUSES,
-    Posting,
-    PostingStatus,
+from autopay_core.postings import OPEN_STATUSES, Posting, PostingStatus
+from autopay_core.runs import (
     RunRecord,
     RunState,
     postings_of,

@@ -24,9 +24,10 @@ from autopay_core._checks import (
     check_text,
     check_type,
 )
-from autopay_core.allocation import Limit, Order
+from autopay_core.allocation import Order
 from autopay_core.associations import Association, Level, check_owned
 from autopay_core.errors import CurrencyMismatchError, StandingOrderError
+from autopay_core.limits import Limit
 from autopay_core.money import Money
 from autopay_core.notices import Notice, NoticeKind, notice_for_autopay
 from autopay_core.references import (

@@ -8,7 +8,7 @@ Holds: `RunKey`, `IdempotencyKey`, `ChargeRequest`, the outcomes, and
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import datetime
 from functools import cached_property
 from typing import Final, NewType, TypeAlias, final
 
@@ -17,16 +17,20 @@ import attrs
 from autopay_core._checks import (
     Choice,
     Readable,
-    check_date,
     check_id,
     check_instant,
     check_text,
     check_type,
 )
 from autopay_core._hashes import hmac_sha256, sha256
+from autopay_core._moved import moved
 from autopay_core.errors import AmountError, InvalidValueError
 from autopay_core.money import Money, check_currency
-from autopay_core.references import AutoPayId, DepositAccount, PaymentMethodRef
+from autopay_core.references import (
+    DepositAccount,
+    PaymentMethodRef,
+    RunKey,
+)
 
 __all__ = [
     "KEY_MAX",
@@ -41,7 +45,6 @@ __all__ = [
     "LookupOutcome",
     "NotFound",
     "Pending",
-    "RunKey",
     "idempotency_key",
 ]
 
@@ -50,31 +53,6 @@ IdempotencyKey = NewType("IdempotencyKey", str)
 
 KEY_MAX: Final = 36
 """Longest idempotency key; every gateway known to us takes that many."""
-
-
-@final
-@attrs.frozen(kw_only=True, order=True, repr=False)
-class RunKey(Readable):
-    """
-    The identity of a run: an auto-pay and a nominal date (R2).
-
-    Attributes:
-        autopay: The auto-pay's id.
-        nominal_on: The occurrence's nominal date, not its charge date.
-
-    """
-
-    autopay: AutoPayId | str
-    nominal_on: date
-
-    def __attrs_post_init__(self) -> None:
-        """Check the fields."""
-        check_id(self.autopay, "autopay")
-        check_date(self.nominal_on, "nominal_on")
-
-    def __str__(self) -> str:
-        """Return ``ap-1/2026-01-31``."""
-        return f"{self.autopay}/{self.nominal_on.isoformat()}"
 
 
 def idempotency_key(
@@ -354,3 +332,6 @@ class GatewayCapabilities(Readable):
             )
         for currency in self.currencies:
             check_currency(currency, "currencies")
+
+
+__getattr__ = moved(__name__)

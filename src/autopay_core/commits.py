@@ -26,13 +26,9 @@ from autopay_core._checks import (
 from autopay_core.errors import InvalidValueError, TransitionError
 from autopay_core.money import Money
 from autopay_core.notices import Notice
-from autopay_core.postings import (
-    Posting,
-    PostingStatus,
-    RunRecord,
-    move_posting,
-)
+from autopay_core.postings import Posting, PostingStatus, move_posting
 from autopay_core.references import ClientId, InvoiceNumber
+from autopay_core.runs import RunRecord
 
 __all__ = [
     "Change",

@@ -24,9 +24,8 @@ from autopay_core._checks import (
     report_text,
 )
 from autopay_core._hashes import sha256
-from autopay_core.charges import RunKey
 from autopay_core.money import Money
-from autopay_core.references import AutoPayId, PayerId
+from autopay_core.references import AutoPayId, PayerId, RunKey
 
 __all__ = [
     "FAILED_AUTOPAY",

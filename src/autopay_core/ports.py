@@ -2,54 +2,120 @@
 The four ports: what the library needs from the world, in numbered clauses.
 
 Holds: `MatterData`, `PaymentGateway` and `TwoStepGateway`, `PostingStore`,
-`Notifier`, and their async twins. Imports: the value modules and `commits`.
-Each clause has an id and a test of `autopay_core.testing.contracts`. The
-protocols are structural; who inherits is checked for missing methods.
+`Notifier`; `Ports`, in which a host hands them in; and every type that their
+signatures name, so that an integrator imports from here alone. Imports: the
+value modules and `commits`. Each clause has an id and a test of
+`autopay_core.testing.contracts`. The protocols are structural; who inherits
+is checked for missing methods.
 """
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from collections.abc import Sequence
+from datetime import date, datetime
+from typing import Generic, Protocol, TypeVar, final, runtime_checkable
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import date, datetime
+import attrs
 
-    from autopay_core.associations import InvoicePage, InvoiceQuery
-    from autopay_core.charges import (
-        ChargeOutcome,
-        ChargeRequest,
-        GatewayCapabilities,
-        LookupOutcome,
-        RunKey,
-    )
-    from autopay_core.commits import (
-        Change,
-        Committed,
-        Conflict,
-        OpenAmounts,
-        PostingFilter,
-        Standing,
-    )
-    from autopay_core.invoices import SearchPage, SearchQuery
-    from autopay_core.money import Money
-    from autopay_core.notices import Notice
-    from autopay_core.postings import Posting, RunRecord
-    from autopay_core.retries import AttemptRecord
+from autopay_core._moved import moved
+from autopay_core.associations import InvoicePage, InvoiceQuery
+from autopay_core.charges import (
+    Captured,
+    ChargeOutcome,
+    ChargeRequest,
+    DeclineClass,
+    Declined,
+    GatewayCapabilities,
+    Indeterminate,
+    LookupOutcome,
+    NotFound,
+    Pending,
+)
+from autopay_core.commits import (
+    Change,
+    Committed,
+    Conflict,
+    OpenAmounts,
+    PostingFilter,
+    PostingMove,
+    Standing,
+    StopOrder,
+)
+from autopay_core.errors import (
+    CommitUnknownError,
+    IncompleteReadError,
+    InvalidValueError,
+    PortError,
+    PortUnavailableError,
+    PostingConflictError,
+    UnsafeStoreError,
+)
+from autopay_core.invoices import SearchPage, SearchQuery, SearchResult
+from autopay_core.money import Money
+from autopay_core.notices import Notice
+from autopay_core.postings import Posting
+from autopay_core.references import RunKey
+from autopay_core.retries import AttemptRecord
+from autopay_core.runs import RunRecord
 
 __all__ = [
-    "AsyncMatterData",
-    "AsyncNotifier",
-    "AsyncPaymentGateway",
-    "AsyncPostingStore",
-    "AsyncTwoStepGateway",
+    "AttemptRecord",
+    "Captured",
+    "Change",
+    "ChargeOutcome",
+    "ChargeRequest",
+    "CommitUnknownError",
+    "Committed",
+    "Conflict",
+    "DeclineClass",
+    "Declined",
+    "GatewayCapabilities",
+    "IncompleteReadError",
+    "Indeterminate",
+    "InvoicePage",
+    "InvoiceQuery",
+    "LookupOutcome",
     "MatterData",
+    "Money",
+    "NotFound",
+    "Notice",
     "Notifier",
+    "OpenAmounts",
     "PaymentGateway",
+    "Pending",
+    "PortError",
+    "PortUnavailableError",
+    "Ports",
+    "Posting",
+    "PostingConflictError",
+    "PostingFilter",
+    "PostingMove",
     "PostingStore",
+    "RunKey",
+    "RunRecord",
+    "SearchPage",
+    "SearchQuery",
+    "SearchResult",
+    "Standing",
+    "StopOrder",
     "TwoStepGateway",
+    "UnsafeStoreError",
 ]
+
+_Matters = TypeVar("_Matters")
+_Gateway = TypeVar("_Gateway", bound="_Declaring")
+_Postings = TypeVar("_Postings")
+_Notifier = TypeVar("_Notifier")
+
+
+class _Declaring(Protocol):
+    """A gateway of either form, blocking or awaitable."""
+
+    @property
+    def capabilities(self) -> GatewayCapabilities:
+        """What it promises."""
+        ...
 
 
 class MatterData(Protocol):
@@ -329,128 +395,63 @@ class Notifier(Protocol):
         ...
 
 
-class AsyncMatterData(Protocol):
-    """`MatterData` for hosts on an event loop."""
+@attrs.frozen(kw_only=True, repr=False)
+class AnyPorts(Generic[_Matters, _Gateway, _Postings, _Notifier]):
+    """The fields of `Ports`, blocking or awaitable."""
 
-    @abstractmethod
-    async def open_invoices(self, query: InvoiceQuery, /) -> InvoicePage:
-        """Like `MatterData.open_invoices`."""
-        ...
+    matters: _Matters
+    gateway: _Gateway
+    postings: _Postings
+    notifier: _Notifier
+    key_secret: bytes = b""
 
-    @abstractmethod
-    async def search(self, query: SearchQuery, /) -> SearchPage:
-        """Like `MatterData.search`."""
-        ...
+    def __attrs_post_init__(self) -> None:
+        """Check that the gateway has the form that it declares."""
+        two_step = self.gateway.capabilities.two_step
+        needed = ("prepare", "confirm") if two_step else ("charge",)
+        for name in (*needed, "lookup"):
+            if callable(getattr(self.gateway, name, None)):
+                continue
+            raise InvalidValueError(
+                "the gateway lacks the methods of the form that it declares",
+                code="GatewayForm",
+                path="gateway",
+                value=self.gateway,
+            )
 
-
-@runtime_checkable
-class AsyncPaymentGateway(Protocol):
-    """`PaymentGateway` for hosts on an event loop."""
-
-    @property
-    @abstractmethod
-    def capabilities(self) -> GatewayCapabilities:
-        """Like `PaymentGateway.capabilities`."""
-        ...
-
-    @abstractmethod
-    async def charge(self, request: ChargeRequest, /) -> ChargeOutcome:
-        """Like `PaymentGateway.charge`."""
-        ...
-
-    @abstractmethod
-    async def lookup(self, key: str, /) -> LookupOutcome:
-        """Like `PaymentGateway.lookup`."""
-        ...
+    def __repr__(self) -> str:
+        """Keep the secret out of logs."""
+        return (
+            f"Ports(matters={self.matters!r}, gateway={self.gateway!r}, "
+            f"postings={self.postings!r}, notifier={self.notifier!r})"
+        )
 
 
-@runtime_checkable
-class AsyncTwoStepGateway(Protocol):
-    """`TwoStepGateway` for hosts on an event loop."""
+@final
+@attrs.frozen(kw_only=True, repr=False)
+class Ports(
+    AnyPorts[
+        MatterData, PaymentGateway | TwoStepGateway, PostingStore, Notifier
+    ]
+):
+    """
+    The four ports of a host, and its secret.
 
-    @property
-    @abstractmethod
-    def capabilities(self) -> GatewayCapabilities:
-        """Like `TwoStepGateway.capabilities`."""
-        ...
+    Attributes:
+        matters: Reads the firm's matter-management software.
+        gateway: Moves money, in one step or two. After a change from one form
+            to the other a run in doubt is looked up, never sent again, and
+            goes to review; `recover` before the change leaves none.
+        postings: Keeps runs, reservations, postings and notices.
+        notifier: Tells people.
+        key_secret: Goes into every idempotency key, so that it cannot be
+            guessed (R2); keep it the same for the life of the store.
 
-    @abstractmethod
-    async def prepare(self, request: ChargeRequest, /) -> str:
-        """Like `TwoStepGateway.prepare`."""
-        ...
+    Raises:
+        InvalidValueError: The gateway lacks the methods of the form that its
+            capabilities declare (``GatewayForm``).
 
-    @abstractmethod
-    async def confirm(
-        self, reference: str, request: ChargeRequest, /
-    ) -> ChargeOutcome:
-        """Like `TwoStepGateway.confirm`."""
-        ...
-
-    @abstractmethod
-    async def lookup(self, key: str, /) -> LookupOutcome:
-        """Like `TwoStepGateway.lookup`."""
-        ...
-
-
-class AsyncPostingStore(Protocol):
-    """`PostingStore` for hosts on an event loop."""
-
-    @abstractmethod
-    async def standing(self, key: RunKey, method: str, /) -> Standing:
-        """Like `PostingStore.standing`."""
-        ...
-
-    @abstractmethod
-    async def open_amounts(self, clients: Sequence[str], /) -> OpenAmounts:
-        """Like `PostingStore.open_amounts`."""
-        ...
-
-    @abstractmethod
-    async def spent(
-        self, autopay: str, from_on: date, before: date, currency: str, /
-    ) -> Money:
-        """Like `PostingStore.spent`."""
-        ...
-
-    @abstractmethod
-    async def attempts(
-        self, method: str, since: datetime, /
-    ) -> Sequence[AttemptRecord]:
-        """Like `PostingStore.attempts`."""
-        ...
-
-    @abstractmethod
-    async def unfinished(
-        self, after: RunKey | None, most: int, /
-    ) -> Sequence[RunRecord]:
-        """Like `PostingStore.unfinished`."""
-        ...
-
-    @abstractmethod
-    async def claim(self, key: RunKey, seconds: int, /) -> bool:
-        """Like `PostingStore.claim`."""
-        ...
-
-    @abstractmethod
-    async def commit(self, change: Change, /) -> Committed | Conflict:
-        """Like `PostingStore.commit`."""
-        ...
-
-    @abstractmethod
-    async def postings(self, wanted: PostingFilter, /) -> Sequence[Posting]:
-        """Like `PostingStore.postings`."""
-        ...
-
-    @abstractmethod
-    async def undelivered(self, most: int, /) -> Sequence[Notice]:
-        """Like `PostingStore.undelivered`."""
-        ...
+    """
 
 
-class AsyncNotifier(Protocol):
-    """`Notifier` for hosts on an event loop."""
-
-    @abstractmethod
-    async def send(self, notice: Notice, /) -> None:
-        """Like `Notifier.send`."""
-        ...
+__getattr__ = moved(__name__)

@@ -158,3 +158,28 @@ class PaymentMethodRef:
             f"PaymentMethodRef(provider={self.provider!r}, "
             f"token={self.masked!r})"
         )
+
+
+@final
+@attrs.frozen(kw_only=True, order=True, repr=False)
+class RunKey(Readable):
+    """
+    The identity of a run: an auto-pay and a nominal date (R2).
+
+    Attributes:
+        autopay: The auto-pay's id.
+        nominal_on: The occurrence's nominal date, not its charge date.
+
+    """
+
+    autopay: AutoPayId | str
+    nominal_on: date
+
+    def __attrs_post_init__(self) -> None:
+        """Check the fields."""
+        check_id(self.autopay, "autopay")
+        check_date(self.nominal_on, "nominal_on")
+
+    def __str__(self) -> str:
+        """Return ``ap-1/2026-01-31``."""
+        return f"{self.autopay}/{self.nominal_on.isoformat()}"

@@ -28,20 +28,26 @@ from autopay_core._checks import (
     DATE_MIN,
     Choice,
     Readable,
-    check_date,
+    plain_date,
+)
+from autopay_core.business_days import (
+    MONDAY,
+    SUNDAY,
+    BusinessCalendar,
+    OpenDays,
+    Roll,
+    check_kind,
+    open_days,
 )
 from autopay_core.errors import ScheduleError
 
 __all__ = [
     "COUNT_MAX",
     "EVERY_MAX",
-    "ROLL_MAX_DAYS",
-    "BusinessCalendar",
     "DayOfMonth",
     "MissedPolicy",
     "Occurrence",
     "Pause",
-    "Roll",
     "Schedule",
     "ScheduleKind",
     "one_year_after",
@@ -57,13 +63,7 @@ EVERY_MAX: Final = 1_000
 COUNT_MAX: Final = 100_000
 """Largest number of occurrences that `Schedule.count` may ask for."""
 
-ROLL_MAX_DAYS: Final = 31
-"""Longest way to an open day; a calendar closed for longer is refused."""
-
-_NAME_MAX: Final = 100
 _DAY: Final = timedelta(days=1)
-_MONDAY: Final = 1
-_SUNDAY: Final = 7
 # Every month has the days up to here, so nothing needs clamping.
 _ALWAYS_THERE: Final = 28
 _LONGEST: Final = 31
@@ -90,27 +90,6 @@ class ScheduleKind(Choice):
     YEARLY = "yearly"
 
 
-class Roll(Choice):
-    """
-    Where a charge goes when its nominal date is closed (S9).
-
-    Source: the business day conventions of ISDA's 2006 definitions, section
-    4.12, as QuantLib implements them.
-    """
-
-    NONE = "none"
-    """Stay: charge on the nominal date whatever day it is."""
-
-    FOLLOWING = "following"
-    """Go to the next open day."""
-
-    MODIFIED_FOLLOWING = "modified_following"
-    """Go to the next open day, or back if that is in another month."""
-
-    PRECEDING = "preceding"
-    """Go back to the last open day, the usual choice for month ends."""
-
-
 class MissedPolicy(Choice):
     """What becomes of what passed while the host was down (S12)."""
 
@@ -134,26 +113,6 @@ _MONTHS_OF: Final = {
 _WITHOUT_INTERVAL: Final = frozenset(
     {ScheduleKind.ONCE, ScheduleKind.TWICE_MONTHLY}
 )
-
-
-def _plain(value: date, path: str) -> date:
-    """Check *value* and return it as a `date`, whatever its subclass (S13)."""
-    if type(value) is date and DATE_MIN <= value <= DATE_MAX:
-        return value
-    check_date(value, path)
-    return date(value.year, value.month, value.day)
-
-
-def _check_kind(
-    value: object, kind: type[object], code: str, path: str
-) -> None:
-    if not isinstance(value, kind):
-        raise ScheduleError(
-            f"expected a {kind.__name__}, not a {type(value).__name__}",
-            code=code,
-            path=path,
-            value=value,
-        )
 
 
 def _month_of(on: date) -> int:
@@ -194,7 +153,7 @@ def one_year_after(first_on: date) -> date:
         Product specification, "for up to one year".
 
     """
-    first_on = _plain(first_on, "first_on")
+    first_on = plain_date(first_on, "first_on")
     month = _month_of(first_on) + 12
     day = min(first_on.day, _month_length(month))
     return date(month // 12, month % 12 + 1, day)
@@ -220,9 +179,9 @@ class Occurrence(Readable):
 
     def __attrs_post_init__(self) -> None:
         """Check the fields; another subclass of `date` becomes a `date`."""
-        nominal_on = _plain(self.nominal_on, "nominal_on")
+        nominal_on = plain_date(self.nominal_on, "nominal_on")
         _set_nominal(self, nominal_on)
-        _set_charge(self, _plain(self.charge_on, "charge_on"))
+        _set_charge(self, plain_date(self.charge_on, "charge_on"))
 
     def __str__(self) -> str:
         if self.nominal_on == self.charge_on:
@@ -239,156 +198,6 @@ _set_nominal: Callable[[Occurrence, date], None] = Occurrence.__dict__[
 _set_charge: Callable[[Occurrence, date], None] = Occurrence.__dict__[
     "charge_on"
 ].__set__
-
-
-@final
-@attrs.frozen(repr=False)
-class _OpenDays(Readable):
-    """
-    A calendar in the form that is fast to ask: proleptic ordinals of days.
-
-    Attributes:
-        weekend: Whether the days with ``ordinal % 7 == i`` are closed.
-        holidays: Ordinals.
-
-    """
-
-    weekend: tuple[bool, ...]
-    holidays: frozenset[int]
-
-    def is_open(self, ordinal: int) -> bool:
-        """Tell whether money may move on that day."""
-        return not self.weekend[ordinal % 7] and ordinal not in self.holidays
-
-    def on_or_after(self, ordinal: int) -> int:
-        """Return the first open day from *ordinal* on."""
-        while self.weekend[ordinal % 7] or ordinal in self.holidays:
-            ordinal += 1
-        return ordinal
-
-    def on_or_before(self, ordinal: int) -> int:
-        """Return the last open day up to *ordinal*."""
-        while self.weekend[ordinal % 7] or ordinal in self.holidays:
-            ordinal -= 1
-        return ordinal
-
-
-# A firm's schedules share few calendars, but deserialization makes each of
-# them anew: what is derived from equal calendars is derived once.
-@lru_cache(maxsize=64)
-def _open_days(
-    weekend: frozenset[int], holidays: frozenset[date]
-) -> _OpenDays:
-    """Index a calendar, or refuse it for being closed too long (S9)."""
-    days = _OpenDays(
-        weekend=tuple((day or _SUNDAY) in weekend for day in range(7)),
-        holidays=frozenset(map(date.toordinal, holidays)),
-    )
-    if all(days.weekend):
-        raise ScheduleError(
-            "a calendar needs an open weekday",
-            code="CalendarClosed",
-            path="weekend",
-            value=str(sorted(weekend)),
-        )
-    looked_up_to = 0
-    for holiday in sorted(days.holidays):
-        if holiday <= looked_up_to:
-            continue
-        last_open = days.on_or_before(holiday)
-        looked_up_to = days.on_or_after(holiday)
-        if looked_up_to - last_open > ROLL_MAX_DAYS + 1:
-            closed_on = date.fromordinal(last_open + 1)
-            raise ScheduleError(
-                f"no open day within {ROLL_MAX_DAYS} days of {closed_on}",
-                code="CalendarClosed",
-                path="holidays",
-                value=str(closed_on),
-            )
-    return days
-
-
-@final
-@attrs.frozen(kw_only=True, repr=False)
-class BusinessCalendar:
-    """
-    The host's idea of the days on which money moves (S9).
-
-    >>> calendar = BusinessCalendar(holidays=frozenset({date(2026, 7, 3)}))
-    >>> calendar.is_open(date(2026, 7, 3)), calendar.is_open(date(2026, 7, 6))
-    (False, True)
-
-    Attributes:
-        holidays: Closed days beside the weekend, from 1900 to 2200.
-        weekend: Closed weekdays by ISO number, 1 for Monday to 7.
-        name: What people call it; part of the value, of no effect.
-
-    Raises:
-        ScheduleError: Not sets, not weekdays, or closed for more than 31
-            days in a row.
-        DateError: A holiday is not a date from 1900 to 2200.
-
-    """
-
-    holidays: frozenset[date] = frozenset()
-    weekend: frozenset[int] = frozenset({6, 7})
-    name: str = ""
-
-    def __attrs_post_init__(self) -> None:
-        """Check the fields; subclasses of `date` become `date`."""
-        for path, days in (
-            ("holidays", self.holidays),
-            ("weekend", self.weekend),
-        ):
-            _check_kind(days, frozenset, "CalendarType", path)
-        for day in self.weekend:
-            if type(day) is not int or not _MONDAY <= day <= _SUNDAY:
-                raise ScheduleError(
-                    "expected ISO weekdays, 1 for Monday to 7 for Sunday",
-                    code="WeekdayInvalid",
-                    path="weekend",
-                    value=day,
-                )
-        _check_kind(self.name, str, "CalendarName", "name")
-        if len(self.name) > _NAME_MAX or not self.name.isprintable():
-            raise ScheduleError(
-                f"expected up to {_NAME_MAX} printable characters",
-                code="CalendarName",
-                path="name",
-                value=self.name,
-            )
-        holidays = frozenset(
-            [_plain(day, "holidays") for day in self.holidays]
-        )
-        object.__setattr__(self, "holidays", holidays)
-        _open_days(self.weekend, holidays)
-
-    def is_open(self, on: date) -> bool:
-        """
-        Tell whether money moves on *on*.
-
-        Raises:
-            DateError: Not a date from 1900 to 2200.
-
-        """
-        on = _plain(on, "on")
-        return on.isoweekday() not in self.weekend and on not in self.holidays
-
-    def __repr__(self) -> str:
-        holidays = ", ".join(map(repr, sorted(self.holidays)))
-        weekend = ", ".join(map(repr, sorted(self.weekend)))
-        given = [
-            f"holidays=frozenset({{{holidays}}})" if holidays else "",
-            f"weekend=frozenset({f'{{{weekend}}}' if weekend else ''})",
-            f"name={self.name!r}" if self.name else "",
-        ]
-        return f"BusinessCalendar({', '.join(filter(None, given))})"
-
-    def __str__(self) -> str:
-        weekend = "".join(map(str, sorted(self.weekend)))
-        return self.name or (
-            f"{len(self.holidays)} holidays and weekdays {weekend or 'none'}"
-        )
 
 
 @final
@@ -412,10 +221,12 @@ class Pause(Readable):
 
     def __attrs_post_init__(self) -> None:
         """Check the fields; subclasses of `date` become `date`."""
-        object.__setattr__(self, "from_on", _plain(self.from_on, "from_on"))
+        object.__setattr__(
+            self, "from_on", plain_date(self.from_on, "from_on")
+        )
         if self.to_on is None:
             return
-        object.__setattr__(self, "to_on", _plain(self.to_on, "to_on"))
+        object.__setattr__(self, "to_on", plain_date(self.to_on, "to_on"))
         if self.to_on <= self.from_on:
             raise ScheduleError(
                 f"a pause must end after it begins on {self.from_on}; its "
@@ -597,7 +408,7 @@ class Schedule:
     roll: Roll = Roll.NONE
     calendar: BusinessCalendar | None = None
     _dates: _Dates = attrs.field(init=False, eq=False)
-    _open: _OpenDays | None = attrs.field(init=False, eq=False)
+    _open: OpenDays | None = attrs.field(init=False, eq=False)
     # Index of the last nominal date by the calendar's range, the kind and
     # `until`; by `count` as well.
     _end: int = attrs.field(init=False, eq=False)
@@ -706,7 +517,7 @@ class Schedule:
             DateError: Not a date from 1900 to 2200, or with a time.
 
         """
-        first_on = _plain(first_on, "first_on")
+        first_on = plain_date(first_on, "first_on")
         return cls(
             kind=ScheduleKind.WEEKLY,
             first_on=first_on,
@@ -973,9 +784,9 @@ class Schedule:
     def __attrs_post_init__(self) -> None:
         """Check the fields, and derive what makes look-ups fast."""
         put = object.__setattr__
-        put(self, "first_on", _plain(self.first_on, "first_on"))
+        put(self, "first_on", plain_date(self.first_on, "first_on"))
         if self.until is not None:
-            put(self, "until", _plain(self.until, "until"))
+            put(self, "until", plain_date(self.until, "until"))
         _check_recurrence(self)
         _check_end(self)
         _check_roll(self)
@@ -986,7 +797,7 @@ class Schedule:
             "_open",
             None
             if self.calendar is None
-            else _open_days(self.calendar.weekend, self.calendar.holidays),
+            else open_days(self.calendar.weekend, self.calendar.holidays),
         )
         put(self, "_end", self._index_of_the_end())
         if self._end < 0:
@@ -1056,7 +867,7 @@ class Schedule:
             DateError: Not a date from 1900 to 2200, or with a time.
 
         """
-        on = _plain(on, "on")
+        on = plain_date(on, "on")
         index = self._position(on)
         if pauses or skips:
             spans = self._dropped(pauses, skips)
@@ -1090,7 +901,7 @@ class Schedule:
             DateError: Not a date from 1900 to 2200, or with a time.
 
         """
-        following = self._position(_plain(on, "on") + _DAY)
+        following = self._position(plain_date(on, "on") + _DAY)
         spans = self._dropped(pauses, skips) if pauses or skips else []
         index = min(following - 1, self._last_beside(spans))
         for start, stop in spans:
@@ -1149,7 +960,7 @@ class Schedule:
             DateError: Not a date from 1900 to 2200, or with a time.
 
         """
-        nominal_on = _plain(nominal_on, "nominal_on")
+        nominal_on = plain_date(nominal_on, "nominal_on")
         index = self._dates.rank(nominal_on)
         if index > self._last or self._dates.select(index) != nominal_on:
             return None
@@ -1180,7 +991,7 @@ class Schedule:
             DateError: Not a date from 1900 to 2200, or with a time.
 
         """
-        nominal_on = _plain(nominal_on, "nominal_on")
+        nominal_on = plain_date(nominal_on, "nominal_on")
         index = self._dates.rank(nominal_on)
         spans = self._dropped(pauses, skips) if pauses or skips else []
         if (
@@ -1218,9 +1029,9 @@ class Schedule:
         """
         index = 0
         if on_or_after is not None:
-            index = self._position(_plain(on_or_after, "on_or_after"))
+            index = self._position(plain_date(on_or_after, "on_or_after"))
         # Checked now, not when the first occurrence is taken.
-        end = None if before is None else _plain(before, "before")
+        end = None if before is None else plain_date(before, "before")
         spans = self._dropped(pauses, skips) if pauses or skips else []
         return self._walk(index, end, spans)
 
@@ -1303,7 +1114,7 @@ class Schedule:
         """Return the dropped indices as ascending, disjoint spans."""
         spans: list[_Span] = []
         for pause in pauses:
-            _check_kind(pause, Pause, "PauseType", "pauses")
+            check_kind(pause, Pause, "PauseType", "pauses")
             start = self._boundary(self._dates.rank(pause.from_on))
             stop = _NEVER
             if pause.to_on is not None:
@@ -1311,7 +1122,7 @@ class Schedule:
             if start < stop:
                 spans.append((start, stop))
         for skip in skips:
-            nominal_on = _plain(skip, "skips")
+            nominal_on = plain_date(skip, "skips")
             start = self._dates.rank(nominal_on)
             stop = self._boundary(start + 1)
             if (
@@ -1393,12 +1204,12 @@ def _merged(spans: list[_Span]) -> list[_Span]:
 
 
 def _day_or_that_of(first_on: date, day: int | None) -> int:
-    return _plain(first_on, "first_on").day if day is None else day
+    return plain_date(first_on, "first_on").day if day is None else day
 
 
 def _ascending(days: tuple[DayOfMonth, ...]) -> tuple[DayOfMonth, ...]:
     """Put numbers in order and ``"last"`` behind them."""
-    _check_kind(days, tuple, "DaysInvalid", "days")
+    check_kind(days, tuple, "DaysInvalid", "days")
     return tuple(
         sorted(
             days,
@@ -1433,7 +1244,7 @@ def _dates_of(schedule: Schedule) -> _Dates:
 def _check_recurrence(schedule: Schedule) -> None:
     """Refuse what cannot recur (S1, S4)."""
     kind = schedule.kind
-    _check_kind(kind, ScheduleKind, "KindInvalid", "kind")
+    check_kind(kind, ScheduleKind, "KindInvalid", "kind")
     most = 1 if kind in _WITHOUT_INTERVAL else EVERY_MAX
     every = schedule.every
     if type(every) is not int or not 1 <= every <= most:
@@ -1445,7 +1256,7 @@ def _check_recurrence(schedule: Schedule) -> None:
         )
     weekday = schedule.weekday
     if kind is ScheduleKind.WEEKLY:
-        if type(weekday) is not int or not _MONDAY <= weekday <= _SUNDAY:
+        if type(weekday) is not int or not MONDAY <= weekday <= SUNDAY:
             raise ScheduleError(
                 "expected an ISO weekday, 1 for Monday to 7 for Sunday",
                 code="WeekdayInvalid",
@@ -1468,7 +1279,7 @@ def _check_days(kind: ScheduleKind, days: tuple[DayOfMonth, ...]) -> None:
         expected = 2
     else:
         expected = 1 if kind in _MONTHS_OF else 0
-    _check_kind(days, tuple, "DaysInvalid", "days")
+    check_kind(days, tuple, "DaysInvalid", "days")
     if len(days) != expected:
         raise ScheduleError(
             f"{kind.value} takes a tuple of {expected} days of the month",
@@ -1531,7 +1342,7 @@ def _check_end(schedule: Schedule) -> None:
 
 def _check_roll(schedule: Schedule) -> None:
     """Refuse a roll without a calendar, and the other way round (S9)."""
-    _check_kind(schedule.roll, Roll, "RollInvalid", "roll")
+    check_kind(schedule.roll, Roll, "RollInvalid", "roll")
     if schedule.calendar is None:
         if schedule.roll is not Roll.NONE:
             raise ScheduleError(
@@ -1540,9 +1351,7 @@ def _check_roll(schedule: Schedule) -> None:
                 path="calendar",
             )
         return
-    _check_kind(
-        schedule.calendar, BusinessCalendar, "CalendarType", "calendar"
-    )
+    check_kind(schedule.calendar, BusinessCalendar, "CalendarType", "calendar")
     if schedule.roll is Roll.NONE:
         # Somebody believes that closed days are avoided; they would not be.
         raise ScheduleError(
@@ -1654,8 +1463,8 @@ def split_missed(
         DateError: *as_of* is not a date from 1900 to 2200, or with a time.
 
     """
-    as_of = _plain(as_of, "as_of")
-    _check_kind(policy, MissedPolicy, "PolicyInvalid", "policy")
+    as_of = plain_date(as_of, "as_of")
+    check_kind(policy, MissedPolicy, "PolicyInvalid", "policy")
     ordered = sorted(due, key=lambda each: (each.charge_on, each.nominal_on))
     if ordered and ordered[-1].charge_on > as_of:
         raise ScheduleError(

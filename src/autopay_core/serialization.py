@@ -51,9 +51,10 @@ from cattrs.gen import (
     override,
 )
 
-from autopay_core.allocation import Allocation, AllocationLine, Limit, Spent
+from autopay_core.allocation import Allocation, AllocationLine
 from autopay_core.associations import Association
 from autopay_core.autopay import AdvanceNotice, AutoPay, Enrollment
+from autopay_core.business_days import BusinessCalendar
 from autopay_core.charges import (
     Captured,
     ChargeRequest,
@@ -61,28 +62,18 @@ from autopay_core.charges import (
     Indeterminate,
     NotFound,
     Pending,
-    RunKey,
 )
 from autopay_core.commits import StopOrder
 from autopay_core.errors import AutopayError, FormatError, InvalidValueError
 from autopay_core.invoices import Invoice, SearchResult
+from autopay_core.limits import Limit, Spent
 from autopay_core.money import Money
 from autopay_core.notices import Notice
-from autopay_core.postings import (
-    Attempt,
-    Intent,
-    Posting,
-    Reversal,
-    RunRecord,
-)
-from autopay_core.references import DepositAccount, PaymentMethodRef
+from autopay_core.postings import Posting, Reversal
+from autopay_core.references import DepositAccount, PaymentMethodRef, RunKey
 from autopay_core.retries import AttemptRecord, RetryPolicy
-from autopay_core.schedules import (
-    BusinessCalendar,
-    Occurrence,
-    Pause,
-    Schedule,
-)
+from autopay_core.runs import Attempt, Intent, RunRecord
+from autopay_core.schedules import Occurrence, Pause, Schedule
 
 __all__ = [
     "KINDS",

@@ -27,11 +27,16 @@ from autopay_core.testing.simulator import System, simulate
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+_ENGINE = "autopay_core.engine"
 _MODULES = (
-    "autopay_core.planning",
-    "autopay_core.steps",
-    "autopay_core.flow",
-    "autopay_core.upkeep",
+    f"{_ENGINE}.planning",
+    f"{_ENGINE}.steps",
+    f"{_ENGINE}.telling",
+    f"{_ENGINE}.charging",
+    f"{_ENGINE}.recovery",
+    f"{_ENGINE}.collecting",
+    f"{_ENGINE}.sweeping",
+    f"{_ENGINE}.staff",
     "autopay_core.adapters.memory",
 )
 """What may be patched, lowest layer first."""
@@ -97,15 +102,14 @@ def build(patches: Iterable[Patch]) -> System:
             exec(code, module.__dict__)  # noqa: S102
     finally:
         sys.modules.update(shipped)
-    flow, upkeep = made["autopay_core.flow"], made["autopay_core.upkeep"]
     return System(
-        collect=flow.collect,
-        recover_one=flow.recover_one,
-        sweep_one=upkeep.sweep_one,
-        deliver=upkeep.deliver,
-        advance_postings=upkeep.advance_postings,
-        reverse=upkeep.reverse,
-        attest=upkeep.attest,
+        collect=made[f"{_ENGINE}.collecting"].collect,
+        recover_one=made[f"{_ENGINE}.recovery"].recover_one,
+        sweep_one=made[f"{_ENGINE}.sweeping"].sweep_one,
+        deliver=made[f"{_ENGINE}.telling"].deliver,
+        advance_postings=made[f"{_ENGINE}.staff"].advance_postings,
+        reverse=made[f"{_ENGINE}.staff"].reverse,
+        attest=made[f"{_ENGINE}.staff"].attest,
         store=made["autopay_core.adapters.memory"].MemoryPostingStore,
     )
 
@@ -171,7 +175,7 @@ _LAST_WRITE_WINS = (
     "if record.version != (1 if stands is None else stands.version + 1):",
     "if False:",
 )
-_ONE_DOUBT = ("steps", "only_doubtful=True,", "only_doubtful=False,")
+_ONE_DOUBT = ("engine.steps", "only_doubtful=True,", "only_doubtful=False,")
 
 
 @cache
@@ -181,7 +185,7 @@ def mutants() -> tuple[Mutant, ...]:
         _mutant(
             "the money is asked for before the intent is written",
             (
-                "flow",
+                "engine.collecting",
                 "        written = yield from commit(change)\n"
                 "        if isinstance(written, Committed):\n"
                 "            [record] = change.runs\n",
@@ -198,7 +202,7 @@ def mutants() -> tuple[Mutant, ...]:
         _mutant(
             "a new key for every try",
             (
-                "steps",
+                "engine.steps",
                 "        last,\n        tries=last.tries + 1,\n",
                 "        last,\n        tries=last.tries + 1,\n"
                 "        key=f'{last.key[:-2]}{last.tries:02}',\n",
@@ -209,7 +213,7 @@ def mutants() -> tuple[Mutant, ...]:
         _mutant(
             "a timeout is taken as a decline",
             (
-                "flow",
+                "engine.charging",
                 "    if not isinstance(outcome, Declined) or "
                 "mismatch(record, outcome):\n",
                 "    if isinstance(outcome, Indeterminate):\n"
@@ -226,7 +230,7 @@ def mutants() -> tuple[Mutant, ...]:
         _mutant(
             "not found is taken as not charged",
             (
-                "flow",
+                "engine.recovery",
                 "    outcome = yield from look_up(record.attempts[-1].key)\n",
                 "    outcome = yield from look_up(record.attempts[-1].key)\n"
                 "    if isinstance(outcome, NotFound):\n"
@@ -266,14 +270,14 @@ def mutants() -> tuple[Mutant, ...]:
         _mutant(
             "balances are read before open amounts",
             (
-                "planning",
+                "engine.planning",
                 "    opened = yield from ask(ReadOpen(clients), OpenAmounts)\n",
                 "    early = yield from _read_invoices("
                 "autopay.payer, associations)\n"
                 "    opened = yield from ask(ReadOpen(clients), OpenAmounts)\n",
             ),
             (
-                "planning",
+                "engine.planning",
                 "    invoices = yield from _read_invoices("
                 "autopay.payer, associations)\n",
                 "    invoices = early\n",
@@ -286,15 +290,11 @@ def mutants() -> tuple[Mutant, ...]:
         _mutant(
             "what is in doubt is planned again",
             (
-                "flow",
-                "    if record.state is not RunState.WAITING:\n"
-                "        return (yield from recover_one("
-                "record, terms, is_off=is_off))\n",
+                "engine.collecting",
+                "    if record.state is not RunState.WAITING:\n",
                 "    if record.state is RunState.OPEN:\n"
                 "        return None\n"
-                "    if record.state is not RunState.WAITING:\n"
-                "        return (yield from recover_one("
-                "record, terms, is_off=is_off))\n",
+                "    if record.state is not RunState.WAITING:\n",
             ),
             seeds=300,
             first=0,
@@ -302,7 +302,7 @@ def mutants() -> tuple[Mutant, ...]:
         _mutant(
             "the amount is worked out again for another try",
             (
-                "flow",
+                "engine.charging",
                 "    outcome: ChargeOutcome\n"
                 "    charge: Charge | Confirm = Charge(request)\n",
                 "    if attempt.tries > 1:\n"
@@ -318,7 +318,7 @@ def mutants() -> tuple[Mutant, ...]:
         _mutant(
             "a notice is sent, but not stored with the step",
             (
-                "flow",
+                "engine.charging",
                 "    written = yield from commit(change)\n"
                 "    if isinstance(written, Conflict):\n"
                 "        return None\n"
@@ -337,7 +337,7 @@ def mutants() -> tuple[Mutant, ...]:
         _mutant(
             "a notice is marked as delivered before it is",
             (
-                "flow",
+                "engine.telling",
                 "        try:\n"
                 "            yield Send(notice)\n"
                 "        except PortError:\n"
@@ -357,7 +357,7 @@ def mutants() -> tuple[Mutant, ...]:
             "a random posting id, with the version check off",
             _LAST_WRITE_WINS,
             (
-                "steps",
+                "engine.steps",
                 "    postings = postings_of(paid)\n",
                 "    postings = tuple(\n"
                 "        attrs.evolve(each, id=f'{each.id}-{id(paid)}')\n"
@@ -372,7 +372,7 @@ def mutants() -> tuple[Mutant, ...]:
         _mutant(
             "the reservation goes before the postings come",
             (
-                "flow",
+                "engine.charging",
                 "        result = yield from finish(change)\n"
                 "        if result is not None:\n"
                 "            return result\n"
@@ -393,7 +393,7 @@ def mutants() -> tuple[Mutant, ...]:
         _mutant(
             "nobody asks for a stop order when the intent is written",
             (
-                "steps",
+                "engine.steps",
                 "        only_doubtful=True,\n"
                 "        unless_stopped=stop_targets(record),\n",
                 "        only_doubtful=True,\n",
@@ -406,13 +406,13 @@ def mutants() -> tuple[Mutant, ...]:
         _mutant(
             "nobody asks for a stop order when it is sent again",
             (
-                "steps",
+                "engine.steps",
                 "    return Change(runs=(again,), "
                 "unless_stopped=stop_targets(again))\n",
                 "    return Change(runs=(again,))\n",
             ),
             (
-                "flow",
+                "engine.recovery",
                 "    is_stopped = standing.is_stopped or is_off\n",
                 "    is_stopped = is_off\n",
             ),
@@ -424,7 +424,7 @@ def mutants() -> tuple[Mutant, ...]:
         _mutant(
             "nobody asks for a stop order when a reference is written down",
             (
-                "steps",
+                "engine.steps",
                 "    return Change(runs=(after,), "
                 "unless_stopped=stop_targets(after))\n",
                 "    return Change(runs=(after,))\n",
@@ -437,13 +437,13 @@ def mutants() -> tuple[Mutant, ...]:
         _mutant(
             "a request may take money for ever",
             (
-                "steps",
+                "engine.steps",
                 "    deadline = standing.now + timedelta("
                 "seconds=SEND_SECONDS)\n",
                 "    deadline = standing.now + timedelta(days=900)\n",
             ),
             (
-                "steps",
+                "engine.steps",
                 "        deadline=now + timedelta(seconds=SEND_SECONDS),\n",
                 "        deadline=now + timedelta(days=900),\n",
             ),
@@ -455,7 +455,7 @@ def mutants() -> tuple[Mutant, ...]:
         _mutant(
             "the age of a key is ignored",
             (
-                "steps",
+                "engine.steps",
                 "    return now + timedelta(seconds=SEND_SECONDS) < "
                 "key_ends(record, terms)\n",
                 "    return True\n",
@@ -468,7 +468,7 @@ def mutants() -> tuple[Mutant, ...]:
         _mutant(
             "review is the end",
             (
-                "flow",
+                "engine.recovery",
                 "    if standing.run is None or record.state not in "
                 "RESERVING_STATES:\n",
                 "    if standing.run is None or record.state not in (\n"
@@ -482,7 +482,7 @@ def mutants() -> tuple[Mutant, ...]:
         _mutant(
             "unavailable is believed on a later try, too",
             (
-                "flow",
+                "engine.charging",
                 "        if attempt.tries == 1:\n",
                 "        if attempt.tries >= 1:\n",
             ),
@@ -494,7 +494,7 @@ def mutants() -> tuple[Mutant, ...]:
         _mutant(
             "a decline is tried again under the same key",
             (
-                "steps",
+                "engine.steps",
                 "        key=idempotency_key("
                 "terms.secret, draft.key, number),\n",
                 "        key=idempotency_key(terms.secret, draft.key, 1),\n",
@@ -506,7 +506,7 @@ def mutants() -> tuple[Mutant, ...]:
         _mutant(
             "a decline is tried again at once",
             (
-                "flow",
+                "engine.collecting",
                 "    if record.next_try_at is not None and "
                 "standing.now < record.next_try_at:\n"
                 "        return result_of(record)\n"
@@ -521,8 +521,8 @@ def mutants() -> tuple[Mutant, ...]:
         _mutant(
             "a run in doubt blocks no other",
             (
-                "flow",
-                "        if other.key != key and other.state.is_doubtful:\n",
+                "engine.collecting",
+                "        if other.key != case.key and other.state.is_doubtful:\n",
                 "        if False:\n",
             ),
             _ONE_DOUBT,
@@ -560,7 +560,7 @@ def mutants() -> tuple[Mutant, ...]:
         _mutant(
             "rows that nobody asked for are taken",
             (
-                "planning",
+                "engine.planning",
                 "        check_covered(page.invoices, associations)\n",
                 "",
             ),
@@ -571,7 +571,7 @@ def mutants() -> tuple[Mutant, ...]:
         _mutant(
             "a read that was cut off is taken for whole",
             (
-                "planning",
+                "engine.planning",
                 "    if total is not None and "
                 "len({each.number for each in invoices}) != total:\n",
                 "    if False:\n",
@@ -583,7 +583,7 @@ def mutants() -> tuple[Mutant, ...]:
         _mutant(
             "another amount is taken on the gateway's word",
             (
-                "steps",
+                "engine.steps",
                 "    if isinstance(outcome, Declined) or "
                 "outcome.amount == attempt.amount:\n",
                 "    if True:\n",
@@ -594,7 +594,7 @@ def mutants() -> tuple[Mutant, ...]:
         _mutant(
             "absence is believed before look-ups have settled",
             (
-                "steps",
+                "engine.steps",
                 "        seconds=settle + CLOCK_SECONDS\n",
                 "        seconds=0 * settle + CLOCK_SECONDS\n",
             ),
@@ -606,12 +606,12 @@ def mutants() -> tuple[Mutant, ...]:
         _mutant(
             "absence is believed before the deadline is over",
             (
-                "steps",
+                "engine.steps",
                 "    proof = record.attempts[-1].deadline + timedelta(\n",
                 "    proof = record.attempts[-1].began_at + timedelta(\n",
             ),
             (
-                "steps",
+                "engine.steps",
                 "        seconds=settle + CLOCK_SECONDS\n",
                 "        seconds=settle\n",
             ),
@@ -623,12 +623,12 @@ def mutants() -> tuple[Mutant, ...]:
         _mutant(
             "of a key that it may have forgotten a gateway is believed",
             (
-                "flow",
+                "engine.recovery",
                 "asked.now >= key_ends(record, terms):\n",
                 "False:\n",
             ),
             (
-                "steps",
+                "engine.steps",
                 "    return proof <= now < key_ends(record, terms)\n",
                 "    return proof <= now\n",
             ),
@@ -640,7 +640,7 @@ def mutants() -> tuple[Mutant, ...]:
         _mutant(
             "a notice says an invoice's number as it is",
             (
-                "steps",
+                "engine.steps",
                 "            amount=line.amount,\n        )\n",
                 "            amount=line.amount,\n"
                 "            detail=f'Invoice {line.invoice.number}.',\n"
@@ -652,7 +652,7 @@ def mutants() -> tuple[Mutant, ...]:
         _mutant(
             "nothing says when to look again",
             (
-                "steps",
+                "engine.steps",
                 "attrs.evolve(record, version=version, next_try_at=later)\n",
                 "attrs.evolve(record, version=version, next_try_at=None)\n",
             ),
@@ -663,7 +663,7 @@ def mutants() -> tuple[Mutant, ...]:
         _mutant(
             "a debit that the gateway has forgotten is pending for ever",
             (
-                "flow",
+                "engine.recovery",
                 "    if record.state is RunState.PENDING and "
                 "standing.now >= key_ends(\n"
                 "        record, terms\n"
@@ -691,7 +691,7 @@ def mutants() -> tuple[Mutant, ...]:
         _mutant(
             "a later run hides one that was set back",
             (
-                "upkeep",
+                "engine.sweeping",
                 "        if result.status in ("
                 "RunStatus.POSTPONED, RunStatus.BLOCKED):\n",
                 "        if False:\n",
@@ -703,7 +703,7 @@ def mutants() -> tuple[Mutant, ...]:
         _mutant(
             "money that went back is booked for every message",
             (
-                "upkeep",
+                "engine.staff",
                 "            if known.event == reversal.event:\n",
                 "            if False:\n",
             ),

@@ -21,14 +21,14 @@ from autopay_core.adapters._sql import (
     Transact,
 )
 from autopay_core.adapters._sql_commit import SqlSteps
-from autopay_core.charges import RunKey
 from autopay_core.commits import Change, Committed, Conflict, Standing
 from autopay_core.errors import (
     CommitUnknownError,
     PortError,
     PortUnavailableError,
 )
-from autopay_core.postings import RunRecord
+from autopay_core.references import RunKey
+from autopay_core.runs import RunRecord
 
 __all__ = ["SqlCalls"]
 

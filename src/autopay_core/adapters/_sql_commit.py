@@ -56,7 +56,7 @@ from autopay_core.history import (
 )
 from autopay_core.money import Money
 from autopay_core.notices import Notice
-from autopay_core.postings import RESERVING_STATES, RunRecord, RunState
+from autopay_core.runs import RESERVING_STATES, RunRecord, RunState
 from autopay_core.serialization import dumps
 
 __all__ = ["SqlSteps"]

@@ -20,7 +20,6 @@ from autopay_core.adapters._sql_rows import (
     posting_of,
 )
 from autopay_core.adapters._sql_schema import UNFINISHED
-from autopay_core.charges import RunKey
 from autopay_core.commits import (
     OpenAmounts,
     PostingFilter,
@@ -30,8 +29,10 @@ from autopay_core.commits import (
 from autopay_core.history import HistoryEntry, HistoryHead, microseconds
 from autopay_core.money import Money
 from autopay_core.notices import Notice
-from autopay_core.postings import Posting, PostingStatus, RunRecord
+from autopay_core.postings import Posting, PostingStatus
+from autopay_core.references import RunKey
 from autopay_core.retries import AttemptRecord
+from autopay_core.runs import RunRecord
 from autopay_core.serialization import loads
 
 __all__ = ["ASK_STOPS", "ASK_VERSIONS", "SqlReads"]

@@ -12,11 +12,11 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
 
 from autopay_core.adapters._sql import Row, Table
-from autopay_core.charges import RunKey
 from autopay_core.history import digest, microseconds
 from autopay_core.money import Money
-from autopay_core.postings import Posting, PostingStatus, RunRecord
-from autopay_core.references import AccountKind, DepositAccount
+from autopay_core.postings import Posting, PostingStatus
+from autopay_core.references import AccountKind, DepositAccount, RunKey
+from autopay_core.runs import RunRecord
 
 __all__ = [
     "ATTEMPTS",

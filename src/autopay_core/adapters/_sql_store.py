@@ -24,7 +24,6 @@ from autopay_core.adapters._sql import (
 )
 from autopay_core.adapters._sql_calls import SqlCalls
 from autopay_core.adapters._sql_commit import SqlSteps
-from autopay_core.charges import RunKey
 from autopay_core.commits import (
     Change,
     Committed,
@@ -37,8 +36,10 @@ from autopay_core.errors import AutopayError
 from autopay_core.history import HistoryEntry, HistoryHead
 from autopay_core.money import Money
 from autopay_core.notices import Notice
-from autopay_core.postings import Posting, RunRecord
+from autopay_core.postings import Posting
+from autopay_core.references import RunKey
 from autopay_core.retries import AttemptRecord
+from autopay_core.runs import RunRecord
 
 __all__ = ["BlockingSqlStore"]
 

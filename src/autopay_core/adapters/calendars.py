@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from autopay_core.business_days import BusinessCalendar
 from autopay_core.errors import ScheduleError
-from autopay_core.schedules import BusinessCalendar
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -35,7 +35,6 @@ from autopay_core.charges import (
     LookupOutcome,
     NotFound,
     Pending,
-    RunKey,
 )
 from autopay_core.commits import (
     Change,
@@ -62,16 +61,16 @@ from autopay_core.invoices import (
 )
 from autopay_core.money import Money
 from autopay_core.notices import Notice
-from autopay_core.postings import (
+from autopay_core.ports import Ports
+from autopay_core.postings import Posting
+from autopay_core.references import MethodKind, RunKey
+from autopay_core.retries import AttemptRecord
+from autopay_core.runs import (
     RESERVING_STATES,
-    Posting,
     RunRecord,
     RunState,
     reservations,
 )
-from autopay_core.references import MethodKind
-from autopay_core.retries import AttemptRecord
-from autopay_core.run import Ports
 
 __all__ = [
     "Clock",

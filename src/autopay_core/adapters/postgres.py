@@ -83,7 +83,6 @@ from autopay_core.adapters._sql_schema import (
     migrations_for,
 )
 from autopay_core.adapters._sql_store import BlockingSqlStore
-from autopay_core.charges import RunKey
 from autopay_core.commits import (
     Change,
     Committed,
@@ -101,8 +100,10 @@ from autopay_core.errors import (
 from autopay_core.history import HistoryEntry, HistoryHead
 from autopay_core.money import Money
 from autopay_core.notices import Notice
-from autopay_core.postings import Posting, RunRecord
+from autopay_core.postings import Posting
+from autopay_core.references import RunKey
 from autopay_core.retries import AttemptRecord
+from autopay_core.runs import RunRecord
 
 if TYPE_CHECKING:
     from psycopg_pool import AsyncConnectionPool, ConnectionPool

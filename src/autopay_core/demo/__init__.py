@@ -22,10 +22,11 @@ from typing import Final, final
 from autopay_core.adapters.csv import CsvMatterData, write_postings_csv
 from autopay_core.adapters.memory import MemoryNotifier
 from autopay_core.adapters.sqlite import SqlitePostingStore
+from autopay_core.calls import read_postings, sweep
 from autopay_core.demo._firm import FIRM_FILE, Firm, load_firm
 from autopay_core.demo._report import Report, print_report
 from autopay_core.errors import AutopayError
-from autopay_core.run import Ports, read_postings, sweep
+from autopay_core.ports import Ports
 from autopay_core.testing.gateway_file import FileGateway
 from autopay_core.testing.ledger import Ledger
 

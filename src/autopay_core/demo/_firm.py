@@ -27,12 +27,14 @@ from autopay_core.adapters.csv import (
     InvoiceColumns,
     MatterColumns,
 )
-from autopay_core.allocation import Limit, Order
+from autopay_core.allocation import Order
 from autopay_core.associations import Association
 from autopay_core.autopay import AutoPay, Enrollment
+from autopay_core.business_days import BusinessCalendar, Roll
 from autopay_core.charges import DeclineClass
 from autopay_core.errors import FormatError, InvalidValueError
 from autopay_core.invoices import InvoiceStatus
+from autopay_core.limits import Limit
 from autopay_core.money import Money
 from autopay_core.references import (
     AccountKind,
@@ -41,7 +43,7 @@ from autopay_core.references import (
     PaymentMethodRef,
 )
 from autopay_core.retries import RetryPolicy
-from autopay_core.schedules import BusinessCalendar, Pause, Roll, Schedule
+from autopay_core.schedules import Pause, Schedule
 from autopay_core.testing.gateway_file import DeclineRule
 
 __all__ = ["FIRM_FILE", "Firm", "load_firm"]

@@ -14,7 +14,12 @@ import attrs
 
 from autopay_core.autopay import AutoPay
 from autopay_core.charges import Captured
-from autopay_core.display import (
+from autopay_core.errors import FormatError
+from autopay_core.money import Money
+from autopay_core.notices import Notice, NoticeKind
+from autopay_core.postings import Posting, PostingView, in_view
+from autopay_core.runs import RunRecord, reservations
+from autopay_core.show.tables import (
     Table,
     allocation_table,
     autopays_table,
@@ -23,16 +28,6 @@ from autopay_core.display import (
     reasons_table,
     show,
     views_table,
-)
-from autopay_core.errors import FormatError
-from autopay_core.money import Money
-from autopay_core.notices import Notice, NoticeKind
-from autopay_core.postings import (
-    Posting,
-    PostingView,
-    RunRecord,
-    in_view,
-    reservations,
 )
 
 __all__ = ["Report", "print_report"]

@@ -17,15 +17,14 @@ from typing import TYPE_CHECKING, Final, final
 import attrs
 
 from autopay_core.associations import InvoicePage, InvoiceQuery
+from autopay_core.calls import advance_postings
 from autopay_core.commits import PostingFilter
 from autopay_core.money import Money
 from autopay_core.postings import Posting, PostingStatus
-from autopay_core.run import advance_postings
 
 if TYPE_CHECKING:
     from autopay_core.invoices import Invoice, SearchPage, SearchQuery
-    from autopay_core.ports import MatterData, PostingStore
-    from autopay_core.run import Ports
+    from autopay_core.ports import MatterData, Ports, PostingStore
 
 __all__ = ["Ledger"]
 

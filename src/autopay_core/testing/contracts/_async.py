@@ -15,13 +15,9 @@ from typing import TypeAlias, TypeVar, cast
 
 import pytest
 
+from autopay_core import aio
 from autopay_core.invoices import Invoice, SearchResult
 from autopay_core.ports import (
-    AsyncMatterData,
-    AsyncNotifier,
-    AsyncPaymentGateway,
-    AsyncPostingStore,
-    AsyncTwoStepGateway,
     MatterData,
     Notifier,
     PaymentGateway,
@@ -46,14 +42,14 @@ from autopay_core.testing.contracts._stores import (
 
 _T = TypeVar("_T")
 AsyncSeed: TypeAlias = Callable[
-    [Sequence[Invoice], Sequence[SearchResult]], AsyncMatterData
+    [Sequence[Invoice], Sequence[SearchResult]], aio.MatterData
 ]
 NewAsyncStore: TypeAlias = Callable[
-    [Clock], AsyncPostingStore | Awaitable[AsyncPostingStore]
+    [Clock], aio.PostingStore | Awaitable[aio.PostingStore]
 ]
 AsyncReopen: TypeAlias = Callable[
-    [AsyncPostingStore, Clock],
-    AsyncPostingStore | Awaitable[AsyncPostingStore],
+    [aio.PostingStore, Clock],
+    aio.PostingStore | Awaitable[aio.PostingStore],
 ]
 
 
@@ -110,39 +106,39 @@ class _OnALoop(Contract):
 
 
 class AsyncPaymentGatewayContract(_OnALoop, PaymentGatewayContract):
-    """The clauses of `AsyncPaymentGateway`."""
+    """The clauses of `aio.PaymentGateway`."""
 
     @pytest.fixture
-    def async_gateway(self) -> AsyncPaymentGateway:
+    def async_gateway(self) -> aio.PaymentGateway:
         """Return the gateway."""
         raise NotImplementedError
 
     @pytest.fixture
     def gateway(
-        self, async_gateway: AsyncPaymentGateway, loop: Loop
+        self, async_gateway: aio.PaymentGateway, loop: Loop
     ) -> PaymentGateway:
         """Return the gateway for callers that do not await."""
         return cast("PaymentGateway", Awaited(async_gateway, loop))
 
 
 class AsyncTwoStepGatewayContract(_OnALoop, TwoStepGatewayContract):
-    """The clauses of `AsyncTwoStepGateway`."""
+    """The clauses of `aio.TwoStepGateway`."""
 
     @pytest.fixture
-    def async_gateway(self) -> AsyncTwoStepGateway:
+    def async_gateway(self) -> aio.TwoStepGateway:
         """Return the gateway."""
         raise NotImplementedError
 
     @pytest.fixture
     def gateway(
-        self, async_gateway: AsyncTwoStepGateway, loop: Loop
+        self, async_gateway: aio.TwoStepGateway, loop: Loop
     ) -> TwoStepGateway:
         """Return the gateway for callers that do not await."""
         return cast("TwoStepGateway", Awaited(async_gateway, loop))
 
 
 class AsyncMatterDataContract(_OnALoop, MatterDataContract):
-    """The clauses of `AsyncMatterData`."""
+    """The clauses of `aio.MatterData`."""
 
     @pytest.fixture
     def async_seed(self) -> AsyncSeed:
@@ -164,21 +160,21 @@ class AsyncMatterDataContract(_OnALoop, MatterDataContract):
 
 
 class AsyncNotifierContract(_OnALoop, NotifierContract):
-    """The clauses of `AsyncNotifier`."""
+    """The clauses of `aio.Notifier`."""
 
     @pytest.fixture
-    def async_notifier(self) -> AsyncNotifier:
+    def async_notifier(self) -> aio.Notifier:
         """Return the notifier."""
         raise NotImplementedError
 
     @pytest.fixture
-    def notifier(self, async_notifier: AsyncNotifier, loop: Loop) -> Notifier:
+    def notifier(self, async_notifier: aio.Notifier, loop: Loop) -> Notifier:
         """Return the notifier for callers that do not await."""
         return cast("Notifier", Awaited(async_notifier, loop))
 
 
 class AsyncPostingStoreContract(_OnALoop, PostingStoreContract):
-    """The clauses of `AsyncPostingStore`."""
+    """The clauses of `aio.PostingStore`."""
 
     @pytest.fixture
     def new_async_store(self) -> NewAsyncStore:
@@ -212,14 +208,14 @@ class AsyncPostingStoreContract(_OnALoop, PostingStoreContract):
 
         def opened(store: PostingStore, clock: Clock) -> PostingStore:
             assert isinstance(store, Awaited)
-            inner = cast("AsyncPostingStore", store.port)
+            inner = cast("aio.PostingStore", store.port)
             return _waited(again(inner, clock), loop)
 
         return opened
 
 
 def _waited(
-    made: AsyncPostingStore | Awaitable[AsyncPostingStore], loop: Loop
+    made: aio.PostingStore | Awaitable[aio.PostingStore], loop: Loop
 ) -> PostingStore:
     store = loop.run(made) if inspect.isawaitable(made) else made
     return cast("PostingStore", Awaited(store, loop))

@@ -16,19 +16,14 @@ from typing import Final, TypeVar
 import attrs
 import pytest
 
-from autopay_core.allocation import Limit, allocate
-from autopay_core.charges import (
-    Captured,
-    ChargeRequest,
-    Declined,
-    Pending,
-    RunKey,
-)
+from autopay_core.allocation import allocate
+from autopay_core.charges import Captured, ChargeRequest, Declined, Pending
 from autopay_core.invoices import Invoice
+from autopay_core.limits import Limit
 from autopay_core.money import Money
 from autopay_core.notices import Notice, NoticeKind
-from autopay_core.postings import Attempt, Intent, RunRecord, RunState
-from autopay_core.references import DepositAccount, PaymentMethodRef
+from autopay_core.references import DepositAccount, PaymentMethodRef, RunKey
+from autopay_core.runs import Attempt, Intent, RunRecord, RunState
 from autopay_core.testing import plugin
 
 _T = TypeVar("_T")

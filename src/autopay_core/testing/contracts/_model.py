@@ -23,12 +23,7 @@ from hypothesis.stateful import (
 
 from autopay_core._checks import report_text
 from autopay_core.adapters.memory import MemoryPostingStore
-from autopay_core.charges import (
-    DeclineClass,
-    Declined,
-    Pending,
-    RunKey,
-)
+from autopay_core.charges import DeclineClass, Declined, Pending
 from autopay_core.commits import (
     Change,
     Committed,
@@ -47,15 +42,17 @@ from autopay_core.postings import (
     PostingStatus,
     Reversal,
     ReversalKind,
+    move_posting,
+)
+from autopay_core.references import PaymentMethodRef, RunKey
+from autopay_core.retries import RetryPolicy
+from autopay_core.runs import (
     RunRecord,
     RunState,
-    move_posting,
     postings_of,
     reservations,
     reversal_postings,
 )
-from autopay_core.references import PaymentMethodRef
-from autopay_core.retries import RetryPolicy
 from autopay_core.testing.contracts._base import (
     DAYS,
     METHOD,

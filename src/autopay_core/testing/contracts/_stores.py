@@ -18,7 +18,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from autopay_core.charges import DeclineClass, Declined, Pending, RunKey
+from autopay_core.charges import DeclineClass, Declined, Pending
 from autopay_core.commits import (
     Change,
     Committed,
@@ -36,14 +36,9 @@ from autopay_core.invoices import Invoice
 from autopay_core.money import Money
 from autopay_core.notices import Notice
 from autopay_core.ports import PostingStore
-from autopay_core.postings import (
-    Posting,
-    PostingStatus,
-    RunRecord,
-    RunState,
-    move_posting,
-    postings_of,
-)
+from autopay_core.postings import Posting, PostingStatus, move_posting
+from autopay_core.references import RunKey
+from autopay_core.runs import RunRecord, RunState, postings_of
 from autopay_core.testing.contracts._base import (
     DAYS,
     METHOD,

@@ -39,14 +39,13 @@ from autopay_core.charges import (
     LookupOutcome,
     NotFound,
     Pending,
-    RunKey,
 )
 from autopay_core.errors import AutopayError, PortError, PortUnavailableError
 from autopay_core.invoices import Invoice, SearchPage, SearchQuery
 from autopay_core.notices import Notice
-from autopay_core.ports import PostingStore
+from autopay_core.ports import Ports, PostingStore
 from autopay_core.postings import Posting
-from autopay_core.run import Ports
+from autopay_core.references import RunKey
 from autopay_core.serialization import KINDS, dumps, loads
 from autopay_core.testing.gateway_faulty import (
     FaultyGateway,

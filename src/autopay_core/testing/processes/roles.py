@@ -31,29 +31,24 @@ from autopay_core.audit import (
     write_rows,
 )
 from autopay_core.autopay import AutoPay
-from autopay_core.charges import Captured, Declined, RunKey
-from autopay_core.commits import PostingFilter
-from autopay_core.errors import (
-    AutopayError,
-    InvalidValueError,
-    PortError,
-)
-from autopay_core.flow import RunResult, RunStatus
-from autopay_core.postings import (
-    PostingStatus,
-    Reversal,
-    ReversalKind,
-    RunRecord,
-    RunState,
-)
-from autopay_core.run import (
-    Ports,
+from autopay_core.calls import (
     advance_postings,
     attest,
     recover,
     reverse,
     sweep,
 )
+from autopay_core.charges import Captured, Declined
+from autopay_core.commits import PostingFilter
+from autopay_core.errors import (
+    AutopayError,
+    InvalidValueError,
+    PortError,
+)
+from autopay_core.ports import Ports
+from autopay_core.postings import PostingStatus, Reversal, ReversalKind
+from autopay_core.references import RunKey
+from autopay_core.runs import RunRecord, RunResult, RunState, RunStatus
 from autopay_core.testing.processes.firm import (
     Ledger,
     make_ports,

@@ -22,17 +22,13 @@ from typing import TYPE_CHECKING, Final, final
 
 import attrs
 
-from autopay_core.allocation import Limit
 from autopay_core.associations import Association
 from autopay_core.autopay import AutoPay
-from autopay_core.charges import (
-    GatewayCapabilities,
-    RunKey,
-    idempotency_key,
-)
+from autopay_core.charges import GatewayCapabilities, idempotency_key
 from autopay_core.invoices import Invoice
+from autopay_core.limits import Limit
 from autopay_core.money import Money
-from autopay_core.references import DepositAccount, PaymentMethodRef
+from autopay_core.references import DepositAccount, PaymentMethodRef, RunKey
 from autopay_core.retries import RetryPolicy
 from autopay_core.schedules import MissedPolicy, Schedule
 from autopay_core.testing.gateway_faulty import Mischief

@@ -12,22 +12,22 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final, final
 
 from autopay_core.autopay import AutoPay, in_force
-from autopay_core.charges import DeclineClass, Declined, RunKey
+from autopay_core.charges import DeclineClass, Declined
 from autopay_core.notices import NoticeKind
-from autopay_core.postings import (
-    PostingStatus,
-    RunRecord,
-    RunState,
-)
+from autopay_core.postings import PostingStatus
+from autopay_core.references import RunKey
+from autopay_core.runs import RunRecord, RunState
 
 if TYPE_CHECKING:
     from datetime import date, datetime
 
-    from autopay_core.allocation import Allocation, Limit
+    from autopay_core.allocation import Allocation
     from autopay_core.charges import ChargeRequest
     from autopay_core.commits import Change, OpenAmounts
     from autopay_core.invoices import Invoice
-    from autopay_core.postings import Attempt, Posting
+    from autopay_core.limits import Limit
+    from autopay_core.postings import Posting
+    from autopay_core.runs import Attempt
 
 __all__ = ["KeyFacts", "Oracle", "PromiseBroken", "Reader"]
 

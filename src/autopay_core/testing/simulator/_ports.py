@@ -46,7 +46,6 @@ if TYPE_CHECKING:
         ChargeRequest,
         GatewayCapabilities,
         LookupOutcome,
-        RunKey,
     )
     from autopay_core.commits import (
         Change,
@@ -59,8 +58,10 @@ if TYPE_CHECKING:
     from autopay_core.money import Money
     from autopay_core.notices import Notice
     from autopay_core.ports import PostingStore
-    from autopay_core.postings import Posting, RunRecord
+    from autopay_core.postings import Posting
+    from autopay_core.references import RunKey
     from autopay_core.retries import AttemptRecord
+    from autopay_core.runs import RunRecord
     from autopay_core.testing.simulator._simulation import World
 
 __all__ = ["Executed", "Gateway", "Killed", "Ledger", "Mailbox", "Store"]

@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Final, final
 
 import attrs
 
-from autopay_core.allocation import Limit, Order
+from autopay_core.allocation import Order
 from autopay_core.associations import Association
 from autopay_core.autopay import AdvanceNotice, AutoPay, Enrollment
 from autopay_core.charges import GatewayCapabilities
 from autopay_core.invoices import Invoice
+from autopay_core.limits import Limit
 from autopay_core.money import Money
 from autopay_core.references import (
     DepositAccount,

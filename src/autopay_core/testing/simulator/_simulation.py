@@ -22,29 +22,34 @@ from autopay_core.charges import (
     NotFound,
 )
 from autopay_core.commits import Change, PostingFilter, StopOrder
+from autopay_core.engine.case import case_of
+from autopay_core.engine.collecting import collect
+from autopay_core.engine.dispatch import answering, terms_of
+from autopay_core.engine.recovery import recover_one
+from autopay_core.engine.requests import (
+    Commit,
+    ReadPostings,
+    ReadUnfinished,
+    ask_many,
+)
+from autopay_core.engine.staff import advance_postings, attest, reverse
+from autopay_core.engine.sweeping import sweep_one
+from autopay_core.engine.telling import deliver
 from autopay_core.errors import (
     AutopayError,
     InvalidValueError,
     PortError,
     StandingOrderError,
 )
-from autopay_core.flow import collect, recover_one
 from autopay_core.notices import NoticeKind
+from autopay_core.ports import Ports
 from autopay_core.postings import (
     Posting,
     PostingStatus,
     Reversal,
     ReversalKind,
-    RunRecord,
-    RunState,
 )
-from autopay_core.requests import (
-    Commit,
-    ReadPostings,
-    ReadUnfinished,
-    ask_many,
-)
-from autopay_core.run import Ports
+from autopay_core.runs import RunRecord, RunState
 from autopay_core.testing.simulator._oracle import (
     Oracle,
     PromiseBroken,
@@ -69,21 +74,14 @@ from autopay_core.testing.simulator._settings import (
     edited,
     usd,
 )
-from autopay_core.upkeep import (
-    advance_postings,
-    attest,
-    deliver,
-    reverse,
-    sweep_one,
-)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from datetime import date, datetime
 
     from autopay_core.charges import ChargeRequest
+    from autopay_core.engine.requests import Flow, Request
     from autopay_core.ports import PostingStore
-    from autopay_core.requests import Flow, Request
 
 __all__ = ["Outcome", "System", "World", "simulate"]
 
@@ -119,13 +117,13 @@ class System:
     What is simulated: the shipped flows and store, or others in their place.
 
     Attributes:
-        collect: As `autopay_core.flow.collect`.
-        recover_one: As `autopay_core.flow.recover_one`.
-        sweep_one: As `autopay_core.upkeep.sweep_one`.
-        deliver: As `autopay_core.upkeep.deliver`.
-        advance_postings: As `autopay_core.upkeep.advance_postings`.
-        reverse: As `autopay_core.upkeep.reverse`.
-        attest: As `autopay_core.upkeep.attest`.
+        collect: As `engine.collecting.collect`.
+        recover_one: As `engine.recovery.recover_one`.
+        sweep_one: As `engine.sweeping.sweep_one`.
+        deliver: As `engine.telling.deliver`.
+        advance_postings: As `engine.staff.advance_postings`.
+        reverse: As `engine.staff.reverse`.
+        attest: As `engine.staff.attest`.
         store: Makes a posting store that takes its time from ``clock``.
 
     """
@@ -235,7 +233,8 @@ class World:
             notifier=self.mailbox,
             key_secret=b"simulated",
         )
-        self.terms = self.ports.terms
+        self.terms = terms_of(self.ports)
+        self.answer = answering(self.ports)
         self.workers = [
             _Worker(f"w{number}") for number in range(self.settings.workers)
         ]
@@ -335,7 +334,7 @@ class World:
         error: AutopayError | None = None
         try:
             self._may_die("kill_before")
-            answer = self.ports.answer(request)
+            answer = self.answer(request)
             self._may_die("kill_after")
         except Killed:
             self.note(f"    {worker.name} dies")
@@ -431,7 +430,7 @@ class World:
             occurrence = self.rng.choice(found)
             self.overtaken.add(autopay.id)
         yield from self.system.collect(
-            autopay, occurrence, self.terms, as_of=as_of
+            case_of(autopay, occurrence, self.terms, as_of=as_of)
         )
 
     # -- Staff and the ledger ------------------------------------------------
@@ -668,7 +667,7 @@ class World:
             request = next(flow)
             while True:
                 try:
-                    answer = self.ports.answer(request)
+                    answer = self.answer(request)
                 except AutopayError as error:
                     request = flow.throw(error)
                 else:
@@ -815,7 +814,9 @@ class World:
             assert occurrence is not None
             self._drive(
                 self.system.collect(
-                    autopay, occurrence, self.terms, as_of=self.today()
+                    case_of(
+                        autopay, occurrence, self.terms, as_of=self.today()
+                    )
                 )
             )
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 from datetime import date, datetime
-from typing import NamedTuple, TypeAlias, TypeVar, cast, final
+from typing import Final, NamedTuple, TypeAlias, TypeVar, cast, final
 
 import attrs
 
@@ -27,7 +27,6 @@ from autopay_core.charges import (
     LookupOutcome,
     NotFound,
     Pending,
-    RunKey,
 )
 from autopay_core.commits import (
     Change,
@@ -36,19 +35,23 @@ from autopay_core.commits import (
     PostingFilter,
     Standing,
 )
+from autopay_core.engine.driving import Given
 from autopay_core.errors import (
     HostProtocolError,
     PortError,
 )
 from autopay_core.notices import Notice
+from autopay_core.references import RunKey
 
 __all__ = [
+    "READ_AT_ONCE",
     "Charge",
     "Claim",
     "Commit",
     "Confirm",
     "Flow",
     "Lookup",
+    "NextAutoPay",
     "Prepare",
     "ReadAttempts",
     "ReadInvoices",
@@ -60,6 +63,7 @@ __all__ = [
     "ReadUnfinished",
     "Request",
     "Send",
+    "Stream",
     "Terms",
     "ask",
     "ask_many",
@@ -71,28 +75,33 @@ __all__ = [
 ]
 
 
+READ_AT_ONCE: Final = 500
+"""How many records or postings are read at once."""
+
+
 # -- Requests ----------------------------------------------------------------
 
 
-# Tuples with names: this many classes of attrs would take a twentieth of the
-# time of `import autopay_core`.
+# A request's fields are the arguments of the port's method that answers it,
+# and its docstring says with what. Tuples with names: this many classes of
+# attrs would take a twentieth of the time of `import autopay_core`.
 
 
 class ReadStanding(NamedTuple):
-    """Ask the posting store; answered with `Standing`."""
+    """Answered with `Standing`."""
 
     key: RunKey
     method: str
 
 
 class ReadOpen(NamedTuple):
-    """Ask the posting store; answered with `OpenAmounts`."""
+    """Answered with `OpenAmounts`."""
 
     clients: tuple[str, ...]
 
 
 class ReadSpent(NamedTuple):
-    """Ask the posting store; answered with `Money`."""
+    """Answered with `Money`."""
 
     autopay: str
     from_on: date
@@ -101,79 +110,87 @@ class ReadSpent(NamedTuple):
 
 
 class ReadAttempts(NamedTuple):
-    """Ask the posting store; answered with `AttemptRecord` values."""
+    """Answered with `AttemptRecord` values."""
 
     method: str
     since: datetime
 
 
 class ReadUnfinished(NamedTuple):
-    """Ask the posting store; answered with `RunRecord` values."""
+    """Answered with `RunRecord` values."""
 
     after: RunKey | None
     most: int
 
 
 class ReadPostings(NamedTuple):
-    """Ask the posting store; answered with `Posting` values."""
+    """Answered with `Posting` values."""
 
     wanted: PostingFilter
 
 
 class ReadUndelivered(NamedTuple):
-    """Ask the posting store; answered with `Notice` values."""
+    """Answered with `Notice` values."""
 
     most: int
 
 
 class Claim(NamedTuple):
-    """Ask the posting store; answered with a bool."""
+    """Answered with a bool."""
 
     key: RunKey
     seconds: int
 
 
 class Commit(NamedTuple):
-    """Ask the posting store; answered with `Committed` or `Conflict`."""
+    """Answered with `Committed` or `Conflict`."""
 
     change: Change
 
 
 class ReadInvoices(NamedTuple):
-    """Ask the matter data; answered with `InvoicePage`."""
+    """Answered with `InvoicePage`."""
 
     query: InvoiceQuery
 
 
 class Charge(NamedTuple):
-    """Ask a one-step gateway; answered with a charge outcome."""
+    """Answered with a charge outcome; for a gateway of one step."""
 
     request: ChargeRequest
 
 
 class Prepare(NamedTuple):
-    """Ask a two-step gateway; answered with a reference."""
+    """Answered with a reference; for a gateway of two steps."""
 
     request: ChargeRequest
 
 
 class Confirm(NamedTuple):
-    """Ask a two-step gateway; answered with a charge outcome."""
+    """Answered with a charge outcome; for a gateway of two steps."""
 
     reference: str
     request: ChargeRequest
 
 
 class Lookup(NamedTuple):
-    """Ask a gateway; answered with a look-up outcome."""
+    """Answered with a look-up outcome."""
 
     key: str
 
 
 class Send(NamedTuple):
-    """Ask the notifier; answered with None."""
+    """Answered with None."""
 
     notice: Notice
+
+
+class NextAutoPay(NamedTuple):
+    """
+    Ask the caller of a sweep; answered with a list.
+
+    It holds the next auto-pay, or nothing when there is no other.
+    """
 
 
 Request: TypeAlias = (
@@ -194,9 +211,13 @@ Request: TypeAlias = (
     | Send
 )
 
+_R = TypeVar("_R")
 _T = TypeVar("_T")
 Flow: TypeAlias = Generator[Request, object, _T]
 """Yields requests, is sent answers (or thrown a `PortError`), returns *_T*."""
+
+Stream: TypeAlias = Generator[_R | Given[_T], object, None]
+"""A flow that gives results, one by one, between its requests."""
 
 
 @final

@@ -15,16 +15,12 @@ from typing import Final, final
 import attrs
 
 from autopay_core._checks import Readable
-from autopay_core.allocation import Allocation, Spent, allocate
+from autopay_core.allocation import Allocation, allocate
 from autopay_core.associations import (
     Association,
     InvoicePage,
     InvoiceQuery,
     check_covered,
-)
-from autopay_core.autopay import (
-    AutoPay,
-    in_force,
 )
 from autopay_core.charges import (
     GatewayCapabilities,
@@ -32,20 +28,21 @@ from autopay_core.charges import (
 from autopay_core.commits import (
     OpenAmounts,
 )
+from autopay_core.engine.case import Case
+from autopay_core.engine.requests import (
+    Flow,
+    ReadInvoices,
+    ReadOpen,
+    ReadSpent,
+    ask,
+)
 from autopay_core.errors import (
     IncompleteReadError,
     InvalidValueError,
 )
 from autopay_core.invoices import Invoice
+from autopay_core.limits import Spent
 from autopay_core.money import Money
-from autopay_core.requests import (
-    Flow,
-    ReadInvoices,
-    ReadOpen,
-    ReadSpent,
-    Terms,
-    ask,
-)
 
 __all__ = [
     "PAGES_MOST",
@@ -101,13 +98,11 @@ class Plan(Readable):
     Attributes:
         allocation: Which invoice gets how much, and why.
         opened: Open amounts and versions as they were read before.
-        associations: Whose enrolment is in force.
 
     """
 
     allocation: Allocation
     opened: OpenAmounts
-    associations: tuple[Association, ...]
 
 
 def _month_of(on: date) -> tuple[date, date]:
@@ -117,10 +112,7 @@ def _month_of(on: date) -> tuple[date, date]:
 
 
 def plan_run(
-    autopay: AutoPay,
-    nominal_on: date,
-    on: date,
-    terms: Terms,
+    case: Case,
     *,
     held: Mapping[str, Money],
     ceilings: Mapping[str, Money] | None = None,
@@ -132,7 +124,7 @@ def plan_run(
     balance, so what moves meanwhile is counted twice at worst, never not at
     all. *held* is what a refused commit said is open besides.
     """
-    associations = in_force(autopay, nominal_on)
+    autopay, associations = case.autopay, case.associations
     clients = tuple(sorted({str(each.client) for each in associations}))
     opened = yield from ask(ReadOpen(clients), OpenAmounts)
     amounts = {**opened.amounts}
@@ -143,7 +135,7 @@ def plan_run(
     limit = autopay.limit
     spent: Spent | None = None
     if limit.per_month is not None or limit.lifetime is not None:
-        begin, end = _month_of(on)
+        begin, end = _month_of(case.on)
         currency = limit.currency
         spent = Spent(
             month=(
@@ -163,18 +155,16 @@ def plan_run(
         limit,
         open_amounts=amounts,
         order=autopay.order,
-        as_of=on,
+        as_of=case.on,
         account=autopay.deposit_account.kind,
         spent=spent,
         ceilings=ceilings,
         minimum=Money(
-            amount_minor=terms.capabilities.minimum_minor,
+            amount_minor=case.terms.capabilities.minimum_minor,
             currency=limit.currency,
         ),
     )
-    return Plan(
-        allocation=allocation, opened=opened, associations=associations
-    )
+    return Plan(allocation=allocation, opened=opened)
 
 
 def check_chargeable(amount: Money, capabilities: GatewayCapabilities) -> None:
@@ -206,22 +196,14 @@ def check_chargeable(amount: Money, capabilities: GatewayCapabilities) -> None:
         )
 
 
-def look_ahead(
-    autopay: AutoPay, nominal_on: date, on: date, terms: Terms
-) -> Flow[Allocation]:
+def look_ahead(case: Case) -> Flow[Allocation]:
     """
     Return what a run would pay, and why; nothing is written (preview).
-
-    Args:
-        autopay: The standing order.
-        nominal_on: Decides which enrolments are in force.
-        on: The date on which it would be charged.
-        terms: The gateway's promises and the host's secret.
 
     Raises:
         InvalidValueError: The matter data cannot be used.
         PortError: It cannot be read.
 
     """
-    plan = yield from plan_run(autopay, nominal_on, on, terms, held={})
+    plan = yield from plan_run(case, held={})
     return plan.allocation

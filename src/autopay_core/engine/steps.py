@@ -10,7 +10,7 @@ here asks anybody anything.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Final, final
 
 import attrs
@@ -21,9 +21,6 @@ from autopay_core.associations import (
     Level,
     covers,
 )
-from autopay_core.autopay import (
-    AutoPay,
-)
 from autopay_core.charges import (
     Captured,
     ChargeOutcome,
@@ -31,7 +28,6 @@ from autopay_core.charges import (
     Declined,
     Indeterminate,
     Pending,
-    RunKey,
     idempotency_key,
 )
 from autopay_core.commits import (
@@ -39,25 +35,23 @@ from autopay_core.commits import (
     Standing,
     StopOrder,
 )
+from autopay_core.engine.case import Case
+from autopay_core.engine.planning import Plan
+from autopay_core.engine.requests import Terms
 from autopay_core.errors import AutopayError
 from autopay_core.money import Money
 from autopay_core.notices import Notice, NoticeKind, notice_for_run
-from autopay_core.planning import (
-    Plan,
-)
-from autopay_core.postings import (
+from autopay_core.postings import Posting
+from autopay_core.references import RunKey
+from autopay_core.retries import network_limit
+from autopay_core.runs import (
     Attempt,
     Intent,
-    Posting,
     RunRecord,
     RunState,
     check_move,
     postings_of,
 )
-from autopay_core.requests import (
-    Terms,
-)
-from autopay_core.retries import network_limit
 
 __all__ = [
     "CLOCK_SECONDS",
@@ -68,7 +62,6 @@ __all__ = [
     "close",
     "conclude",
     "decline",
-    "draft_of",
     "intend",
     "is_known",
     "is_of_form",
@@ -85,7 +78,6 @@ __all__ = [
     "review",
     "stop_targets",
     "try_again",
-    "turned_off",
     "wait",
     "why_nothing",
 ]
@@ -151,32 +143,32 @@ def _about(
     )
 
 
-def draft_of(
-    before: RunRecord | None, autopay: AutoPay, key: RunKey, on: date
-) -> RunRecord:
+def _draft(case: Case, before: RunRecord | None) -> RunRecord:
     """Return the record that a decision about a run starts from."""
     if before is not None:
-        return attrs.evolve(before, plan=None, next_try_at=None, charge_on=on)
+        return attrs.evolve(
+            before, plan=None, next_try_at=None, charge_on=case.on
+        )
     return RunRecord(
-        key=key,
-        payer=autopay.payer,
+        key=case.key,
+        payer=case.autopay.payer,
         version=0,
         state=RunState.CANCELLED,
-        charge_on=on,
+        charge_on=case.on,
     )
 
 
 def close(
-    before: RunRecord | None,
-    draft: RunRecord,
-    name: str,
+    case: Case,
+    standing: Standing,
     verdict: Verdict,
     plan: Allocation | None = None,
 ) -> Change:
     """End a run without asking for money, and tell of it (N1)."""
+    draft = _draft(case, standing.run)
     record = attrs.evolve(
         draft,
-        version=next_version(before, verdict.state, draft.key),
+        version=next_version(standing.run, verdict.state, case.key),
         state=verdict.state,
         reason=verdict.reason,
         detail=report_text(verdict.detail),
@@ -186,18 +178,17 @@ def close(
     return Change(
         runs=(record,),
         notices=tuple(
-            _about(kind, record, name=name) for kind in verdict.kinds
+            _about(kind, record, name=case.autopay.name)
+            for kind in verdict.kinds
         ),
     )
 
 
-def presented_again(
-    autopay: AutoPay, on: date, before: RunRecord | None
-) -> Intent | None:
+def presented_again(case: Case, before: RunRecord | None) -> Intent | None:
     """Return what a bank debit may only repeat to the cent (N3)."""
     if before is None or not before.attempts:
         return None
-    limit = network_limit(autopay.method, on)
+    limit = network_limit(case.autopay.method, case.on)
     if limit is None or not limit.same_amount:
         return None
     # Any of them: a later one may never have left this machine.
@@ -207,10 +198,10 @@ def presented_again(
     return before.intent if was_declined else None
 
 
-def why_nothing(plan: Plan, standing: Standing) -> Verdict:
+def why_nothing(case: Case, plan: Plan, standing: Standing) -> Verdict:
     """Tell why a plan takes no money; a plan paid off is told once (S7)."""
     lines = plan.allocation.lines
-    plans_only = all(each.level is Level.INVOICE for each in plan.associations)
+    plans_only = all(each.level is Level.INVOICE for each in case.associations)
     if plans_only and all(not line.payable.is_positive for line in lines):
         again = (
             standing.latest is not None
@@ -242,14 +233,10 @@ _WHY_NOTHING: Final = {
 }
 
 
-def intend(
-    autopay: AutoPay,
-    terms: Terms,
-    standing: Standing,
-    draft: RunRecord,
-    plan: Plan,
-) -> Change:
+def intend(case: Case, standing: Standing, plan: Plan) -> Change:
     """Write down what will be charged, on conditions (R1, R7)."""
+    autopay, terms = case.autopay, case.terms
+    draft = _draft(case, standing.run)
     number = len(draft.attempts) + 1
     allocation = plan.allocation
     deadline = standing.now + timedelta(seconds=SEND_SECONDS)
@@ -282,7 +269,7 @@ def intend(
             ar_message=autopay.ar_message,
             name=autopay.name,
             retry=autopay.retry,
-            plans=_plans(plan),
+            plans=_plans(case, plan),
         ),
         reason="",
         detail="",
@@ -315,10 +302,10 @@ def intend(
     )
 
 
-def _plans(plan: Plan) -> tuple[str, ...]:
+def _plans(case: Case, plan: Plan) -> tuple[str, ...]:
     """Return the paid invoices that only an invoice plan covers (S7)."""
     wider = [
-        each for each in plan.associations if each.level is not Level.INVOICE
+        each for each in case.associations if each.level is not Level.INVOICE
     ]
     return tuple(
         line.invoice.number
@@ -674,8 +661,3 @@ def is_proven_absent(record: RunRecord, now: datetime, terms: Terms) -> bool:
     )
     # A gateway that forgets keys would say "not found" of a capture, too.
     return proof <= now < key_ends(record, terms)
-
-
-def turned_off(autopay: AutoPay, on: date) -> bool:
-    """Tell whether the host has turned *autopay* off by a date (R7)."""
-    return autopay.off_from is not None and on >= autopay.off_from

@@ -1,0 +1,574 @@
+"""
+One life cycle: what is written down about a run (R1 to R5, P1).
+
+Holds: `Intent`, `Attempt`, `RunRecord`, `RunState` with its transition table,
+`RunResult`, and the postings that a record makes. Imports: `postings` and the
+values below it. Nothing here is ever edited: each step makes a new value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date, datetime
+from types import MappingProxyType
+from typing import Final, final
+
+import attrs
+
+from autopay_core._checks import (
+    Choice,
+    Readable,
+    check_date,
+    check_each,
+    check_id,
+    check_instant,
+    check_text,
+    check_type,
+)
+from autopay_core.allocation import Allocation
+from autopay_core.charges import (
+    Captured,
+    ChargeRequest,
+    Declined,
+    IdempotencyKey,
+    Pending,
+)
+from autopay_core.errors import (
+    CurrencyMismatchError,
+    InvalidValueError,
+    TransitionError,
+)
+from autopay_core.money import Money
+from autopay_core.postings import (
+    Posting,
+    Reversal,
+    posting_id,
+    posting_id_from,
+    start_of_id,
+)
+from autopay_core.references import AutoPayId, InvoiceNumber, PayerId, RunKey
+from autopay_core.retries import RetryPolicy
+
+__all__ = [
+    "RESERVING_STATES",
+    "RUN_MOVES",
+    "Attempt",
+    "Intent",
+    "RunRecord",
+    "RunResult",
+    "RunState",
+    "RunStatus",
+    "check_move",
+    "postings_of",
+    "reservations",
+    "result_of",
+    "reversal_postings",
+]
+
+
+class RunState(Choice):
+    """
+    Where a run stands; what may follow is in `RUN_MOVES`.
+
+    `ANNOUNCED`: amount and date were announced, nothing is reserved (N4).
+    `OPEN`: the intent is written and money may have moved (R1, R4).
+    `PENDING`: the gateway says that a bank debit is under way.
+    `REVIEW`: parked for a person; still looked up, never final (R4, R8).
+    `WAITING`: nothing is under way; another attempt comes later (N3).
+    `PAID`: captured, and every cent has its posting record.
+    `FAILED`: definitively not charged; "Error - Failed AutoPay" (N1).
+    `NOTHING_DUE`, `CANCELLED`, `MISSED`: definitively not charged.
+    """
+
+    ANNOUNCED = "announced"
+    OPEN = "open"
+    PENDING = "pending"
+    REVIEW = "review"
+    WAITING = "waiting"
+    PAID = "paid"
+    FAILED = "failed"
+    NOTHING_DUE = "nothing_due"
+    CANCELLED = "cancelled"
+    MISSED = "missed"
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether running again does nothing (R5)."""
+        return self in _FINISHED
+
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether money may have moved without our knowing (R4)."""
+        return self in (RunState.OPEN, RunState.REVIEW)
+
+
+_FINISHED: Final = frozenset(
+    {
+        RunState.PAID,
+        RunState.FAILED,
+        RunState.NOTHING_DUE,
+        RunState.CANCELLED,
+        RunState.MISSED,
+    }
+)
+
+RESERVING_STATES: Final = frozenset(
+    {RunState.OPEN, RunState.PENDING, RunState.REVIEW}
+)
+"""States in which a run's allocation is held back from every other run."""
+
+_OUTCOMES: Final = frozenset(
+    {
+        RunState.PENDING,
+        RunState.REVIEW,
+        RunState.WAITING,
+        RunState.PAID,
+        RunState.FAILED,
+        RunState.CANCELLED,
+    }
+)
+
+RUN_MOVES: Final[Mapping[RunState | None, frozenset[RunState]]] = (
+    MappingProxyType(
+        {
+            None: frozenset(RunState)
+            - {RunState.PENDING, RunState.REVIEW, RunState.PAID},
+            RunState.ANNOUNCED: frozenset(
+                {
+                    RunState.OPEN,
+                    RunState.WAITING,
+                    RunState.FAILED,
+                    RunState.NOTHING_DUE,
+                    RunState.CANCELLED,
+                    RunState.MISSED,
+                }
+            ),
+            # OPEN to OPEN: another try under the same key, or its reference.
+            RunState.OPEN: _OUTCOMES | {RunState.OPEN},
+            RunState.PENDING: _OUTCOMES - {RunState.CANCELLED},
+            RunState.REVIEW: _OUTCOMES,
+            RunState.WAITING: frozenset(
+                {
+                    RunState.WAITING,
+                    RunState.OPEN,
+                    RunState.FAILED,
+                    RunState.NOTHING_DUE,
+                    RunState.CANCELLED,
+                }
+            ),
+            # PAID to PAID: a return, refund or chargeback was recorded (P4).
+            RunState.PAID: frozenset({RunState.PAID}),
+            RunState.FAILED: frozenset(),
+            RunState.NOTHING_DUE: frozenset(),
+            RunState.CANCELLED: frozenset(),
+            RunState.MISSED: frozenset(),
+        }
+    )
+)
+"""Every step of a run that exists, by its state before (None: no record)."""
+
+
+@final
+@attrs.frozen(kw_only=True, repr=False)
+class Intent(Readable):
+    """
+    The allocation and charge request, written before money moves (R1, R3).
+
+    Attributes:
+        allocation: Which invoice gets how much, and why.
+        request: What the gateway is asked; its amount is the allocation's
+            total.
+        ar_message: Goes with every posting to the firm's ledger.
+        name: The auto-pay's name, for notices.
+        retry: The auto-pay's policy on declines (N3). With the name it makes
+            recovery independent of the auto-pay, which may be gone by then.
+        plans: Numbers of the invoices that are paid by a plan only (S7).
+
+    Raises:
+        InvalidValueError: The amounts differ.
+
+    """
+
+    allocation: Allocation
+    request: ChargeRequest
+    ar_message: str = ""
+    name: str = ""
+    retry: RetryPolicy | None = None
+    plans: tuple[InvoiceNumber | str, ...] = ()
+
+    def __attrs_post_init__(self) -> None:
+        """Check the fields."""
+        check_text(self.ar_message, "ar_message")
+        check_text(self.name, "name")
+        if self.request.amount != self.allocation.total:
+            raise InvalidValueError(
+                "the charge must equal the allocation's total",
+                code="IntentAmount",
+                path="request.amount",
+                value=str(self.request.amount),
+            )
+
+
+@final
+@attrs.frozen(kw_only=True, repr=False)
+class Attempt(Readable):
+    """
+    One logical try to take the money, under one key.
+
+    Attributes:
+        number: 1 for the first.
+        key: Its idempotency key.
+        amount: What is asked for.
+        method: Fingerprint of the payment method.
+        began_at: Store time when the intent was planned; the key's age
+            counts from here.
+        deadline: After this store time no try of this attempt can take
+            money, if the gateway honours deadlines.
+        two_step: Whether the gateway had two steps when it began; no gateway
+            of the other form is ever sent the same attempt again.
+        tries: How often a request may have been sent.
+        reference: What a two-step gateway prepared; None for one step.
+        outcome: Captured, pending or declined; None while in doubt, and for
+            an attempt that was given up as never sent.
+        request_hash: Of the whole request under the key (R2).
+
+    """
+
+    number: int
+    key: IdempotencyKey | str
+    amount: Money
+    method: str
+    began_at: datetime
+    deadline: datetime
+    request_hash: str
+    two_step: bool = False
+    tries: int = 1
+    reference: str | None = None
+    outcome: Captured | Pending | Declined | None = None
+
+    def __attrs_post_init__(self) -> None:
+        """Check the fields."""
+        check_type(self.number, int, "number")
+        check_id(self.key, "key")
+        check_type(self.amount, Money, "amount")
+        check_id(self.method, "method")
+        check_instant(self.began_at, "began_at")
+        check_instant(self.deadline, "deadline")
+        check_type(self.two_step, bool, "two_step")
+        check_type(self.tries, int, "tries")
+
+
+@final
+@attrs.frozen(kw_only=True, repr=False)
+class RunRecord(Readable):
+    """
+    All that is known about one run, at one version.
+
+    Attributes:
+        key: Auto-pay and nominal date.
+        payer: Who pays.
+        version: 1 when first written, and one more at each step; the store
+            refuses a step from any other version.
+        state: Where the run stands.
+        charge_on: The date on which it was, or would have been, charged.
+        attempts: Every attempt in order; the last is the current one.
+        intent: What the last attempt charges.
+        plan: The allocation of a run that charges nothing.
+        reason: Code of what happened, such as ``"Declined"``; stable.
+        detail: The same for a person.
+        next_try_at: Not looked at again by a sweep before this store time.
+        reversals: What went back of a paid run, in the order of arrival.
+        announced: Amounts by invoice that were announced (N4).
+
+    """
+
+    key: RunKey
+    payer: PayerId | str
+    version: int
+    state: RunState
+    charge_on: date
+    attempts: tuple[Attempt, ...] = ()
+    intent: Intent | None = None
+    plan: Allocation | None = None
+    reason: str = ""
+    detail: str = ""
+    next_try_at: datetime | None = None
+    reversals: tuple[Reversal, ...] = ()
+    announced: Mapping[str, Money] | None = None
+
+    def __attrs_post_init__(self) -> None:
+        """Check the fields that later steps rely on."""
+        check_type(self.version, int, "version")
+        check_date(self.charge_on, "charge_on")
+        check_each(self.attempts, Attempt, "attempts")
+        if self.state in RESERVING_STATES or self.state is RunState.PAID:
+            if self.intent is None or not self.attempts:
+                raise InvalidValueError(
+                    f"a run that is {self.state.value} has an intent",
+                    code="FieldMissing",
+                    path="intent",
+                )
+            if self.attempts[-1].request_hash != (
+                self.intent.request.request_hash
+            ):
+                raise InvalidValueError(
+                    "another request stands under the attempt's key",
+                    code="KeyReuse",
+                    path="intent.request",
+                )
+
+    @property
+    def allocation(self) -> Allocation | None:
+        """The lines with their reasons, charged or not."""
+        return self.plan if self.intent is None else self.intent.allocation
+
+    @property
+    def attempt(self) -> Attempt | None:
+        """The current, or last, attempt."""
+        return self.attempts[-1] if self.attempts else None
+
+    @property
+    def captured(self) -> Captured | None:
+        """The capture of a paid run."""
+        outcome = self.attempts[-1].outcome if self.attempts else None
+        return outcome if isinstance(outcome, Captured) else None
+
+    @property
+    def taken(self) -> Money | None:
+        """
+        What the last attempt took, or may take: captured, or else asked for.
+
+        Counts against limits per month and lifetime while the run reserves
+        or is paid (L7).
+        """
+        if not self.attempts:
+            return None
+        last, captured = self.attempts[-1], self.captured
+        return last.amount if captured is None else captured.amount
+
+
+def check_move(
+    before: RunState | None, after: RunState, key: RunKey, /
+) -> None:
+    """
+    Refuse a step of a run that does not exist in `RUN_MOVES`.
+
+    Raises:
+        TransitionError: Code ``RunTransition``.
+
+    """
+    if after not in RUN_MOVES[before]:
+        was = "no record" if before is None else before.value
+        raise TransitionError(
+            f"{key}: no run goes from {was} to {after.value}",
+            code="RunTransition",
+            path="state",
+            value=after.value,
+        )
+
+
+def reservations(record: RunRecord | None, /) -> Mapping[str, Money]:
+    """
+    Return what *record* holds back from other runs, by invoice (R1).
+
+    Its allocation while money is, or may be, under way; nothing otherwise.
+    """
+    if (
+        record is None
+        or record.state not in RESERVING_STATES
+        or record.intent is None
+    ):
+        return {}
+    return record.intent.allocation.amounts
+
+
+def postings_of(record: RunRecord, /) -> tuple[Posting, ...]:
+    """
+    Make the posting records of a paid run: one for each invoice paid (P1).
+
+    Their sum is what was captured. If a person attested less than was
+    allocated, it goes to the oldest invoices, as far as it reaches.
+
+    Raises:
+        InvalidValueError: The run is not paid, or more was captured than was
+            allocated.
+
+    """
+    captured = record.captured
+    if captured is None or record.intent is None:
+        raise InvalidValueError(
+            "only a captured run has postings",
+            code="NotCaptured",
+            path="attempts",
+        )
+    intent, attempt = record.intent, record.attempts[-1]
+    start = start_of_id(record.key, attempt.number)
+    currency, left = captured.amount.currency, captured.amount.amount_minor
+    postings: list[Posting] = []
+    for line in intent.allocation.lines:
+        share = line.amount
+        if share.amount_minor > left:
+            share = Money(amount_minor=left, currency=share.currency)
+        if share.is_zero or share.currency != currency:
+            continue
+        left -= share.amount_minor
+        postings.append(
+            Posting(
+                id=posting_id_from(start, line.invoice.number),
+                run=record.key,
+                payer=record.payer,
+                client=line.invoice.client,
+                matter=line.invoice.matter,
+                invoice=line.invoice.number,
+                amount=share,
+                charged_on=record.charge_on,
+                payment_reference=captured.reference,
+                deposit_account=intent.request.deposit_account,
+                ar_message=intent.ar_message,
+            )
+        )
+    if left:
+        raise InvalidValueError(
+            "more was captured than was allocated",
+            code="GatewayMismatch",
+            path="captured.amount",
+            value=str(captured.amount),
+        )
+    return tuple(postings)
+
+
+def reversal_postings(
+    record: RunRecord, reversal: Reversal, /
+) -> tuple[Posting, ...]:
+    """
+    Make the postings of money that went back, newest invoice first (P4).
+
+    The mirror of the order of payment: the invoice paid last is reopened
+    first. What earlier reversals of *record* took back is skipped.
+
+    Raises:
+        InvalidValueError: More would go back than was captured
+            (``ReversalExceeds``), or the run was never paid.
+        CurrencyMismatchError: The reversal is in another currency.
+
+    """
+    paid = postings_of(record)
+    currency = paid[0].amount.currency
+    if reversal.amount.currency != currency:
+        raise CurrencyMismatchError(currency, reversal.amount.currency)
+    gone = sum(each.amount.amount_minor for each in record.reversals)
+    left = reversal.amount.amount_minor
+    made: list[Posting] = []
+    for posting in reversed(paid):
+        before = min(gone, posting.amount.amount_minor)
+        gone -= before
+        share = min(left, posting.amount.amount_minor - before)
+        if not share:
+            continue
+        left -= share
+        made.append(
+            attrs.evolve(
+                posting,
+                id=posting_id(
+                    record.key,
+                    record.attempts[-1].number,
+                    f"{posting.id}:{reversal.event}",
+                ),
+                amount=Money(amount_minor=-share, currency=currency),
+                charged_on=reversal.on,
+                reverses=posting.id,
+                note=reversal.kind.value,
+            )
+        )
+    if left:
+        raise InvalidValueError(
+            "more would go back than was captured",
+            code="ReversalExceeds",
+            path="amount",
+            value=str(reversal.amount),
+        )
+    return tuple(made)
+
+
+# -- Results -----------------------------------------------------------------
+
+
+class RunStatus(Choice):
+    """
+    How a call about a run ended: the run's state, or why it has none.
+
+    `POSTPONED`: something could not be read or reached; nothing was charged,
+    and the next sweep tries again. `BLOCKED`: another run of the auto-pay is
+    in doubt, and nothing else of it is charged until that is resolved (R4).
+    """
+
+    ANNOUNCED = "announced"
+    OPEN = "open"
+    PENDING = "pending"
+    REVIEW = "review"
+    WAITING = "waiting"
+    PAID = "paid"
+    FAILED = "failed"
+    NOTHING_DUE = "nothing_due"
+    CANCELLED = "cancelled"
+    MISSED = "missed"
+    POSTPONED = "postponed"
+    BLOCKED = "blocked"
+
+
+@final
+@attrs.frozen(kw_only=True, repr=False)
+class RunResult(Readable):
+    """
+    What became of a run, with everything that explains it.
+
+    Attributes:
+        key: The run; None if an auto-pay's turn ended before any run of it.
+        status: How it ended.
+        record: The run as it stands in the store; None if it has no record.
+        reason: Stable code, such as ``"Declined"``.
+        detail: The same for a person.
+        autopay: Id of the auto-pay; empty only for something that is none.
+
+    """
+
+    key: RunKey | None
+    status: RunStatus
+    record: RunRecord | None = None
+    reason: str = ""
+    detail: str = ""
+    autopay: AutoPayId | str = attrs.field(
+        default=attrs.Factory(
+            lambda result: "" if result.key is None else result.key.autopay,
+            takes_self=True,
+        )
+    )
+
+    @property
+    def allocation(self) -> Allocation | None:
+        """Every invoice that was considered, with amount and reason."""
+        return None if self.record is None else self.record.allocation
+
+    @property
+    def charged(self) -> Money | None:
+        """What was captured; None if nothing was."""
+        captured = None if self.record is None else self.record.captured
+        return None if captured is None else captured.amount
+
+    @property
+    def postings(self) -> tuple[Posting, ...]:
+        """The posting records of a paid run, as they were first written."""
+        if self.record is None or self.record.state is not RunState.PAID:
+            return ()
+        return postings_of(self.record)
+
+
+def result_of(record: RunRecord, /) -> RunResult:
+    """Return what stands on record as a result."""
+    return RunResult(
+        key=record.key,
+        status=RunStatus(record.state.value),
+        record=record,
+        reason=record.reason,
+        detail=record.detail,
+    )
