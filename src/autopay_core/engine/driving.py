@@ -17,7 +17,7 @@ from collections.abc import (
     Iterator,
 )
 from functools import partial
-from typing import Any, Generic, NamedTuple, TypeVar, cast
+from typing import Any, NamedTuple, TypeVar, cast
 
 __all__ = ["Given", "drive", "drive_async", "stream", "stream_async"]
 
@@ -25,10 +25,10 @@ _R = TypeVar("_R")
 _T = TypeVar("_T")
 
 
-class Given(NamedTuple, Generic[_T]):
+class Given(NamedTuple):
     """What a stream gives to its caller, instead of a request."""
 
-    result: _T
+    result: Any
 
 
 # Two separate `try` blocks on purpose: a StopIteration that escapes from an
@@ -96,8 +96,7 @@ def stream(
 ) -> Iterator[Any]:
     """Drive *flow* as results are taken; give each as it comes."""
     while isinstance(given := _advance(flow, answer), Given):
-        found: Given[Any] = given
-        yield found.result
+        yield given.result
 
 
 async def stream_async(
@@ -107,5 +106,4 @@ async def stream_async(
 ) -> AsyncIterator[Any]:
     """Like `stream`, with answers that are awaited."""
     while isinstance(given := await _advance_async(flow, answer), Given):
-        found: Given[Any] = given
-        yield found.result
+        yield given.result

@@ -215,7 +215,7 @@ def _send_again(
 # -- Everything that was left under way ---------------------------------------
 
 
-def recover(terms: Terms) -> Stream[Request, RunResult]:
+def recover(terms: Terms) -> Stream[Request]:
     """Go on with every run that was left under way, and with notices (R4)."""
     after: RunKey | None = None
     while True:

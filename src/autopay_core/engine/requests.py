@@ -216,7 +216,7 @@ _T = TypeVar("_T")
 Flow: TypeAlias = Generator[Request, object, _T]
 """Yields requests, is sent answers (or thrown a `PortError`), returns *_T*."""
 
-Stream: TypeAlias = Generator[_R | Given[_T], object, None]
+Stream: TypeAlias = Generator[_R | Given, object, None]
 """A flow that gives results, one by one, between its requests."""
 
 

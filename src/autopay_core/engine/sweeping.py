@@ -101,7 +101,7 @@ def _latest(standing: Standing) -> date | None:
 
 def sweep(
     as_of: date, terms: Terms, *, claim_seconds: int = 0
-) -> Stream[Request | NextAutoPay, RunResult]:
+) -> Stream[Request | NextAutoPay]:
     """
     Run all that is due by a date, auto-pay by auto-pay (S12, R6).
 
@@ -115,7 +115,7 @@ def sweep(
 
 def _sweep(
     as_of: date, terms: Terms, claim_seconds: int
-) -> Stream[Request | NextAutoPay, RunResult]:
+) -> Stream[Request | NextAutoPay]:
     yield from recover(terms)
     while True:
         answer = yield NextAutoPay()
