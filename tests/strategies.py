@@ -1,5 +1,5 @@
 """
-Hypothesis strategies, one for each type (STYLE 11).
+Hypothesis strategies, one for each type.
 
 Most come in two domains: *wide* takes what the type takes, *crowded* makes
 collisions common: few dates, few numbers, few cents.

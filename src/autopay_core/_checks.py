@@ -55,7 +55,7 @@ _ONE_NUMBER: Final = re.compile("[0-9](?:[ -]?[0-9])*")
 
 
 class Choice(Enum):
-    """An enumeration whose members read back, as values do (STYLE 2)."""
+    """An enumeration whose members read back, as values do."""
 
     def __repr__(self) -> str:
         """Return ``Level.CLIENT``."""
@@ -64,7 +64,7 @@ class Choice(Enum):
 
 class Readable:
     """
-    A value whose repr reads back (STYLE 2).
+    A value whose repr reads back.
 
     As attrs writes it; but attrs compiles one for each class, and that takes
     a tenth of the time of `import autopay_core`.

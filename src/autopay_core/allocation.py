@@ -505,9 +505,7 @@ def allocate(  # noqa: PLR0913 - one parameter for each thing that decides
         InvalidValueError: An argument of another type.
 
     Source:
-        Product specification: "oldest to newest up until the specified
-        amount is met … the outstanding balance of each invoice … subtracting
-        any posting payment records amounts".
+        Rules L1 to L7.
 
     """
     currency = _check_arguments(limit, order, account, as_of, ended)

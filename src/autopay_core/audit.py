@@ -685,7 +685,7 @@ class _Desk:
     def stuck(
         self, now: datetime, stuck_seconds: int, pending_seconds: int
     ) -> Iterator[Difference]:
-        """Find runs that have been under way for too long (L5)."""
+        """Find runs that have been under way for too long (Q5)."""
         limits = dict.fromkeys(_UNDER_WAY, stuck_seconds)
         limits[RunState.PENDING.value] = pending_seconds
         for state, seconds in limits.items():

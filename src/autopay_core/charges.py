@@ -72,7 +72,7 @@ def idempotency_key(
         attempt: 1 for the first try to take the money, and so on.
 
     Source:
-        DESIGN rule R2.
+        Rule R2.
 
     """
     # The length in front keeps ("a/1", …) and ("a", "1/…") apart.

@@ -104,7 +104,7 @@ class Money:
             currency is unknown (``CurrencyUnknown``).
 
     Source:
-        DESIGN rules M1 to M3; ISO 4217.
+        Rules M1 to M3; ISO 4217.
 
     """
 
@@ -145,9 +145,6 @@ class Money:
                 ``NonFiniteAmount``), has too many decimals
                 (``AmountScale``) or is too large (``AmountTooLarge``); or
                 *currency* is unknown (``CurrencyUnknown``).
-
-        Source:
-            DESIGN rule M2.
 
         """
         check_currency(currency)

@@ -150,7 +150,7 @@ def one_year_after(first_on: date) -> date:
         DateError: Not a date from 1900 to 2200.
 
     Source:
-        Product specification, "for up to one year".
+        Rule S6.
 
     """
     first_on = plain_date(first_on, "first_on")

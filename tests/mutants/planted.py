@@ -264,7 +264,7 @@ def mutants() -> tuple[Mutant, ...]:
             _LAST_WRITE_WINS,
             seeds=1_000,
             first=10,
-            rules="I2 I8 I6 L1 L2 I7 I5",
+            rules="I2 I8 I6 Q1 Q2 I7 I5",
             ignored="I10",
         ),
         _mutant(
@@ -332,7 +332,7 @@ def mutants() -> tuple[Mutant, ...]:
             ),
             seeds=100,
             first=1,
-            rules="L3",
+            rules="Q3",
         ),
         _mutant(
             "a notice is marked as delivered before it is",
@@ -351,7 +351,7 @@ def mutants() -> tuple[Mutant, ...]:
             ),
             seeds=300,
             first=3,
-            rules="L3",
+            rules="Q3",
         ),
         _mutant(
             "a random posting id, with the version check off",
@@ -366,7 +366,7 @@ def mutants() -> tuple[Mutant, ...]:
             ),
             seeds=1_000,
             first=2,
-            rules="L2 L4",
+            rules="Q2 Q4",
             ignored="I10",
         ),
         _mutant(
@@ -388,7 +388,7 @@ def mutants() -> tuple[Mutant, ...]:
             ),
             seeds=300,
             first=21,
-            rules="L2 I1 I9",
+            rules="Q2 I1 I9",
         ),
         _mutant(
             "nobody asks for a stop order when the intent is written",
@@ -477,7 +477,7 @@ def mutants() -> tuple[Mutant, ...]:
             ),
             seeds=1_000,
             first=122,
-            rules="L1",
+            rules="Q1",
         ),
         _mutant(
             "unavailable is believed on a later try, too",
@@ -658,7 +658,7 @@ def mutants() -> tuple[Mutant, ...]:
             ),
             seeds=300,
             first=4,
-            rules="L5",
+            rules="Q5",
         ),
         _mutant(
             "a debit that the gateway has forgotten is pending for ever",
@@ -672,7 +672,7 @@ def mutants() -> tuple[Mutant, ...]:
             ),
             seeds=1_000,
             first=5,
-            rules="L1",
+            rules="Q1",
         ),
         _mutant(
             "a posting counts as shown once it was sent",
@@ -698,7 +698,7 @@ def mutants() -> tuple[Mutant, ...]:
             ),
             seeds=3_000,
             first=2865,
-            rules="L6",
+            rules="Q6",
         ),
         _mutant(
             "money that went back is booked for every message",

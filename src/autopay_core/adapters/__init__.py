@@ -1,5 +1,5 @@
 """
-Implementations of the ports, one module each (DESIGN section 4).
+Implementations of the ports, one module each.
 
 `import autopay_core` loads none of them; what one needs beyond the
 distribution's own dependencies is an extra of the same name.

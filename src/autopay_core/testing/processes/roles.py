@@ -402,7 +402,7 @@ def examine(trial: Trial, shared: Shared) -> None:
 
 
 def _incomplete(records: Iterable[RunRecord], last: date) -> list[str]:
-    """Find occurrences without a record (L6)."""
+    """Find occurrences without a record (Q6)."""
     known = {each.key for each in records}
     return [
         f"NoRecord  {key}"
@@ -418,7 +418,7 @@ def _incomplete(records: Iterable[RunRecord], last: date) -> list[str]:
 
 
 def _untold(records: Iterable[RunRecord], ledger: Ledger) -> list[str]:
-    """Find paid and failed runs that nobody was told of (L3, N1)."""
+    """Find paid and failed runs that nobody was told of (Q3, N1)."""
     kinds = {
         RunState.PAID: ("paid", "paid_in_part"),
         RunState.FAILED: ("failed",),

@@ -1,5 +1,5 @@
 """
-The promises, checked from outside at every step (SAFETY A.2 and A.3).
+The promises, checked from outside at every step (I1 to I17, Q1 to Q6).
 
 Holds: `Oracle`, `PromiseBroken`. It keeps books of its own: what was
 committed, what the gateway took, what the ledger shows; it never asks the
@@ -61,7 +61,7 @@ class PromiseBroken(BaseException):
     The library broke one of its promises.
 
     Attributes:
-        rule: The invariant, as SAFETY A.2 and A.3 number them.
+        rule: The id of what was broken: an invariant, a rule or a clause.
 
     """
 
@@ -183,11 +183,11 @@ class Oracle:
         self.records[record.key] = record
 
     def _comes_back(self, record: RunRecord, now: datetime) -> None:
-        """L5: what is not over is looked at again, in good time."""
+        """Q5: what is not over is looked at again, in good time."""
         if record.state in _RESERVING or record.state is RunState.WAITING:
             again = record.next_try_at
             if again is None or again > now + _LATEST[record.state]:
-                raise PromiseBroken("L5", f"{record.key}: again at {again}")
+                raise PromiseBroken("Q5", f"{record.key}: again at {again}")
 
     def _history(self, before: RunRecord | None, record: RunRecord) -> None:
         """I10: versions count, ends are ends, attempts only grow."""
@@ -485,7 +485,7 @@ class Oracle:
         else:
             return
         if not any(each.kind in wanted for each in change.notices):
-            raise PromiseBroken("L3", f"{record.key}: nobody is told")
+            raise PromiseBroken("Q3", f"{record.key}: nobody is told")
 
     def _posting(self, posting: Posting) -> None:
         """I7 and I15: no posting without money."""
@@ -504,7 +504,7 @@ class Oracle:
         if posting.reverses is None:
             if share != minor:
                 raise PromiseBroken(
-                    "L2", f"{posting.id}: {minor}, not {share}"
+                    "Q2", f"{posting.id}: {minor}, not {share}"
                 )
         else:
             original = self.postings[posting.reverses]
@@ -602,18 +602,18 @@ class Oracle:
     # -- When everything is over ---------------------------------------------
 
     def complete(self) -> None:
-        """L1 to L4: nothing hangs, every cent has its posting."""
+        """Q1 to Q4: nothing hangs, every cent has its posting."""
         for record in self.records.values():
             if record.state not in _FINAL and (
                 record.state is not RunState.ANNOUNCED
             ):
                 raise PromiseBroken(
-                    "L1", f"{record.key} is still {record.state.value}"
+                    "Q1", f"{record.key} is still {record.state.value}"
                 )
         self._posted()
 
     def _posted(self) -> None:
-        """L2 and L4: what was taken is posted, no more and no less."""
+        """Q2 and Q4: what was taken is posted, no more and no less."""
         found: dict[RunKey, dict[str, int]] = {}
         net = 0
         for posting in self.postings.values():
@@ -622,17 +622,17 @@ class Oracle:
             if posting.reverses is None:
                 shares = found.setdefault(posting.run, {})
                 if str(posting.invoice) in shares:
-                    raise PromiseBroken("L2", f"{posting.id} is there twice")
+                    raise PromiseBroken("Q2", f"{posting.id} is there twice")
                 shares[str(posting.invoice)] = minor
         for key, facts in self.keys.items():
             if facts.captured:
                 if found.pop(facts.run, None) != facts.shares:
-                    raise PromiseBroken("L2", f"{key}: postings are missing")
+                    raise PromiseBroken("Q2", f"{key}: postings are missing")
                 net -= facts.captured - facts.reversed
         if found:
-            raise PromiseBroken("L2", "postings without a capture")
+            raise PromiseBroken("Q2", "postings without a capture")
         if net:
-            raise PromiseBroken("L4", f"{net} more posted than taken")
+            raise PromiseBroken("Q4", f"{net} more posted than taken")
 
 
 def _rank(invoice: Invoice, *, by_due: bool) -> tuple[object, ...]:

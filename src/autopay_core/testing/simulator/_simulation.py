@@ -640,7 +640,7 @@ class World:
 
     def _skews(self) -> None:
         """
-        Set the store's clock wrong, within what is assumed (T1).
+        Set the store's clock wrong, within what is assumed (PS-12).
 
         Ahead, or for good behind, by less than five minutes. Behind by up to
         25 hours, but mended before the time comes round again.
@@ -684,7 +684,7 @@ class World:
             self.rates = rates
 
     def _heal(self) -> None:
-        """End all faults, drain, and check what is left (SAFETY A.3)."""
+        """End all faults, drain, and check what is left (Q1 to Q6)."""
         self.note("-- the world heals")
         self.rates = _NO_FAULTS
         self._finish_workers()
@@ -778,7 +778,7 @@ class World:
             found = self.gateway.found(key)
             if not isinstance(self.gateway.lookup(key), NotFound):
                 raise PromiseBroken(
-                    "L1", f"{record.key} is in review, and the gateway knows"
+                    "Q1", f"{record.key} is in review, and the gateway knows"
                 )
             outcome = (
                 Declined(key=key, code="never arrived")
@@ -801,7 +801,7 @@ class World:
         oracle.complete()
         opened = self.store.inner.open_amounts(("C1", "C2"))
         if opened.amounts:
-            raise PromiseBroken("L4", f"still held: {dict(opened.amounts)}")
+            raise PromiseBroken("Q4", f"still held: {dict(opened.amounts)}")
         self._check_told()
         self._check_on_record()
         # I17: what is done is done.
@@ -821,10 +821,10 @@ class World:
             )
 
     def _check_told(self) -> None:
-        """L3: people know of every end, and of every doubt."""
+        """Q3: people know of every end, and of every doubt."""
         accepted = self.mailbox.accepted
         if self.store.inner.undelivered(1):
-            raise PromiseBroken("L3", "a notice is still to be delivered")
+            raise PromiseBroken("Q3", "a notice is still to be delivered")
         told: dict[tuple[str, NoticeKind], int] = {}
         for each in accepted.values():
             place = (str(each.autopay), each.kind)
@@ -839,17 +839,17 @@ class World:
                 paid[name] = paid.get(name, 0) + 1
         for name, count in failed.items():
             if told.get((name, NoticeKind.FAILED), 0) < count:
-                raise PromiseBroken("L3", f"{name}: nobody knows it failed")
+                raise PromiseBroken("Q3", f"{name}: nobody knows it failed")
         for name, count in paid.items():
             if (
                 told.get((name, NoticeKind.PAID), 0)
                 + told.get((name, NoticeKind.PAID_IN_PART), 0)
                 != count
             ):
-                raise PromiseBroken("L3", f"{name}: no receipt, or two")
+                raise PromiseBroken("Q3", f"{name}: no receipt, or two")
 
     def _check_on_record(self) -> None:
-        """L6: what was due is on record, whatever became of it."""
+        """Q6: what was due is on record, whatever became of it."""
         if self._swept_on is None:
             return
         for name, autopay in self.autopays.items():
@@ -861,7 +861,7 @@ class World:
                     for key in self.oracle.records
                 ):
                     raise PromiseBroken(
-                        "L6", f"{name}/{each.nominal_on} is not on record"
+                        "Q6", f"{name}/{each.nominal_on} is not on record"
                     )
 
 
