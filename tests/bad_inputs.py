@@ -26,16 +26,9 @@ from autopay_core.associations import (
     visible,
 )
 from autopay_core.errors import (
-    AmountError,
-    ConflictingInvoiceError,
     CurrencyMismatchError,
-    DateError,
     ForeignInvoiceError,
     InvalidValueError,
-    InvoiceError,
-    LimitError,
-    PaymentMethodError,
-    TextError,
 )
 from autopay_core.invoices import Invoice, InvoiceStatus
 from autopay_core.limits import Limit, Spent
@@ -183,14 +176,19 @@ def _amounts() -> Iterator[Refused | Expected]:
     )
     for word in ("NaN", "nan", "Infinity", "-inf", "sNaN"):
         yield Refused(
-            3, word, parse(word), AmountError, "NonFiniteAmount", "amount"
+            3,
+            word,
+            parse(word),
+            InvalidValueError,
+            "NonFiniteAmount",
+            "amount",
         )
     for number in (NAN, float("inf")):
         yield Refused(
             3,
             f"a balance of {number}",
             with_balance(number),
-            AmountError,
+            InvalidValueError,
             "NonFiniteAmount",
             "balance",
         )
@@ -198,7 +196,7 @@ def _amounts() -> Iterator[Refused | Expected]:
             3,
             f"{number} for a text",
             parse(number),
-            AmountError,
+            InvalidValueError,
             "NonFiniteAmount",
             "amount",
         )
@@ -207,7 +205,7 @@ def _amounts() -> Iterator[Refused | Expected]:
             4,
             f"a balance of Decimal {decimal}",
             with_balance(decimal),
-            AmountError,
+            InvalidValueError,
             "NonFiniteAmount",
             "balance",
         )
@@ -215,18 +213,18 @@ def _amounts() -> Iterator[Refused | Expected]:
             4,
             f"Decimal {decimal} for a text",
             parse(decimal),
-            AmountError,
+            InvalidValueError,
             "NonFiniteAmount",
             "amount",
         )
     yield Refused(
-        5, "19.99", parse(19.99), AmountError, "FloatAmount", "amount"
+        5, "19.99", parse(19.99), InvalidValueError, "FloatAmount", "amount"
     )
     yield Refused(
         5,
         "19.99 as a balance",
         with_balance(19.99),
-        AmountError,
+        InvalidValueError,
         "FloatAmount",
         "balance",
     )
@@ -234,7 +232,7 @@ def _amounts() -> Iterator[Refused | Expected]:
         5,
         "a float of minor units, exact as it is",
         minor_units(1999.0),
-        AmountError,
+        InvalidValueError,
         "FloatAmount",
         "amount_minor",
     )
@@ -242,7 +240,7 @@ def _amounts() -> Iterator[Refused | Expected]:
         6,
         "True as minor units",
         minor_units(True),
-        AmountError,
+        InvalidValueError,
         "AmountType",
         "amount_minor",
     )
@@ -250,7 +248,7 @@ def _amounts() -> Iterator[Refused | Expected]:
         6,
         "True as a balance",
         with_balance(True),
-        AmountError,
+        InvalidValueError,
         "AmountType",
         "balance",
     )
@@ -258,13 +256,18 @@ def _amounts() -> Iterator[Refused | Expected]:
         6,
         "True",
         parse(True),
-        AmountError,
+        InvalidValueError,
         "AmountType",
         "amount",
     )
     for written in ("1,234.56", "1.234,56", "$12", "12 USD", "1'234"):
         yield Refused(
-            7, written, parse(written), AmountError, "AmountFormat", "amount"
+            7,
+            written,
+            parse(written),
+            InvalidValueError,
+            "AmountFormat",
+            "amount",
         )
     for written in (
         "١٢٣",
@@ -279,18 +282,23 @@ def _amounts() -> Iterator[Refused | Expected]:
             8,
             ascii(written),
             parse(written),
-            AmountError,
+            InvalidValueError,
             "AmountFormat",
             "amount",
         )
     yield Refused(
-        9, "10.005 USD", parse("10.005"), AmountError, "AmountScale", "amount"
+        9,
+        "10.005 USD",
+        parse("10.005"),
+        InvalidValueError,
+        "AmountScale",
+        "amount",
     )
     yield Refused(
         10,
         "1.5 JPY",
         parse("1.5", "JPY"),
-        AmountError,
+        InvalidValueError,
         "AmountScale",
         "amount",
     )
@@ -298,7 +306,7 @@ def _amounts() -> Iterator[Refused | Expected]:
         10,
         "1.2345 KWD",
         parse("1.2345", "KWD"),
-        AmountError,
+        InvalidValueError,
         "AmountScale",
         "amount",
     )
@@ -310,7 +318,7 @@ def _amounts() -> Iterator[Refused | Expected]:
             11,
             f"{len(written)} characters: {written[:3]}…",
             parse(written),
-            AmountError,
+            InvalidValueError,
             "AmountTooLarge",
             "amount",
         )
@@ -318,7 +326,7 @@ def _amounts() -> Iterator[Refused | Expected]:
         11,
         "10^18 minor units as a balance",
         with_balance(Money(amount_minor=10**18, currency="USD")),
-        AmountError,
+        InvalidValueError,
         "AmountTooLarge",
         "balance",
     )
@@ -326,7 +334,7 @@ def _amounts() -> Iterator[Refused | Expected]:
         11,
         "2^63 minor units",
         lambda: Money(amount_minor=2**63, currency="USD"),
-        AmountError,
+        InvalidValueError,
         "AmountTooLarge",
         "amount_minor",
     )
@@ -334,7 +342,7 @@ def _amounts() -> Iterator[Refused | Expected]:
         11,
         "a number of 5,001 digits",
         lambda: Money(amount_minor=10**5_000, currency="USD"),
-        AmountError,
+        InvalidValueError,
         "AmountTooLarge",
         "amount_minor",
     )
@@ -342,7 +350,7 @@ def _amounts() -> Iterator[Refused | Expected]:
         12,
         "a total above the gateway's largest charge",
         paying(invoice("INV-1"), invoice("INV-2"), maximum=usd("19.99")),
-        AmountError,
+        InvalidValueError,
         "ChargeTooLarge",
         "total",
     )
@@ -352,7 +360,7 @@ def _amounts() -> Iterator[Refused | Expected]:
         lambda: Money.total(
             [Money(amount_minor=2**63 - 1, currency="USD")] * 2, "USD"
         ),
-        AmountError,
+        InvalidValueError,
         "AmountTooLarge",
         "amount_minor",
     )
@@ -382,7 +390,7 @@ def _amounts() -> Iterator[Refused | Expected]:
         17,
         "a negative open amount",
         paying(invoice(), open_amounts={"INV-1": usd("-1")}),
-        AmountError,
+        InvalidValueError,
         "PostingSign",
         "open_amounts['INV-1']",
     )
@@ -390,7 +398,7 @@ def _amounts() -> Iterator[Refused | Expected]:
         18,
         "minor units where major ones are read",
         parse(12550),
-        AmountError,
+        InvalidValueError,
         "AmountType",
         "amount",
     )
@@ -402,7 +410,7 @@ def _caps() -> Iterator[Refused | Expected]:
             19,
             f"a cap of {cap}",
             partial(Limit.up_to, usd(cap)),
-            LimitError,
+            InvalidValueError,
             "CapInvalid",
             "per_run",
         )
@@ -411,7 +419,7 @@ def _caps() -> Iterator[Refused | Expected]:
             20,
             f"a cap of {missing}",
             capped_at(missing),
-            LimitError,
+            InvalidValueError,
             "CapMissing",
             "per_run",
         )
@@ -420,7 +428,7 @@ def _caps() -> Iterator[Refused | Expected]:
         20,
         "no limit",
         lambda: allocate([invoice()], nothing),
-        LimitError,
+        InvalidValueError,
         "CapMissing",
         "limit",
     )
@@ -428,7 +436,7 @@ def _caps() -> Iterator[Refused | Expected]:
         20,
         "a limit per month without what was spent",
         paying(invoice(), limit=Limit.all("USD", per_month=usd("5"))),
-        LimitError,
+        InvalidValueError,
         "SpentMissing",
         "spent",
     )
@@ -496,7 +504,7 @@ def _invoices() -> Iterator[Refused | Expected]:
         32,
         "one number, two balances",
         paying(one, invoice(balance="11")),
-        ConflictingInvoiceError,
+        InvalidValueError,
         "ConflictingInvoice",
         "invoices",
     )
@@ -505,7 +513,7 @@ def _invoices() -> Iterator[Refused | Expected]:
             33,
             f"INV-1 and {alike!r}",
             paying(one, invoice(alike)),
-            ConflictingInvoiceError,
+            InvalidValueError,
             "AmbiguousInvoiceId",
             "invoices",
         )
@@ -513,7 +521,7 @@ def _invoices() -> Iterator[Refused | Expected]:
         33,
         "é as one character and as two",
         paying(invoice("caf\u00e9"), invoice("cafe\u0301")),
-        ConflictingInvoiceError,
+        InvalidValueError,
         "AmbiguousInvoiceId",
         "invoices",
     )
@@ -521,7 +529,7 @@ def _invoices() -> Iterator[Refused | Expected]:
         33,
         "an open amount of a look-alike",
         paying(one, open_amounts={"inv-1": usd("10")}),
-        ConflictingInvoiceError,
+        InvalidValueError,
         "AmbiguousInvoiceId",
         "open_amounts",
     )
@@ -530,7 +538,7 @@ def _invoices() -> Iterator[Refused | Expected]:
             34,
             f"number {missing!r}",
             partial(invoice, missing),
-            TextError,
+            InvalidValueError,
             "FieldMissing",
             "number",
         )
@@ -538,7 +546,7 @@ def _invoices() -> Iterator[Refused | Expected]:
         35,
         "a number of 10 kB",
         lambda: invoice("9" * 10_000),
-        TextError,
+        InvalidValueError,
         "FieldTooLong",
         "number",
     )
@@ -567,7 +575,7 @@ def _invoices() -> Iterator[Refused | Expected]:
         38,
         "invoices in two currencies",
         paying(one, invoice("INV-2", Money.of("1", "EUR"))),
-        InvoiceError,
+        InvalidValueError,
         "MixedCurrency",
         "invoices",
     )
@@ -575,7 +583,7 @@ def _invoices() -> Iterator[Refused | Expected]:
         38,
         "balance and total in two currencies",
         lambda: invoice(total=Money.of("10", "EUR")),
-        InvoiceError,
+        InvalidValueError,
         "MixedCurrency",
         "total",
     )
@@ -584,7 +592,7 @@ def _invoices() -> Iterator[Refused | Expected]:
             39,
             f"currency {currency!r}",
             parse("1", currency),
-            AmountError,
+            InvalidValueError,
             "CurrencyUnknown",
             "currency",
         )
@@ -592,7 +600,7 @@ def _invoices() -> Iterator[Refused | Expected]:
         39,
         "currency XXX, not parsed",
         lambda: Money(amount_minor=1, currency="XXX"),
-        AmountError,
+        InvalidValueError,
         "CurrencyUnknown",
         "currency",
     )
@@ -612,7 +620,7 @@ def _invoices() -> Iterator[Refused | Expected]:
         41,
         "a naive datetime",
         lambda: invoice(issued_on=datetime(2026, 1, 5)),  # noqa: DTZ001
-        DateError,
+        InvalidValueError,
         "NaiveDatetime",
         "issued_on",
     )
@@ -620,7 +628,7 @@ def _invoices() -> Iterator[Refused | Expected]:
         41,
         "an aware datetime",
         lambda: invoice(issued_on=datetime(2026, 1, 5, tzinfo=UTC)),
-        DateError,
+        InvalidValueError,
         "DateType",
         "issued_on",
     )
@@ -629,7 +637,7 @@ def _invoices() -> Iterator[Refused | Expected]:
             42,
             f"invoice date {day}",
             partial(invoice, issued_on=day),
-            DateError,
+            InvalidValueError,
             "DateOutOfRange",
             "issued_on",
         )
@@ -637,7 +645,7 @@ def _invoices() -> Iterator[Refused | Expected]:
         42,
         "2026-02-30 as text",
         lambda: invoice(due_on="2026-02-30"),
-        DateError,
+        InvalidValueError,
         "DateType",
         "due_on",
     )
@@ -645,7 +653,7 @@ def _invoices() -> Iterator[Refused | Expected]:
         43,
         "milliseconds taken for seconds",
         lambda: invoice(issued_on=1_767_571_200_000),
-        DateError,
+        InvalidValueError,
         "DateType",
         "issued_on",
     )
@@ -700,7 +708,7 @@ def _invoices() -> Iterator[Refused | Expected]:
         49,
         "rows without end",
         lambda: allocate(itertools.repeat(one), ALL),
-        InvoiceError,
+        InvalidValueError,
         "TooManyInvoices",
         "invoices",
     )
@@ -736,7 +744,7 @@ def _methods() -> Iterator[Refused | Expected]:
         60,
         "no token",
         lambda: PaymentMethodRef(provider="acme", token=nothing),
-        TextError,
+        InvalidValueError,
         "FieldMissing",
         "token",
     )
@@ -749,7 +757,7 @@ def _methods() -> Iterator[Refused | Expected]:
             61,
             f"a card number for a token: {written!a}",
             partial(PaymentMethodRef, provider="acme", token=written),
-            PaymentMethodError,
+            InvalidValueError,
             "PanDetected",
             "token",
         )
@@ -757,7 +765,7 @@ def _methods() -> Iterator[Refused | Expected]:
             61,
             f"a card number for a deposit account: {written!a}",
             partial(DepositAccount, id=written),
-            PaymentMethodError,
+            InvalidValueError,
             "PanDetected",
             "id",
         )
@@ -765,7 +773,7 @@ def _methods() -> Iterator[Refused | Expected]:
             61,
             f"a card number in a text: {written!a}",
             text(f"please use {written} from now on"),
-            PaymentMethodError,
+            InvalidValueError,
             "PanDetected",
             "ar_message",
         )
@@ -777,7 +785,7 @@ def _strings() -> Iterator[Refused | Expected]:
             66,
             f"a message with {bad!a}",
             text(bad),
-            TextError,
+            InvalidValueError,
             "ControlCharacter",
             "ar_message",
         )
@@ -792,7 +800,7 @@ def _strings() -> Iterator[Refused | Expected]:
             67,
             f"a message with {bad!a}",
             text(bad),
-            TextError,
+            InvalidValueError,
             "ControlCharacter",
             "ar_message",
         )
@@ -800,7 +808,7 @@ def _strings() -> Iterator[Refused | Expected]:
             67,
             f"a number with {bad!a}",
             partial(invoice, bad),
-            TextError,
+            InvalidValueError,
             "ControlCharacter",
             "number",
         )
@@ -809,7 +817,7 @@ def _strings() -> Iterator[Refused | Expected]:
             68,
             f"a message with {bad!a}",
             text(bad),
-            TextError,
+            InvalidValueError,
             "ControlCharacter",
             "ar_message",
         )
@@ -817,7 +825,7 @@ def _strings() -> Iterator[Refused | Expected]:
         69,
         "a message of a megabyte",
         text("x" * 2**20),
-        TextError,
+        InvalidValueError,
         "FieldTooLong",
         "ar_message",
     )

@@ -30,14 +30,9 @@ from autopay_core.charges import (
 )
 from autopay_core.commits import StopOrder
 from autopay_core.errors import (
-    DateError,
     InvalidValueError,
-    PaymentMethodError,
     PortError,
     PortUnavailableError,
-    ScheduleError,
-    StandingOrderError,
-    TextError,
 )
 from autopay_core.limits import Limit
 from autopay_core.notices import NoticeKind
@@ -165,7 +160,7 @@ def _schedules() -> Iterator[Refused | Expected]:
         20,
         "an auto-pay without a limit",
         partial(standing_order, limit=None),
-        StandingOrderError,
+        InvalidValueError,
         "CapMissing",
         "limit",
     )
@@ -173,7 +168,7 @@ def _schedules() -> Iterator[Refused | Expected]:
         29,
         "no schedule",
         partial(standing_order, schedule=None),
-        StandingOrderError,
+        InvalidValueError,
         "ScheduleNotFound",
         "schedule",
     )
@@ -181,7 +176,7 @@ def _schedules() -> Iterator[Refused | Expected]:
         25,
         "a run on a date that is none of the schedule",
         running(on=date(2026, 2, 1)),
-        StandingOrderError,
+        InvalidValueError,
         "OccurrenceNotDue",
         "on",
     )
@@ -189,7 +184,7 @@ def _schedules() -> Iterator[Refused | Expected]:
         25,
         "a run before the first date",
         running(on=date(2025, 12, 31)),
-        StandingOrderError,
+        InvalidValueError,
         "OccurrenceNotDue",
         "on",
     )
@@ -197,7 +192,7 @@ def _schedules() -> Iterator[Refused | Expected]:
         25,
         "a run after the year",
         running(on=date(2027, 1, 31)),
-        StandingOrderError,
+        InvalidValueError,
         "OccurrenceNotDue",
         "on",
     )
@@ -205,7 +200,7 @@ def _schedules() -> Iterator[Refused | Expected]:
         24,
         "a run in a pause",
         running(pauses=(Pause(from_on=DAY),)),
-        StandingOrderError,
+        InvalidValueError,
         "OccurrenceNotDue",
         "on",
     )
@@ -219,7 +214,7 @@ def _schedules() -> Iterator[Refused | Expected]:
         27,
         "a date as text",
         running(on="2026-1-31"),  # type: ignore[arg-type]
-        DateError,
+        InvalidValueError,
         "DateType",
         "on",
     )
@@ -227,7 +222,7 @@ def _schedules() -> Iterator[Refused | Expected]:
         41,
         "a datetime without zone as date",
         running(on=datetime(2026, 1, 31)),  # noqa: DTZ001
-        DateError,
+        InvalidValueError,
         "NaiveDatetime",
         "on",
     )
@@ -235,7 +230,7 @@ def _schedules() -> Iterator[Refused | Expected]:
         42,
         "a date out of range",
         running(on=date(9999, 12, 31)),
-        DateError,
+        InvalidValueError,
         "DateOutOfRange",
         "on",
     )
@@ -243,7 +238,7 @@ def _schedules() -> Iterator[Refused | Expected]:
         26,
         "two days that may be one",
         lambda: Schedule.twice_monthly(DAY, days=(31, "last")),
-        ScheduleError,
+        InvalidValueError,
         "DaysInvalid",
         "days",
     )
@@ -251,7 +246,7 @@ def _schedules() -> Iterator[Refused | Expected]:
         26,
         "a calendar without open days",
         lambda: BusinessCalendar(weekend=frozenset(range(1, 8))),
-        ScheduleError,
+        InvalidValueError,
         "CalendarClosed",
         "weekend",
     )
@@ -283,7 +278,7 @@ def _schedules() -> Iterator[Refused | Expected]:
         59,
         "an auto-pay without a payer",
         partial(standing_order, payer=""),
-        TextError,
+        InvalidValueError,
         "FieldMissing",
         "payer",
     )
@@ -496,7 +491,7 @@ def _methods() -> Iterator[Refused | Expected]:
         60,
         "no payment method",
         partial(standing_order, method=None),
-        StandingOrderError,
+        InvalidValueError,
         "PaymentMethodInvalid",
         "method",
     )
@@ -504,7 +499,7 @@ def _methods() -> Iterator[Refused | Expected]:
         61,
         "a card number as token",
         lambda: standing_order(method=attrs.evolve(CARD, token=PAN)),
-        PaymentMethodError,
+        InvalidValueError,
         "PanDetected",
         "token",
     )
@@ -512,7 +507,7 @@ def _methods() -> Iterator[Refused | Expected]:
         61,
         "a card number in the A/R message",
         partial(standing_order, ar_message=f"card {PAN}"),
-        PaymentMethodError,
+        InvalidValueError,
         "PanDetected",
         "ar_message",
     )
@@ -660,7 +655,7 @@ def _answers() -> Iterator[Refused | Expected]:
         86,
         "a pending answer without reference",
         partial(Pending, key="k", amount=usd("1"), reference=""),
-        TextError,
+        InvalidValueError,
         "FieldMissing",
         "reference",
     )
@@ -750,7 +745,7 @@ def _environment() -> Iterator[Refused | Expected]:
             on=None,  # type: ignore[arg-type]
             ports=World().ports,
         ),
-        DateError,
+        InvalidValueError,
         "FieldMissing",
         "on",
     )
@@ -758,7 +753,7 @@ def _environment() -> Iterator[Refused | Expected]:
         42,
         "a sweep on no date",
         lambda: World().sweep(as_of=None),  # type: ignore[arg-type]
-        DateError,
+        InvalidValueError,
         "FieldMissing",
         "as_of",
     )
@@ -807,17 +802,17 @@ def _interrupted() -> Told:
 
 def _orders() -> Iterator[Refused | Expected]:
     for field, value, code, error in (
-        ("id", "", "FieldMissing", TextError),
-        ("id", "x" * 129, "FieldTooLong", TextError),
-        ("id", "a\x00b", "ControlCharacter", TextError),
-        ("payer", None, "FieldMissing", TextError),
-        ("name", " ", "FieldMissing", TextError),
-        ("name", "x" * 201, "FieldTooLong", TextError),
-        ("ar_message", "a\r\nBcc: b", "ControlCharacter", TextError),
-        ("ar_message", "x" * 1_001, "FieldTooLong", TextError),
-        ("order", "oldest", "FieldType", StandingOrderError),
-        ("missed", None, "FieldType", StandingOrderError),
-        ("deposit_account", "op", "FieldType", StandingOrderError),
+        ("id", "", "FieldMissing", InvalidValueError),
+        ("id", "x" * 129, "FieldTooLong", InvalidValueError),
+        ("id", "a\x00b", "ControlCharacter", InvalidValueError),
+        ("payer", None, "FieldMissing", InvalidValueError),
+        ("name", " ", "FieldMissing", InvalidValueError),
+        ("name", "x" * 201, "FieldTooLong", InvalidValueError),
+        ("ar_message", "a\r\nBcc: b", "ControlCharacter", InvalidValueError),
+        ("ar_message", "x" * 1_001, "FieldTooLong", InvalidValueError),
+        ("order", "oldest", "FieldType", InvalidValueError),
+        ("missed", None, "FieldType", InvalidValueError),
+        ("deposit_account", "op", "FieldType", InvalidValueError),
         ("skips", {DAY}, "FieldType", InvalidValueError),
     ):
         yield Refused(

@@ -29,11 +29,8 @@ from autopay_core.adapters.csv import (
 from autopay_core.adapters.smtp import compose
 from autopay_core.associations import InvoiceQuery
 from autopay_core.errors import (
-    AmountError,
-    ConflictingInvoiceError,
-    DateError,
     FormatError,
-    TextError,
+    InvalidValueError,
 )
 from autopay_core.money import Money
 from autopay_core.notices import NoticeKind, notice_for_run
@@ -180,7 +177,7 @@ def _exports() -> Iterator[Refused | Expected]:
         77,
         "a name of two lines",
         mailed(name="a\r\nBcc: x@example.com"),
-        TextError,
+        InvalidValueError,
         "ControlCharacter",
         "name",
     )
@@ -237,7 +234,7 @@ def _files() -> Iterator[Refused | Expected]:
         32,
         "a number twice with two balances",
         firm_of(f"{start},1", f"{start},2"),
-        ConflictingInvoiceError,
+        InvalidValueError,
         "ConflictingInvoice",
         "open_invoices.csv:3:invoice",
     )
@@ -284,7 +281,7 @@ def _json() -> Iterator[Refused | Expected]:
         39,
         "an unknown currency in JSON",
         reading(_minor("1", "XXX")),
-        AmountError,
+        InvalidValueError,
         "CurrencyUnknown",
         "data.currency",
     )
@@ -339,7 +336,7 @@ def _zones() -> Iterator[Refused | Expected]:
             28,
             f"a zone that is none: {zone!r}",
             partial(today_in, zone, datetime(2026, 1, 31, tzinfo=UTC)),
-            DateError,
+            InvalidValueError,
             "TimeZoneUnknown",
             "zone",
         )

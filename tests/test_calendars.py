@@ -9,7 +9,7 @@ import QuantLib as ql  # noqa: N813
 
 import autopay_core as ap
 from autopay_core.adapters.calendars import market_calendar
-from autopay_core.errors import ScheduleError
+from autopay_core.errors import InvalidValueError
 
 YEARS = range(2022, 2032)
 
@@ -58,7 +58,7 @@ def test_s9_a_debit_due_on_thanksgiving_goes_out_the_day_after() -> None:
 
 
 def test_a_market_that_nobody_knows_is_refused() -> None:
-    with pytest.raises(ScheduleError) as caught:
+    with pytest.raises(InvalidValueError) as caught:
         market_calendar([2026], market="MOON")
 
     assert (caught.value.code, caught.value.path) == (

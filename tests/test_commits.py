@@ -18,7 +18,7 @@ from autopay_core.commits import (
     Standing,
     StopOrder,
 )
-from autopay_core.errors import InvalidValueError, TransitionError
+from autopay_core.errors import InvalidValueError
 from autopay_core.postings import PostingStatus, move_posting
 from worlds import CARD, START, posting, usd
 
@@ -43,7 +43,7 @@ def test_p3_a_move_takes_one_step_and_changes_nothing_else() -> None:
     ],
 )
 def test_p3_a_move_that_is_no_step_is_refused(after: object) -> None:
-    with pytest.raises(TransitionError) as caught:
+    with pytest.raises(InvalidValueError) as caught:
         PostingMove(before=posting(), after=after)  # type: ignore[arg-type]
 
     assert caught.value.code == "PostingTransition"

@@ -34,7 +34,6 @@ from autopay_core.associations import (
     associate,
 )
 from autopay_core.errors import (
-    ConflictingInvoiceError,
     FormatError,
     IncompleteReadError,
     InvalidValueError,
@@ -606,7 +605,7 @@ def test_a_number_with_two_contents_stops_both_clients(
     matters = CsvMatterData(put(tmp_path, open_invoices=text), WHOLE)
 
     for client in {"C-1", again.split(",")[1]}:
-        with pytest.raises(ConflictingInvoiceError) as caught:
+        with pytest.raises(InvalidValueError) as caught:
             ask(matters, client)
         assert caught.value.path == "open_invoices.csv:3:Invoice"
     assert [each.number for each in ask(matters, "C-3")] == ["INV-8"]

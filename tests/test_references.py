@@ -13,6 +13,7 @@ import pytest
 from hypothesis import example, given, strategies as st
 
 import strategies as my
+from autopay_core import errors
 from autopay_core._checks import (
     ID_MAX,
     TEXT_MAX,
@@ -25,13 +26,11 @@ from autopay_core._checks import (
     clean_text,
     report_text,
 )
+from autopay_core._moved import MOVED
 from autopay_core.errors import (
     AutopayError,
-    DateError,
     InvalidValueError,
-    PaymentMethodError,
     PortUnavailableError,
-    TextError,
     safe_text,
 )
 from autopay_core.references import (
@@ -243,7 +242,7 @@ def test_an_id_is_short_visible_text(text: str) -> None:
             text,
         )
     )
-    with nullcontext() if usable else pytest.raises(TextError):
+    with nullcontext() if usable else pytest.raises(InvalidValueError):
         check_id(text, "number")
 
 
@@ -260,7 +259,7 @@ def test_an_id_is_short_visible_text(text: str) -> None:
     ],
 )
 def test_what_is_wrong_with_an_id_is_told(value: object, code: str) -> None:
-    with pytest.raises(TextError) as caught:
+    with pytest.raises(InvalidValueError) as caught:
         check_id(value, "number")
     assert caught.value.code == code
 
@@ -331,7 +330,7 @@ def test_an_instant_has_a_zone() -> None:
         (datetime(2026, 1, 1), "NaiveDatetime"),  # noqa: DTZ001
         (date(2026, 1, 1), "FieldType"),
     ):
-        with pytest.raises(DateError) as caught:
+        with pytest.raises(InvalidValueError) as caught:
             check_instant(value, "at")
         assert caught.value.code == code
 
@@ -357,7 +356,7 @@ def test_a_port_may_say_anything_and_still_be_kept(
 
 
 def test_an_error_carries_its_data_anywhere() -> None:
-    with pytest.raises(PaymentMethodError) as caught:
+    with pytest.raises(InvalidValueError) as caught:
         PaymentMethodRef(provider="acme", token=VISA)
 
     error = caught.value
@@ -368,16 +367,27 @@ def test_an_error_carries_its_data_anywhere() -> None:
     assert str(again) == str(error)
 
 
+@pytest.mark.parametrize("name", sorted(MOVED["autopay_core.errors"]))
+def test_an_error_that_is_a_code_now_is_caught_under_its_old_name(
+    name: str,
+) -> None:
+    with pytest.warns(DeprecationWarning, match=f"errors.{name} has moved"):
+        old: type[Exception] = getattr(errors, name)
+
+    with pytest.raises(old, match="FieldMissing"):
+        PaymentMethodRef(provider="acme", token="")
+
+
 def test_an_error_can_be_told_where_it_was() -> None:
-    error = TextError("must be text", code="FieldType", path="client")
+    error = InvalidValueError("must be text", code="FieldType", path="client")
 
     moved = error.at("enrollments[2]")
 
     assert moved.path == "enrollments[2].client"
     assert str(moved) == "enrollments[2].client: must be text [FieldType]"
-    assert type(moved) is TextError
+    assert type(moved) is InvalidValueError
     assert error.path == "client"
-    alone = TextError("must be text", code="FieldType").at("invoice")
+    alone = InvalidValueError("must be text", code="FieldType").at("invoice")
     assert alone.path == "invoice"
 
 

@@ -36,7 +36,6 @@ from autopay_core.errors import (
     InvalidValueError,
     PortError,
     PortUnavailableError,
-    TransitionError,
 )
 from autopay_core.limits import Limit
 from autopay_core.money import Money
@@ -953,7 +952,7 @@ def test_p3_a_step_that_does_not_exist_is_refused() -> None:
     world = _paid("INV-1")
     read = read_postings(ports=world.ports)
 
-    with pytest.raises(TransitionError):
+    with pytest.raises(InvalidValueError):
         advance_postings(read, PostingStatus.APPLIED, ports=world.ports)
 
 

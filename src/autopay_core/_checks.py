@@ -17,10 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import attrs
 
 from autopay_core.errors import (
-    DateError,
     InvalidValueError,
-    PaymentMethodError,
-    TextError,
 )
 
 if TYPE_CHECKING:
@@ -112,25 +109,25 @@ def check_id(value: object, path: str) -> None:
             return
     elif not isinstance(value, str):
         code = "FieldMissing" if value is None else "FieldType"
-        raise TextError(
+        raise InvalidValueError(
             "an identifier must be text", code=code, path=path, value=value
         )
     if not value or value.isspace():
-        raise TextError(
+        raise InvalidValueError(
             "an identifier must not be empty",
             code="FieldMissing",
             path=path,
             value=value,
         )
     if len(value) > ID_MAX:
-        raise TextError(
+        raise InvalidValueError(
             f"an identifier has at most {ID_MAX} characters, not {len(value)}",
             code="FieldTooLong",
             path=path,
             value=value,
         )
     if _UNSAFE.search(value):
-        raise TextError(
+        raise InvalidValueError(
             "an identifier must not hold control or invisible characters",
             code="ControlCharacter",
             path=path,
@@ -144,13 +141,15 @@ def check_text(
     """Refuse *value* unless it is one line of text without a card number."""
     if not isinstance(value, str):
         code = "FieldMissing" if value is None else "FieldType"
-        raise TextError("must be text", code=code, path=path, value=value)
+        raise InvalidValueError(
+            "must be text", code=code, path=path, value=value
+        )
     if not empty and not value.strip():
-        raise TextError(
+        raise InvalidValueError(
             "must not be empty", code="FieldMissing", path=path, value=value
         )
     if len(value) > most:
-        raise TextError(
+        raise InvalidValueError(
             f"at most {most} characters, not {len(value)}",
             code="FieldTooLong",
             path=path,
@@ -159,7 +158,7 @@ def check_text(
     if not value:
         return
     if _UNSAFE.search(value):
-        raise TextError(
+        raise InvalidValueError(
             "must not hold control or invisible characters; use clean_text()",
             code="ControlCharacter",
             path=path,
@@ -179,7 +178,7 @@ def check_no_card_number(value: str, path: str) -> None:
         return
     for run in _DIGIT_RUN.findall(_plain_digits(value)):
         if any(map(_luhn, _card_shapes(run))):
-            raise PaymentMethodError(
+            raise InvalidValueError(
                 "looks like a card number; give the gateway's token instead",
                 code="PanDetected",
                 path=path,
@@ -306,14 +305,14 @@ def check_date(value: object, path: str) -> None:
             code = "NaiveDatetime"
         else:
             code = "FieldMissing" if value is None else "DateType"
-        raise DateError(
+        raise InvalidValueError(
             "expected a date without time",
             code=code,
             path=path,
             value=str(value),
         )
     if not DATE_MIN <= value <= DATE_MAX:
-        raise DateError(
+        raise InvalidValueError(
             f"expected a date from {DATE_MIN} to {DATE_MAX}",
             code="DateOutOfRange",
             path=path,
@@ -324,14 +323,14 @@ def check_date(value: object, path: str) -> None:
 def check_instant(value: object, path: str) -> None:
     """Refuse *value* unless it is an aware `datetime`."""
     if not isinstance(value, datetime):
-        raise DateError(
+        raise InvalidValueError(
             "expected a datetime with a zone",
             code="FieldType",
             path=path,
             value=value,
         )
     if value.utcoffset() is None:
-        raise DateError(
+        raise InvalidValueError(
             "expected a datetime with a zone",
             code="NaiveDatetime",
             path=path,

@@ -31,12 +31,8 @@ from autopay_core._checks import (
     check_type,
 )
 from autopay_core.errors import (
-    AmountError,
-    ConflictingInvoiceError,
     CurrencyMismatchError,
-    InvoiceError,
-    LimitError,
-    TextError,
+    InvalidValueError,
     safe_text,
 )
 from autopay_core.invoices import Invoice, InvoiceStatus
@@ -259,10 +255,9 @@ class AllocationLine(Readable):
         reason: Why not more, or why not less.
 
     Raises:
-        AmountError: The amounts do not follow from each other
-            (``LineAmounts``).
+        InvalidValueError: The amounts do not follow from each other
+            (``LineAmounts``). A field of another type.
         CurrencyMismatchError: Two amounts are in different currencies.
-        InvalidValueError: A field of another type.
 
     """
 
@@ -326,7 +321,7 @@ class AllocationLine(Readable):
             if each.currency != currency:
                 raise CurrencyMismatchError(currency, each.currency, path=name)
         check_type(self.reason, Reason, "reason")
-        raise AmountError(
+        raise InvalidValueError(
             "the amounts of the line do not follow from each other",
             code="LineAmounts",
             path="amount",
@@ -369,9 +364,8 @@ class Allocation(Readable):
         bound_by: Which of them that is.
 
     Raises:
-        AmountError: The total is not the sum of the lines
-            (``TotalMismatch``).
-        InvalidValueError: A field of another type or currency.
+        InvalidValueError: The total is not the sum of the lines
+            (``TotalMismatch``). A field of another type or currency.
 
     """
 
@@ -404,14 +398,14 @@ class Allocation(Readable):
             (line.amount for line in self.lines), self.limit.currency
         )
         if paid != self.total:
-            raise AmountError(
+            raise InvalidValueError(
                 f"the lines add up to {paid}",
                 code="TotalMismatch",
                 path="total",
                 value=str(self.total),
             )
         if self.available is not None and self.total > self.available:
-            raise AmountError(
+            raise InvalidValueError(
                 f"more than {self.available}, which was available",
                 code="TotalMismatch",
                 path="total",
@@ -492,17 +486,14 @@ def allocate(  # noqa: PLR0913 - one parameter for each thing that decides
             cut off, because a limit is the payer's to set.
 
     Raises:
-        LimitError: No limit was given (``CapMissing``), or it needs *spent*
-            (``SpentMissing``).
-        CurrencyMismatchError: An amount is in another currency than *limit*.
-        ConflictingInvoiceError: One number with two contents
+        InvalidValueError: No limit was given (``CapMissing``), or it needs
+            *spent* (``SpentMissing``). One number with two contents
             (``ConflictingInvoice``), or two numbers that a person could not
-            tell apart (``AmbiguousInvoiceId``).
-        InvoiceError: Invoices in several currencies (``MixedCurrency``), or
-            too many (``TooManyInvoices``).
-        AmountError: An open amount is negative (``PostingSign``), or the
-            total is too large (``ChargeTooLarge``).
-        InvalidValueError: An argument of another type.
+            tell apart (``AmbiguousInvoiceId``). Invoices in several currencies
+            (``MixedCurrency``), or too many (``TooManyInvoices``). An open
+            amount is negative (``PostingSign``), or the total is too large
+            (``ChargeTooLarge``). An argument of another type.
+        CurrencyMismatchError: An amount is in another currency than *limit*.
 
     Source:
         Rules L1 to L7.
@@ -693,7 +684,7 @@ def _available(
     elif limit.per_month is not None or limit.lifetime is not None:
         # To take nothing for granted would spend the month's limit in
         # every run of the month.
-        raise LimitError(
+        raise InvalidValueError(
             "a limit per month or lifetime needs to know what was taken "
             "before; give Spent, or Spent.nothing(currency) the first time",
             code="SpentMissing",
@@ -744,7 +735,7 @@ def _check_arguments(
     if limit is None:
         refuse_cap(limit, "limit")
     if not isinstance(limit, Limit):
-        raise LimitError(
+        raise InvalidValueError(
             f"expected Limit, not {type(limit).__name__}",
             code="FieldType",
             path="limit",
@@ -773,7 +764,7 @@ def _distinct(
     place = 0
     for place, invoice in enumerate(invoices, start=1):
         if place > INVOICES_MAX:
-            raise InvoiceError(
+            raise InvalidValueError(
                 f"at most {INVOICES_MAX} invoices in one allocation; split "
                 "the auto-pay",
                 code="TooManyInvoices",
@@ -804,7 +795,7 @@ def _check_same(known: Invoice, again: Invoice) -> None:
     if known.number != again.number:
         _refuse_look_alike(known.number, again.number, "invoices")
     if known != again:
-        raise ConflictingInvoiceError(
+        raise InvalidValueError(
             "one invoice with two contents; read the invoices again",
             code="ConflictingInvoice",
             path="invoices",
@@ -822,7 +813,7 @@ def _check_look_alikes(
     """
     for number in numbers:
         if not isinstance(number, str):
-            raise TextError(
+            raise InvalidValueError(
                 "an invoice number must be text",
                 code="FieldType",
                 path=path,
@@ -834,7 +825,7 @@ def _check_look_alikes(
 
 
 def _refuse_look_alike(known: str, again: str, path: str) -> NoReturn:
-    raise ConflictingInvoiceError(
+    raise InvalidValueError(
         f"{safe_text(known)} and {safe_text(again)} differ only in blanks, "
         "case or the form of a character; give each invoice one number",
         code="AmbiguousInvoiceId",
@@ -850,7 +841,7 @@ def _refuse_currencies(
     if len(others) == 1 and sum(others.values()) == rows:
         [other] = others
         raise CurrencyMismatchError(currency, other, path="invoices")
-    raise InvoiceError(
+    raise InvalidValueError(
         "invoices in several currencies; make an auto-pay for each",
         code="MixedCurrency",
         path="invoices",
@@ -864,7 +855,7 @@ def _check_open(opened: Money, currency: str, number: str) -> None:
     if opened.currency != currency:
         raise CurrencyMismatchError(currency, opened.currency, path=path)
     if opened.is_negative:
-        raise AmountError(
+        raise InvalidValueError(
             "what is on its way is zero or more; reversals do not count",
             code="PostingSign",
             path=path,
@@ -878,7 +869,7 @@ def _check_ceiling(announced: Money, currency: str, number: str) -> None:
     if announced.currency != currency:
         raise CurrencyMismatchError(currency, announced.currency, path=path)
     if announced.is_negative:
-        raise LimitError(
+        raise InvalidValueError(
             "what was announced is zero or more",
             code="CapInvalid",
             path=path,
@@ -888,7 +879,7 @@ def _check_ceiling(announced: Money, currency: str, number: str) -> None:
 
 def _check_total(total: Money, most: int) -> None:
     if total.amount_minor > most:
-        raise AmountError(
+        raise InvalidValueError(
             f"more than {_money(most, total.currency)}, the largest charge; "
             "set a limit per run",
             code="ChargeTooLarge",

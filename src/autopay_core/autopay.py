@@ -26,7 +26,7 @@ from autopay_core._checks import (
 )
 from autopay_core.allocation import Order
 from autopay_core.associations import Association, Level, check_owned
-from autopay_core.errors import CurrencyMismatchError, StandingOrderError
+from autopay_core.errors import CurrencyMismatchError, InvalidValueError
 from autopay_core.limits import Limit
 from autopay_core.money import Money
 from autopay_core.notices import Notice, NoticeKind, notice_for_autopay
@@ -104,7 +104,7 @@ class Enrollment(Readable):
         for place, each in enumerate(self.renewals):
             check_date(each, f"renewals[{place}]")
         if list(self.renewals) != sorted(set(self.renewals)):
-            raise StandingOrderError(
+            raise InvalidValueError(
                 "each renewal comes after the one before",
                 code="RenewalOrder",
                 path="renewals",
@@ -135,14 +135,14 @@ class AdvanceNotice(Readable):
         """Check the fields."""
         check_type(self.days, int, "days")
         if not 1 <= self.days <= _NOTICE_DAYS_MOST:
-            raise StandingOrderError(
+            raise InvalidValueError(
                 f"1 to {_NOTICE_DAYS_MOST} days",
                 code="OutOfRange",
                 path="days",
                 value=self.days,
             )
         if (self.least is None) != (self.most is None):
-            raise StandingOrderError(
+            raise InvalidValueError(
                 "a range has two ends", code="FieldMissing", path="most"
             )
         if self.least is None or self.most is None:
@@ -150,7 +150,7 @@ class AdvanceNotice(Readable):
         check_type(self.least, Money, "least")
         check_type(self.most, Money, "most")
         if self.most < self.least:
-            raise StandingOrderError(
+            raise InvalidValueError(
                 "the range is upside down",
                 code="OutOfRange",
                 path="most",
@@ -171,7 +171,7 @@ def _enrolled(
 ) -> tuple[Enrollment, ...]:
     """Let an association stand for its enrolment from the start."""
     if not isinstance(values, (tuple, list, frozenset)):
-        raise StandingOrderError(
+        raise InvalidValueError(
             "expected the enrolments as a tuple",
             code="FieldType",
             path="enrollments",
@@ -246,7 +246,7 @@ class AutoPay(Readable):
             ("missed", MissedPolicy),
         ):
             if not isinstance(getattr(self, name), kind):
-                raise StandingOrderError(
+                raise InvalidValueError(
                     f"expected {kind.__name__}",
                     code=_MISSING.get(name, "FieldType"),
                     path=name,
@@ -419,7 +419,7 @@ def occurrence_on(autopay: AutoPay, on: date, /) -> Occurrence:
             charge date.
 
     Raises:
-        StandingOrderError: Nothing is due on that date: it is no date of the
+        InvalidValueError: Nothing is due on that date: it is no date of the
             schedule, in a pause, or outside every enrolment's time
             (``OccurrenceNotDue``).
 
@@ -434,7 +434,7 @@ def occurrence_on(autopay: AutoPay, on: date, /) -> Occurrence:
         and (not autopay.enrollments or in_force(autopay, found.nominal_on))
     ):
         return found
-    raise StandingOrderError(
+    raise InvalidValueError(
         f"nothing of auto-pay {autopay.id!r} is due on {on}; ask upcoming()",
         code="OccurrenceNotDue",
         path="on",

@@ -18,7 +18,7 @@ from autopay_core._checks import (
     Readable,
     plain_date,
 )
-from autopay_core.errors import ScheduleError
+from autopay_core.errors import InvalidValueError
 
 __all__ = [
     "ROLL_MAX_DAYS",
@@ -58,7 +58,7 @@ def check_kind(
     value: object, kind: type[object], code: str, path: str
 ) -> None:
     if not isinstance(value, kind):
-        raise ScheduleError(
+        raise InvalidValueError(
             f"expected a {kind.__name__}, not a {type(value).__name__}",
             code=code,
             path=path,
@@ -108,7 +108,7 @@ def open_days(weekend: frozenset[int], holidays: frozenset[date]) -> OpenDays:
         holidays=frozenset(map(date.toordinal, holidays)),
     )
     if all(days.weekend):
-        raise ScheduleError(
+        raise InvalidValueError(
             "a calendar needs an open weekday",
             code="CalendarClosed",
             path="weekend",
@@ -122,7 +122,7 @@ def open_days(weekend: frozenset[int], holidays: frozenset[date]) -> OpenDays:
         looked_up_to = days.on_or_after(holiday)
         if looked_up_to - last_open > ROLL_MAX_DAYS + 1:
             closed_on = date.fromordinal(last_open + 1)
-            raise ScheduleError(
+            raise InvalidValueError(
                 f"no open day within {ROLL_MAX_DAYS} days of {closed_on}",
                 code="CalendarClosed",
                 path="holidays",
@@ -147,9 +147,8 @@ class BusinessCalendar:
         name: What people call it; part of the value, of no effect.
 
     Raises:
-        ScheduleError: Not sets, not weekdays, or closed for more than 31
-            days in a row.
-        DateError: A holiday is not a date from 1900 to 2200.
+        InvalidValueError: Not sets, not weekdays, or closed for more than 31
+            days in a row. A holiday is not a date from 1900 to 2200.
 
     """
 
@@ -166,7 +165,7 @@ class BusinessCalendar:
             check_kind(days, frozenset, "CalendarType", path)
         for day in self.weekend:
             if type(day) is not int or not MONDAY <= day <= SUNDAY:
-                raise ScheduleError(
+                raise InvalidValueError(
                     "expected ISO weekdays, 1 for Monday to 7 for Sunday",
                     code="WeekdayInvalid",
                     path="weekend",
@@ -174,7 +173,7 @@ class BusinessCalendar:
                 )
         check_kind(self.name, str, "CalendarName", "name")
         if len(self.name) > _NAME_MAX or not self.name.isprintable():
-            raise ScheduleError(
+            raise InvalidValueError(
                 f"expected up to {_NAME_MAX} printable characters",
                 code="CalendarName",
                 path="name",
@@ -191,7 +190,7 @@ class BusinessCalendar:
         Tell whether money moves on *on*.
 
         Raises:
-            DateError: Not a date from 1900 to 2200.
+            InvalidValueError: Not a date from 1900 to 2200.
 
         """
         on = plain_date(on, "on")

@@ -81,10 +81,9 @@ def run(autopay: AutoPay, *, on: date, ports: Ports) -> RunResult:
         ports: The host's.
 
     Raises:
-        StandingOrderError: Nothing is due on that date
-            (``OccurrenceNotDue``).
-        PortError: The posting store cannot be reached, or what it committed
-            is not known; run again.
+        InvalidValueError: Nothing is due on that date (``OccurrenceNotDue``).
+        PortError: The posting store cannot be reached, or what it committed is
+            not known; run again.
 
     """
     return _drive(sweeping.run(autopay, on, terms_of(ports)), ports)
@@ -184,7 +183,7 @@ def advance_postings(
         The postings as they stand now; None if one of them had moved.
 
     Raises:
-        TransitionError: There is no such step.
+        InvalidValueError: There is no such step.
 
     """
     flow = staff.advance_postings(moved, to, by=by, note=note)
@@ -199,8 +198,8 @@ def reverse(
 
     Raises:
         InvalidValueError: The run took no money (``OrphanEvent``), more would
-            go back than was captured (``ReversalExceeds``), or the event
-            came before with another content (``EventConflict``).
+            go back than was captured (``ReversalExceeds``), or the event came
+            before with another content (``EventConflict``).
 
     """
     return _drive(staff.reverse(key, reversal, by=by), ports)
@@ -236,9 +235,9 @@ def attest(
         ports: The host's.
 
     Raises:
-        StandingOrderError: The run is not in review (``NotInReview``).
-        InvalidValueError: A word is missing, or the outcome is of another
-            key or currency, or of more than was asked for.
+        InvalidValueError: The run is not in review (``NotInReview``). A word
+            is missing, or the outcome is of another key or currency, or of
+            more than was asked for.
 
     """
     flow = staff.attest(key, outcome, by=by, reason=reason, evidence=evidence)

@@ -24,7 +24,7 @@ from autopay_core._checks import (
 )
 from autopay_core._hashes import hmac_sha256, sha256
 from autopay_core._moved import moved
-from autopay_core.errors import AmountError, InvalidValueError
+from autopay_core.errors import InvalidValueError
 from autopay_core.money import Money, check_currency
 from autopay_core.references import (
     DepositAccount,
@@ -121,7 +121,7 @@ class ChargeRequest(Readable):
         check_type(self.method, PaymentMethodRef, "method")
         check_type(self.amount, Money, "amount")
         if not self.amount.is_positive:
-            raise AmountError(
+            raise InvalidValueError(
                 "a charge takes more than nothing",
                 code="ChargeNotPositive",
                 path="amount",

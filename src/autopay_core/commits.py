@@ -23,7 +23,7 @@ from autopay_core._checks import (
     check_text,
     check_type,
 )
-from autopay_core.errors import InvalidValueError, TransitionError
+from autopay_core.errors import InvalidValueError
 from autopay_core.money import Money
 from autopay_core.notices import Notice
 from autopay_core.postings import Posting, PostingStatus, move_posting
@@ -53,7 +53,7 @@ class PostingMove(Readable):
         after: The same posting one step further.
 
     Raises:
-        TransitionError: There is no such step.
+        InvalidValueError: There is no such step.
 
     """
 
@@ -66,7 +66,7 @@ class PostingMove(Readable):
             self.before, self.after.status, note=self.after.note
         )
         if step != self.after:
-            raise TransitionError(
+            raise InvalidValueError(
                 "a posting's step changes its status and note only",
                 code="PostingTransition",
                 path="after",

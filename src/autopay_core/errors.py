@@ -1,25 +1,16 @@
 """
 The whole tree of errors (E1).
 
-Holds: every exception that the library raises on purpose. Imports: nothing of
-the package. Expected outcomes (a decline, nothing due) are values, not errors.
+Holds: every exception that the library raises on purpose. Imports: `_moved`.
+Expected outcomes (a decline, nothing due) are values, not errors. A class of
+its own has what somebody acts on; all else is told apart by its `code`.
 
 ::
 
     AutopayError                        everything raised on purpose
     ├── InvalidValueError (ValueError)      the caller passed nonsense
-    │   ├── AmountError                     not an exact amount
     │   ├── CurrencyMismatchError           two currencies met
-    │   ├── DateError                       not a usable calendar date
-    │   ├── ScheduleError                   not a usable recurrence
-    │   ├── LimitError                      not a usable limit
-    │   ├── TextError                       an id, number, name or message
-    │   ├── PaymentMethodError              not a usable payment method
-    │   ├── StandingOrderError              a standing order that cannot run
-    │   ├── InvoiceError                    an invoice that cannot be used
-    │   │   ├── ConflictingInvoiceError         one number, two contents
-    │   │   └── ForeignInvoiceError             a row that nobody asked for
-    │   ├── TransitionError                 a step that a posting or run lacks
+    │   ├── ForeignInvoiceError             a row that nobody asked for
     │   └── FormatError                     unreadable text, JSON or CSV
     ├── PortError                       raised by port implementations only
     │   ├── PortUnavailableError            nothing happened; ask again later
@@ -35,28 +26,20 @@ from __future__ import annotations
 import re
 from typing import ClassVar, Final, final
 
+from autopay_core._moved import moved
+
 __all__ = [
-    "AmountError",
     "AutopayError",
     "CommitUnknownError",
-    "ConflictingInvoiceError",
     "CurrencyMismatchError",
-    "DateError",
     "ForeignInvoiceError",
     "FormatError",
     "HostProtocolError",
     "IncompleteReadError",
     "InvalidValueError",
-    "InvoiceError",
-    "LimitError",
-    "PaymentMethodError",
     "PortError",
     "PortUnavailableError",
     "PostingConflictError",
-    "ScheduleError",
-    "StandingOrderError",
-    "TextError",
-    "TransitionError",
     "UnsafeStoreError",
     "safe_text",
 ]
@@ -174,10 +157,6 @@ def _restore(
     return error
 
 
-class AmountError(InvalidValueError):
-    """A value is not an exact amount of a known currency (M1, M2)."""
-
-
 @final
 class CurrencyMismatchError(InvalidValueError):
     """
@@ -201,46 +180,9 @@ class CurrencyMismatchError(InvalidValueError):
         self.right = right
 
 
-class DateError(InvalidValueError):
-    """A value is not a calendar date that can be used here (S13)."""
-
-
-class ScheduleError(InvalidValueError):
-    """A recurrence, calendar, roll or pause that cannot be (S1-S12)."""
-
-
-class LimitError(InvalidValueError):
-    """A limit that cannot be (L3, L7)."""
-
-
-class TextError(InvalidValueError):
-    """An identifier, number, name or message that cannot be kept."""
-
-
-class PaymentMethodError(InvalidValueError):
-    """A payment method that cannot be used, or a card number (E3)."""
-
-
-class StandingOrderError(InvalidValueError):
-    """A standing order, or a run of one, that cannot be."""
-
-
-class InvoiceError(InvalidValueError):
-    """An invoice that cannot be used; the run is rejected."""
-
-
 @final
-class ConflictingInvoiceError(InvoiceError):
-    """One invoice number with two contents, or two look-alikes (L5)."""
-
-
-@final
-class ForeignInvoiceError(InvoiceError):
+class ForeignInvoiceError(InvalidValueError):
     """The matter data returned a row that nobody asked for (A2)."""
-
-
-class TransitionError(InvalidValueError):
-    """A posting or a run cannot go from this state to that one (P3)."""
 
 
 class FormatError(InvalidValueError):
@@ -306,3 +248,6 @@ class HostProtocolError(AutopayError, RuntimeError):
     """The host answered a flow's request with something it cannot be."""
 
     code = "HostProtocol"
+
+
+__getattr__ = moved(__name__)

@@ -21,7 +21,7 @@ from autopay_core._checks import (
     check_text,
     check_type,
 )
-from autopay_core.errors import AmountError, InvalidValueError, InvoiceError
+from autopay_core.errors import InvalidValueError
 from autopay_core.money import Money, check_money
 from autopay_core.references import (
     AccountKind,
@@ -106,7 +106,7 @@ class Invoice(Readable):
         if self.total is not None:
             _check_balance(self.total, "total")
             if self.total.currency != self.balance.currency:
-                raise InvoiceError(
+                raise InvalidValueError(
                     "balance and total are in two currencies",
                     code="MixedCurrency",
                     path="total",
@@ -119,7 +119,7 @@ class Invoice(Readable):
 def _check_balance(value: Money, path: str) -> None:
     check_money(value, path)
     if abs(value.amount_minor) > BALANCE_MAX_MINOR:
-        raise AmountError(
+        raise InvalidValueError(
             f"beyond {BALANCE_MAX_MINOR} minor units",
             code="AmountTooLarge",
             path=path,

@@ -11,7 +11,7 @@ from typing import NoReturn, Self, final
 import attrs
 
 from autopay_core._checks import Choice, Readable, check_type
-from autopay_core.errors import AmountError, CurrencyMismatchError, LimitError
+from autopay_core.errors import CurrencyMismatchError, InvalidValueError
 from autopay_core.money import Money, check_currency, check_money
 
 __all__ = [
@@ -58,12 +58,12 @@ class Limit:
         minimum: Least that is charged; if less is due, nothing is.
 
     Raises:
-        LimitError: A limit is zero or negative (``CapInvalid``), missing
-            (``CapMissing``), no `Money` (``FloatAmount``, ``AmountType``,
-            ``NonFiniteAmount``), or smaller than the minimum, so that
-            nothing could ever be charged (``CapBelowMinimum``).
+        InvalidValueError: A limit is zero or negative (``CapInvalid``),
+            missing (``CapMissing``), no `Money` (``FloatAmount``,
+            ``AmountType``, ``NonFiniteAmount``), or smaller than the minimum,
+            so that nothing could ever be charged (``CapBelowMinimum``). The
+            currency is unknown (``CurrencyUnknown``).
         CurrencyMismatchError: Two limits are in different currencies.
-        AmountError: The currency is unknown (``CurrencyUnknown``).
 
     """
 
@@ -94,7 +94,7 @@ class Limit:
         for name in ("per_run", "per_month", "lifetime"):
             most = getattr(self, name)
             if most is not None and most < self.minimum:
-                raise LimitError(
+                raise InvalidValueError(
                     "smaller than the minimum, so nothing could be charged",
                     code="CapBelowMinimum",
                     path=name,
@@ -193,7 +193,7 @@ def check_cap(value: object, currency: str, path: str) -> None:
     if value.currency != currency:
         raise CurrencyMismatchError(currency, value.currency, path=path)
     if value.amount_minor <= 0:
-        raise LimitError(
+        raise InvalidValueError(
             "must be more than nothing",
             code="CapInvalid",
             path=path,
@@ -212,7 +212,7 @@ def refuse_cap(value: object, path: str) -> NoReturn:
     else:
         code = "AmountType"
         message = f"expected Money, not {type(value).__name__}"
-    raise LimitError(message, code=code, path=path, value=value)
+    raise InvalidValueError(message, code=code, path=path, value=value)
 
 
 @final
@@ -226,7 +226,7 @@ class Spent(Readable):
         lifetime: Ever; zero or more.
 
     Raises:
-        AmountError: One is negative (``AmountNegative``) or no `Money`.
+        InvalidValueError: One is negative (``AmountNegative``) or no `Money`.
         CurrencyMismatchError: They are in two currencies.
 
     """
@@ -247,7 +247,7 @@ class Spent(Readable):
             ("lifetime", self.lifetime),
         ):
             if amount.is_negative:
-                raise AmountError(
+                raise InvalidValueError(
                     "nothing is the least that can have been taken",
                     code="AmountNegative",
                     path=name,

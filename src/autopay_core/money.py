@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn, Self, final
 import attrs
 
 from autopay_core.errors import (
-    AmountError,
     CurrencyMismatchError,
     InvalidValueError,
 )
@@ -64,7 +63,7 @@ _NOT_FINITE = frozenset({"nan", "snan", "inf", "infinity"})
 def check_currency(value: object, path: str = "currency") -> None:
     """Refuse *value* unless it is a current ISO 4217 code in upper case."""
     if not isinstance(value, str) or value not in MINOR_DIGITS:
-        raise AmountError(
+        raise InvalidValueError(
             "not a current ISO 4217 currency code with minor units",
             code="CurrencyUnknown",
             path=path,
@@ -76,7 +75,7 @@ def check_money(value: object, path: str) -> None:
     """Refuse *value* unless it is `Money`; nothing is converted (M2)."""
     if not isinstance(value, Money):
         code, message = _why_no_amount(value)
-        raise AmountError(message, code=code, path=path, value=value)
+        raise InvalidValueError(message, code=code, path=path, value=value)
 
 
 @final
@@ -99,8 +98,8 @@ class Money:
         currency: ISO 4217 code, a key of `MINOR_DIGITS`.
 
     Raises:
-        AmountError: *amount_minor* is not exactly an `int` or is too large
-            (``AmountType``, ``FloatAmount``, ``AmountTooLarge``), or the
+        InvalidValueError: *amount_minor* is not exactly an `int` or is too
+            large (``AmountType``, ``FloatAmount``, ``AmountTooLarge``), or the
             currency is unknown (``CurrencyUnknown``).
 
     Source:
@@ -140,11 +139,11 @@ class Money:
             currency: ISO 4217 code.
 
         Raises:
-            AmountError: *text* is not text (``FloatAmount``,
+            InvalidValueError: *text* is not text (``FloatAmount``,
                 ``AmountType``), not written so (``AmountFormat``,
-                ``NonFiniteAmount``), has too many decimals
-                (``AmountScale``) or is too large (``AmountTooLarge``); or
-                *currency* is unknown (``CurrencyUnknown``).
+                ``NonFiniteAmount``), has too many decimals (``AmountScale``)
+                or is too large (``AmountTooLarge``); or *currency* is unknown
+                (``CurrencyUnknown``).
 
         """
         check_currency(currency)
@@ -155,7 +154,7 @@ class Money:
         sign, whole, decimals = found.groups(default="")
         digits = MINOR_DIGITS[currency]
         if len(decimals) > digits:
-            raise AmountError(
+            raise InvalidValueError(
                 f"{currency} has {digits} decimals",
                 code="AmountScale",
                 path="amount",
@@ -179,7 +178,7 @@ class Money:
 
         Raises:
             CurrencyMismatchError: An amount is in another currency.
-            AmountError: The sum is beyond 64 bits (``AmountTooLarge``).
+            InvalidValueError: The sum is beyond 64 bits (``AmountTooLarge``).
 
         """
         minor = 0
@@ -297,21 +296,21 @@ class Money:
 
 def _refuse(amount_minor: object) -> None:
     if isinstance(amount_minor, float):
-        raise AmountError(
+        raise InvalidValueError(
             "a float is not exact; give minor units as int, or Money.of(text)",
             code="FloatAmount",
             path="amount_minor",
             value=amount_minor,
         )
     if type(amount_minor) is not int:
-        raise AmountError(
+        raise InvalidValueError(
             f"minor units must be an int, not {type(amount_minor).__name__}",
             code="AmountType",
             path="amount_minor",
             value=amount_minor,
         )
     if abs(amount_minor) > AMOUNT_MAX_MINOR:
-        raise AmountError(
+        raise InvalidValueError(
             "beyond a signed 64-bit integer of minor units",
             code="AmountTooLarge",
             path="amount_minor",
@@ -322,7 +321,7 @@ def _refuse(amount_minor: object) -> None:
 def _check_is_text(value: object) -> None:
     if not isinstance(value, str):
         code, message = _why_no_amount(value)
-        raise AmountError(message, code=code, path="amount", value=value)
+        raise InvalidValueError(message, code=code, path="amount", value=value)
 
 
 def _why_no_amount(value: Any) -> tuple[str, str]:  # noqa: ANN401 - unknown
@@ -352,4 +351,4 @@ def _explain(text: str) -> InvalidValueError:
     else:
         code = "AmountFormat"
         message = "expected ASCII digits such as 1234.50"
-    return AmountError(message, code=code, path="amount", value=text)
+    return InvalidValueError(message, code=code, path="amount", value=text)

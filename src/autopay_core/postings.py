@@ -28,8 +28,7 @@ from autopay_core._checks import (
 from autopay_core._hashes import sha256
 from autopay_core._moved import moved
 from autopay_core.errors import (
-    AmountError,
-    TransitionError,
+    InvalidValueError,
 )
 from autopay_core.money import Money
 from autopay_core.references import (
@@ -96,7 +95,7 @@ class Reversal(Readable):
         check_type(self.kind, ReversalKind, "kind")
         check_type(self.amount, Money, "amount")
         if not self.amount.is_positive:
-            raise AmountError(
+            raise InvalidValueError(
                 "a reversal is more than nothing",
                 code="PostingSign",
                 path="amount",
@@ -255,7 +254,7 @@ class Posting(Readable):
         if self.amount.is_zero or self.amount.is_negative == (
             self.reverses is None
         ):
-            raise AmountError(
+            raise InvalidValueError(
                 "a posting is more than nothing, a reversal less",
                 code="PostingSign",
                 path="amount",
@@ -281,11 +280,11 @@ def move_posting(
     Return *posting* one step further in its life (P3).
 
     Raises:
-        TransitionError: There is no such step (``PostingTransition``).
+        InvalidValueError: There is no such step (``PostingTransition``).
 
     """
     if to not in POSTING_MOVES[posting.status]:
-        raise TransitionError(
+        raise InvalidValueError(
             f"no posting goes from {posting.status.value} to {to.value}",
             code="PostingTransition",
             path="status",

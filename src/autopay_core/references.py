@@ -114,9 +114,8 @@ class PaymentMethodRef:
         expires_on: Last day on which it works, if known.
 
     Raises:
-        PaymentMethodError: The token is or holds a card number
-            (``PanDetected``).
-        InvalidValueError: Any other field that cannot be.
+        InvalidValueError: The token is or holds a card number
+            (``PanDetected``). Any other field that cannot be.
 
     """
 

@@ -36,7 +36,6 @@ from autopay_core.charges import (
 from autopay_core.errors import (
     CurrencyMismatchError,
     InvalidValueError,
-    TransitionError,
 )
 from autopay_core.money import Money
 from autopay_core.postings import (
@@ -354,12 +353,12 @@ def check_move(
     Refuse a step of a run that does not exist in `RUN_MOVES`.
 
     Raises:
-        TransitionError: Code ``RunTransition``.
+        InvalidValueError: Code ``RunTransition``.
 
     """
     if after not in RUN_MOVES[before]:
         was = "no record" if before is None else before.value
-        raise TransitionError(
+        raise InvalidValueError(
             f"{key}: no run goes from {was} to {after.value}",
             code="RunTransition",
             path="state",

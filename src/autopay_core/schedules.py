@@ -39,7 +39,7 @@ from autopay_core.business_days import (
     check_kind,
     open_days,
 )
-from autopay_core.errors import ScheduleError
+from autopay_core.errors import InvalidValueError
 
 __all__ = [
     "COUNT_MAX",
@@ -147,7 +147,7 @@ def one_year_after(first_on: date) -> date:
         first_on: Nominal date of the first occurrence of that year.
 
     Raises:
-        DateError: Not a date from 1900 to 2200.
+        InvalidValueError: Not a date from 1900 to 2200.
 
     Source:
         Rule S6.
@@ -170,7 +170,7 @@ class Occurrence(Readable):
         charge_on: What rolling made of it; equal without rolling.
 
     Raises:
-        DateError: Not a date from 1900 to 2200.
+        InvalidValueError: Not a date from 1900 to 2200.
 
     """
 
@@ -211,8 +211,8 @@ class Pause(Readable):
         to_on: The first one that runs again; None until further notice.
 
     Raises:
-        DateError: Not a date from 1900 to 2200.
-        ScheduleError: It ends where it begins, or before.
+        InvalidValueError: Not a date from 1900 to 2200. It ends where it
+            begins, or before.
 
     """
 
@@ -228,7 +228,7 @@ class Pause(Readable):
             return
         object.__setattr__(self, "to_on", plain_date(self.to_on, "to_on"))
         if self.to_on <= self.from_on:
-            raise ScheduleError(
+            raise InvalidValueError(
                 f"a pause must end after it begins on {self.from_on}; its "
                 "end is the first day that runs again",
                 code="PauseEmpty",
@@ -393,8 +393,8 @@ class Schedule:
         calendar: Which days are closed; there if and only if it rolls.
 
     Raises:
-        ScheduleError: A recurrence that cannot be, or without occurrences.
-        DateError: Not a date from 1900 to 2200, or with a time.
+        InvalidValueError: A recurrence that cannot be, or without occurrences.
+            Not a date from 1900 to 2200, or with a time.
 
     """
 
@@ -437,8 +437,8 @@ class Schedule:
             calendar: See `Schedule`.
 
         Raises:
-            ScheduleError: A recurrence that cannot be.
-            DateError: Not a date from 1900 to 2200, or with a time.
+            InvalidValueError: A recurrence that cannot be. Not a date from
+                1900 to 2200, or with a time.
 
         """
         return cls(
@@ -473,8 +473,8 @@ class Schedule:
             calendar: See `Schedule`.
 
         Raises:
-            ScheduleError: A recurrence that cannot be.
-            DateError: Not a date from 1900 to 2200, or with a time.
+            InvalidValueError: A recurrence that cannot be. Not a date from
+                1900 to 2200, or with a time.
 
         """
         return cls(
@@ -513,8 +513,8 @@ class Schedule:
             calendar: See `Schedule`.
 
         Raises:
-            ScheduleError: A recurrence that cannot be.
-            DateError: Not a date from 1900 to 2200, or with a time.
+            InvalidValueError: A recurrence that cannot be. Not a date from
+                1900 to 2200, or with a time.
 
         """
         first_on = plain_date(first_on, "first_on")
@@ -561,8 +561,8 @@ class Schedule:
             calendar: See `Schedule`.
 
         Raises:
-            ScheduleError: A recurrence that cannot be.
-            DateError: Not a date from 1900 to 2200, or with a time.
+            InvalidValueError: A recurrence that cannot be. Not a date from
+                1900 to 2200, or with a time.
 
         """
         return cls(
@@ -602,8 +602,8 @@ class Schedule:
             calendar: See `Schedule`.
 
         Raises:
-            ScheduleError: A recurrence that cannot be.
-            DateError: Not a date from 1900 to 2200, or with a time.
+            InvalidValueError: A recurrence that cannot be. Not a date from
+                1900 to 2200, or with a time.
 
         """
         return cls(
@@ -642,8 +642,8 @@ class Schedule:
             calendar: See `Schedule`.
 
         Raises:
-            ScheduleError: A recurrence that cannot be.
-            DateError: Not a date from 1900 to 2200, or with a time.
+            InvalidValueError: A recurrence that cannot be. Not a date from
+                1900 to 2200, or with a time.
 
         """
         return cls(
@@ -684,8 +684,8 @@ class Schedule:
             calendar: See `Schedule`.
 
         Raises:
-            ScheduleError: A recurrence that cannot be.
-            DateError: Not a date from 1900 to 2200, or with a time.
+            InvalidValueError: A recurrence that cannot be. Not a date from
+                1900 to 2200, or with a time.
 
         """
         return cls(
@@ -724,8 +724,8 @@ class Schedule:
             calendar: See `Schedule`.
 
         Raises:
-            ScheduleError: A recurrence that cannot be.
-            DateError: Not a date from 1900 to 2200, or with a time.
+            InvalidValueError: A recurrence that cannot be. Not a date from
+                1900 to 2200, or with a time.
 
         """
         return cls(
@@ -766,8 +766,8 @@ class Schedule:
             calendar: See `Schedule`.
 
         Raises:
-            ScheduleError: A recurrence that cannot be.
-            DateError: Not a date from 1900 to 2200, or with a time.
+            InvalidValueError: A recurrence that cannot be. Not a date from
+                1900 to 2200, or with a time.
 
         """
         return cls(
@@ -801,7 +801,7 @@ class Schedule:
         )
         put(self, "_end", self._index_of_the_end())
         if self._end < 0:
-            raise ScheduleError(
+            raise InvalidValueError(
                 f"nothing is due from {self.first_on} to "
                 f"{self.until or DATE_MAX}",
                 code="ScheduleEmpty",
@@ -864,7 +864,7 @@ class Schedule:
             None when the schedule has ended by then.
 
         Raises:
-            DateError: Not a date from 1900 to 2200, or with a time.
+            InvalidValueError: Not a date from 1900 to 2200, or with a time.
 
         """
         on = plain_date(on, "on")
@@ -898,7 +898,7 @@ class Schedule:
             None when the schedule has not begun by then.
 
         Raises:
-            DateError: Not a date from 1900 to 2200, or with a time.
+            InvalidValueError: Not a date from 1900 to 2200, or with a time.
 
         """
         following = self._position(plain_date(on, "on") + _DAY)
@@ -926,11 +926,11 @@ class Schedule:
             None beyond the end of the schedule.
 
         Raises:
-            ScheduleError: Not an `int` of at least 1.
+            InvalidValueError: Not an `int` of at least 1.
 
         """
         if type(number) is not int or number < 1:
-            raise ScheduleError(
+            raise InvalidValueError(
                 "occurrences are numbered from 1",
                 code="NumberInvalid",
                 path="number",
@@ -945,7 +945,7 @@ class Schedule:
         Tell whether *on* is a date of the rule, before any rolling.
 
         Raises:
-            DateError: Not a date from 1900 to 2200, or with a time.
+            InvalidValueError: Not a date from 1900 to 2200, or with a time.
 
         """
         return self.number_of(on) is not None
@@ -957,7 +957,7 @@ class Schedule:
         The reverse of `nth`; None if it is not a date of the rule.
 
         Raises:
-            DateError: Not a date from 1900 to 2200, or with a time.
+            InvalidValueError: Not a date from 1900 to 2200, or with a time.
 
         """
         nominal_on = plain_date(nominal_on, "nominal_on")
@@ -988,7 +988,7 @@ class Schedule:
             None if *nominal_on* is not a date of the rule, or is dropped.
 
         Raises:
-            DateError: Not a date from 1900 to 2200, or with a time.
+            InvalidValueError: Not a date from 1900 to 2200, or with a time.
 
         """
         nominal_on = plain_date(nominal_on, "nominal_on")
@@ -1024,7 +1024,7 @@ class Schedule:
             skips: Nominal dates of occurrences that are dropped.
 
         Raises:
-            DateError: Not a date from 1900 to 2200, or with a time.
+            InvalidValueError: Not a date from 1900 to 2200, or with a time.
 
         """
         index = 0
@@ -1248,7 +1248,7 @@ def _check_recurrence(schedule: Schedule) -> None:
     most = 1 if kind in _WITHOUT_INTERVAL else EVERY_MAX
     every = schedule.every
     if type(every) is not int or not 1 <= every <= most:
-        raise ScheduleError(
+        raise InvalidValueError(
             f"the interval must be an int from 1 to {most}",
             code="EveryInvalid",
             path="every",
@@ -1257,14 +1257,14 @@ def _check_recurrence(schedule: Schedule) -> None:
     weekday = schedule.weekday
     if kind is ScheduleKind.WEEKLY:
         if type(weekday) is not int or not MONDAY <= weekday <= SUNDAY:
-            raise ScheduleError(
+            raise InvalidValueError(
                 "expected an ISO weekday, 1 for Monday to 7 for Sunday",
                 code="WeekdayInvalid",
                 path="weekday",
                 value=weekday,
             )
     elif weekday is not None:
-        raise ScheduleError(
+        raise InvalidValueError(
             "only a weekly schedule has a weekday",
             code="WeekdayInvalid",
             path="weekday",
@@ -1281,7 +1281,7 @@ def _check_days(kind: ScheduleKind, days: tuple[DayOfMonth, ...]) -> None:
         expected = 1 if kind in _MONTHS_OF else 0
     check_kind(days, tuple, "DaysInvalid", "days")
     if len(days) != expected:
-        raise ScheduleError(
+        raise InvalidValueError(
             f"{kind.value} takes a tuple of {expected} days of the month",
             code="DaysInvalid",
             path="days",
@@ -1290,7 +1290,7 @@ def _check_days(kind: ScheduleKind, days: tuple[DayOfMonth, ...]) -> None:
     for day in days:
         last = isinstance(day, str) and day == "last"
         if not last and (type(day) is not int or not 1 <= day <= _LONGEST):
-            raise ScheduleError(
+            raise InvalidValueError(
                 "a day of the month is an int from 1 to 31, or 'last'",
                 code="DayInvalid",
                 path="days",
@@ -1301,14 +1301,14 @@ def _check_days(kind: ScheduleKind, days: tuple[DayOfMonth, ...]) -> None:
             ScheduleKind.TWICE_MONTHLY,
         }
         if last and not last_allowed:
-            raise ScheduleError(
+            raise InvalidValueError(
                 "this kind takes a number; use last_day() for month ends",
                 code="DayInvalid",
                 path="days",
                 value=day,
             )
         if kind is ScheduleKind.LAST_DAY and not last:
-            raise ScheduleError(
+            raise InvalidValueError(
                 "last_day falls on 'last'; use monthly() for a number",
                 code="DayInvalid",
                 path="days",
@@ -1317,7 +1317,7 @@ def _check_days(kind: ScheduleKind, days: tuple[DayOfMonth, ...]) -> None:
     if kind is ScheduleKind.TWICE_MONTHLY and (
         days != _ascending(days) or days[0] == days[1] or days == (31, "last")
     ):
-        raise ScheduleError(
+        raise InvalidValueError(
             "twice a month needs two days that differ in some month, in "
             "ascending order; (31, 'last') is monthly(day=31)",
             code="DaysInvalid",
@@ -1332,7 +1332,7 @@ def _check_end(schedule: Schedule) -> None:
     if count is not None and (
         type(count) is not int or not 1 <= count <= COUNT_MAX
     ):
-        raise ScheduleError(
+        raise InvalidValueError(
             f"the number of occurrences must be an int from 1 to {COUNT_MAX}",
             code="CountInvalid",
             path="count",
@@ -1345,7 +1345,7 @@ def _check_roll(schedule: Schedule) -> None:
     check_kind(schedule.roll, Roll, "RollInvalid", "roll")
     if schedule.calendar is None:
         if schedule.roll is not Roll.NONE:
-            raise ScheduleError(
+            raise InvalidValueError(
                 "rolling needs a calendar; give a BusinessCalendar",
                 code="CalendarMissing",
                 path="calendar",
@@ -1354,7 +1354,7 @@ def _check_roll(schedule: Schedule) -> None:
     check_kind(schedule.calendar, BusinessCalendar, "CalendarType", "calendar")
     if schedule.roll is Roll.NONE:
         # Somebody believes that closed days are avoided; they would not be.
-        raise ScheduleError(
+        raise InvalidValueError(
             "a calendar has no effect without a roll; say which, such as "
             "roll=Roll.FOLLOWING",
             code="RollMissing",
@@ -1458,16 +1458,16 @@ def split_missed(
         Both in ascending order; together they are *due*.
 
     Raises:
-        ScheduleError: An occurrence is in the future (`OccurrenceNotDue`),
-            or *policy* is not a `MissedPolicy`.
-        DateError: *as_of* is not a date from 1900 to 2200, or with a time.
+        InvalidValueError: An occurrence is in the future (`OccurrenceNotDue`),
+            or *policy* is not a `MissedPolicy`. *as_of* is not a date from
+            1900 to 2200, or with a time.
 
     """
     as_of = plain_date(as_of, "as_of")
     check_kind(policy, MissedPolicy, "PolicyInvalid", "policy")
     ordered = sorted(due, key=lambda each: (each.charge_on, each.nominal_on))
     if ordered and ordered[-1].charge_on > as_of:
-        raise ScheduleError(
+        raise InvalidValueError(
             f"not due before {ordered[-1].charge_on}, and it is {as_of}",
             code="OccurrenceNotDue",
             path="due",

@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 import pendulum
 
 from autopay_core._checks import check_date, check_instant
-from autopay_core.errors import DateError
+from autopay_core.errors import InvalidValueError
 
 __all__ = ["run_instant", "today_in"]
 
@@ -38,9 +38,9 @@ def today_in(zone: str, now: datetime) -> date:
         now: The present, in any zone; pendulum's are accepted.
 
     Raises:
-        DateError: *now* has no zone (`NaiveDatetime`) or is not from 1900 to
-            2200 there (`DateOutOfRange`), or *zone* is not in the time zone
-            database (`TimeZoneUnknown`).
+        InvalidValueError: *now* has no zone (`NaiveDatetime`) or is not from
+            1900 to 2200 there (`DateOutOfRange`), or *zone* is not in the time
+            zone database (`TimeZoneUnknown`).
 
     """
     check_instant(now, "now")
@@ -79,8 +79,8 @@ def run_instant(on: date, at: time, zone: str) -> pendulum.DateTime:
         ``.in_timezone("UTC")``.
 
     Raises:
-        DateError: *on* is not a date from 1900 to 2200, *at* is not a time
-            or has a zone (`TimeType`), or *zone* is not in the time zone
+        InvalidValueError: *on* is not a date from 1900 to 2200, *at* is not a
+            time or has a zone (`TimeType`), or *zone* is not in the time zone
             database (`TimeZoneUnknown`).
 
     Source:
@@ -109,7 +109,7 @@ def run_instant(on: date, at: time, zone: str) -> pendulum.DateTime:
 
 def _check_time(at: object) -> None:
     if not isinstance(at, time) or at.tzinfo is not None:
-        raise DateError(
+        raise InvalidValueError(
             "expected a datetime.time without a zone",
             code="TimeType",
             path="at",
@@ -129,7 +129,7 @@ def _zone(name: object) -> ZoneInfo:
         except (LookupError, ValueError, OSError):
             # Not found; not a relative path; a folder, or too long.
             pass
-    raise DateError(
+    raise InvalidValueError(
         "not in the time zone database; expected an IANA name such as "
         "'America/New_York', or the tzdata package is missing",
         code="TimeZoneUnknown",

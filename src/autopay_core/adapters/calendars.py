@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from autopay_core.business_days import BusinessCalendar
-from autopay_core.errors import ScheduleError
+from autopay_core.errors import InvalidValueError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -39,7 +39,7 @@ def market_calendar(
             Federal Reserve, ``"ECB"`` for TARGET, ``"NYSE"`` for New York.
 
     Raises:
-        ScheduleError: The market is not known (``CalendarUnknown``).
+        InvalidValueError: The market is not known (``CalendarUnknown``).
 
     """
     import holidays
@@ -47,7 +47,7 @@ def market_calendar(
     try:
         closed = holidays.financial_holidays(market, years=tuple(years))
     except NotImplementedError as error:
-        raise ScheduleError(
+        raise InvalidValueError(
             "the holidays package does not know that market",
             code="CalendarUnknown",
             path="market",

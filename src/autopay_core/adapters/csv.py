@@ -41,7 +41,6 @@ from autopay_core.adapters._csv_cells import (
 )
 from autopay_core.associations import InvoicePage, InvoiceQuery, visible
 from autopay_core.errors import (
-    ConflictingInvoiceError,
     FormatError,
     IncompleteReadError,
     InvalidValueError,
@@ -606,7 +605,7 @@ class CsvMatterData:
             if known is invoice:
                 by_client.setdefault(client, []).append(invoice)
             elif known != invoice:
-                conflict = ConflictingInvoiceError(
+                conflict = InvalidValueError(
                     "the number is there with another content",
                     code="ConflictingInvoice",
                     path=row[columns.number].path,

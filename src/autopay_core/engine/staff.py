@@ -32,7 +32,7 @@ from autopay_core.engine.requests import (
 )
 from autopay_core.engine.steps import mismatch, next_version, pay
 from autopay_core.engine.telling import tell
-from autopay_core.errors import InvalidValueError, StandingOrderError
+from autopay_core.errors import InvalidValueError
 from autopay_core.notices import Notice, NoticeKind, notice_for_run
 from autopay_core.postings import (
     Posting,
@@ -73,7 +73,7 @@ def advance_postings(
         The postings as they stand now; None if one of them had moved.
 
     Raises:
-        TransitionError: There is no such step.
+        InvalidValueError: There is no such step.
 
     """
     check_text(by, "by", most=128)
@@ -113,8 +113,8 @@ def reverse(
     Record that captured money went back, once for each event (P4).
 
     Raises:
-        InvalidValueError: The run is not paid (``NotCaptured``), more would
-            go back than was captured, or the event came before with another
+        InvalidValueError: The run is not paid (``NotCaptured``), more would go
+            back than was captured, or the event came before with another
             content (both ``ReversalExceeds`` or ``EventConflict``).
 
     """
@@ -194,9 +194,9 @@ def attest(
         evidence: Where it can be checked, such as a statement's number.
 
     Raises:
-        StandingOrderError: The run is not in review (``NotInReview``).
-        InvalidValueError: A word is missing, or the outcome is of another
-            key or currency, or of more than was asked for.
+        InvalidValueError: The run is not in review (``NotInReview``). A word
+            is missing, or the outcome is of another key or currency, or of
+            more than was asked for.
 
     """
     check_text(by, "by", most=128, empty=False)
@@ -205,7 +205,7 @@ def attest(
     standing = yield from read_standing(key, "")
     record = standing.run
     if record is None or record.state is not RunState.REVIEW:
-        raise StandingOrderError(
+        raise InvalidValueError(
             f"the run {key} is not in review",
             code="NotInReview",
             path="key",

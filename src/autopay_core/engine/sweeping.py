@@ -106,7 +106,7 @@ def sweep(
     Run all that is due by a date, auto-pay by auto-pay (S12, R6).
 
     Raises:
-        DateError: *as_of* is no date that a run may carry.
+        InvalidValueError: *as_of* is no date that a run may carry.
 
     """
     check_date(as_of, "as_of")

@@ -39,7 +39,6 @@ from autopay_core.errors import (
     AutopayError,
     InvalidValueError,
     PortError,
-    StandingOrderError,
 )
 from autopay_core.notices import NoticeKind
 from autopay_core.ports import Ports
@@ -512,8 +511,10 @@ class World:
                     reason="statement",
                     evidence="page 1",
                 )
-            except StandingOrderError:
+            except InvalidValueError as error:
                 # Somebody was faster.
+                if error.code != "NotInReview":
+                    raise
                 return
             return
 
