@@ -4,7 +4,8 @@ The table of bad inputs: what is tried, and what it must get (E2).
 One table for the whole project. Each row carries the number of the case that
 it answers; a case may have several rows, and rows are added where a module is
 added: `Refused` for what raises, `Expected` for what is an ordinary outcome.
-`test_bad_inputs` runs them all.
+`test_bad_inputs` runs them all; docs/reference/bad-inputs.md says in words
+what each case gets.
 """
 
 from __future__ import annotations

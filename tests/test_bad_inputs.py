@@ -8,12 +8,14 @@ ports, and `bad_inputs_texts` for files, exports, mail and JSON.
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
 import bad_inputs
 import bad_inputs_runs
 import bad_inputs_texts
+from autopay_core.allocation import Reason
 from autopay_core.errors import AutopayError
 from bad_inputs import PAN, Expected, Refused
 
@@ -69,3 +71,42 @@ def test_every_case_has_a_row_or_a_reason() -> None:
 
     assert answered.isdisjoint(ELSEWHERE)
     assert answered | ELSEWHERE.keys() == set(range(1, CASES + 1))
+
+
+PAGE = Path(__file__).parent.parent / "docs" / "reference" / "bad-inputs.md"
+"""The same table for people."""
+
+
+def codes(row: Refused | Expected) -> set[str]:
+    """Return the codes of what a row gets, also those of a run's end."""
+    if isinstance(row, Refused):
+        return {row.code}
+    match row.outcome:
+        case (str(), str() as code, list(), list()):
+            return {code} - {""}
+        case [*lines]:
+            return {
+                part.name
+                for line in lines
+                if isinstance(line, tuple)
+                for part in line
+                if isinstance(part, Reason)
+            } - {"PAID", "PART_PAID"}
+        case _:
+            return set()
+
+
+def test_the_page_of_bad_inputs_says_what_each_case_gets() -> None:
+    page = {
+        int(found[1]): set(re.findall(r"`(\w+)`", found[2]))
+        for found in re.finditer(
+            r"^\| (\d+) \|.*\|([^|]*)\|$",
+            PAGE.read_text("utf-8"),
+            re.MULTILINE,
+        )
+    }
+    tried: dict[int, set[str]] = {case: set() for case in ELSEWHERE}
+    for row in TABLE:
+        tried.setdefault(row.row, set()).update(codes(row))
+
+    assert page == tried

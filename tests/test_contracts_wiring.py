@@ -85,8 +85,8 @@ def test_the_report_says_what_was_proven_and_what_follows_for_the_rest() -> (
     lines = list(
         guarantees(
             [
-                ("TestOurs", "PG-2", "passed"),
-                ("TestOurs", "PG-10", "passed"),
+                ("TestOurs", "PS-2", "passed"),
+                ("TestOurs", "PS-10", "passed"),
                 ("TestOurs", "PG-1", "passed"),
                 ("TestOurs", "PG-1", "failed"),
                 ("TestOurs", "PG-3", "skipped"),
@@ -100,7 +100,7 @@ def test_the_report_says_what_was_proven_and_what_follows_for_the_rest() -> (
     assert lines == [
         "TestMine holds nothing",
         f"    NT-1 broken. {UNPROVEN['NT-1']}",
-        "TestOurs holds PG-2, PG-10",
+        "TestOurs holds PS-2, PS-10",
         f"    PG-1 broken. {UNPROVEN['PG-1']}",
         f"    PG-3 not tried. {UNPROVEN['PG-3']}",
         f"    PG-5 tried in part. {UNPROVEN['PG-5']}",

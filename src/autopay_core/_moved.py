@@ -92,7 +92,6 @@ MOVED: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
             "covers": "associations.covers",
             "deliver": "calls.deliver",
             "deliver_async": "aio.deliver",
-            "drive_async": "aio.drive",
             "idempotency_key": "charges.idempotency_key",
             "in_force": "autopay.in_force",
             "in_view": "postings.in_view",

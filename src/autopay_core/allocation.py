@@ -30,6 +30,7 @@ from autopay_core._checks import (
     check_each,
     check_type,
 )
+from autopay_core._moved import moved
 from autopay_core.errors import (
     CurrencyMismatchError,
     InvalidValueError,
@@ -886,3 +887,6 @@ def _check_total(total: Money, most: int) -> None:
             path="total",
             value=str(total),
         )
+
+
+__getattr__ = moved(__name__)

@@ -1,5 +1,5 @@
 """
-Compare the store with what the gateway and the ledger say (P1, R4, A.2).
+Compare the store with what the gateway and the ledger say (P1, R4).
 
 Holds: `audit` and its `Difference` values, the rows of the two exports and
 their readers, `export_store`, and ``python -m autopay_core.audit``. Imports:

@@ -30,6 +30,7 @@ from autopay_core._checks import (
     Readable,
     plain_date,
 )
+from autopay_core._moved import moved
 from autopay_core.business_days import (
     MONDAY,
     SUNDAY,
@@ -1481,3 +1482,6 @@ def split_missed(
         cut = sum(each.charge_on < as_of for each in ordered)
     cut = max(cut, 0)
     return tuple(ordered[cut:]), tuple(ordered[:cut])
+
+
+__getattr__ = moved(__name__)
