@@ -22,7 +22,7 @@ from sybil.parsers.myst import PythonCodeBlockParser, SkipParser
 if TYPE_CHECKING:
     from xdist.remote import Producer
 
-collect_ignore = ["docs/conf.py"]
+collect_ignore = ["docs/conf.py", "tests/data"]
 
 _HERE = "_started_in"
 
