@@ -24,11 +24,12 @@ from autopay_core.charges import (
     NotFound,
 )
 from autopay_core.commits import Change, Conflict, OpenAmounts
-from autopay_core.engine import dispatch, recovery, steps
+from autopay_core.engine import dispatch, steps
 from autopay_core.engine.requests import Charge, Commit, Lookup, ReadOpen
 from autopay_core.errors import PortUnavailableError
 from autopay_core.ports import Ports
 from autopay_core.runs import RunState
+from planting import Planting
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,7 +52,7 @@ def _answering(
     def planted(ports: Any) -> Callable[[Request], Any]:
         return lambda request: answer(ports, request, true)
 
-    calls.answering = planted  # type: ignore[attr-defined]
+    Planting().swap(made, planted, calls)
 
 
 def charge_before_intent(ports: Ports) -> Ports:
@@ -249,5 +250,5 @@ def new_key_on_recovery(ports: Ports) -> Ports:
             ),
         )
 
-    recovery.try_again = again  # type: ignore[attr-defined]
+    Planting().swap(true, again)
     return ports

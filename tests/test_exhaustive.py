@@ -14,7 +14,7 @@ from multiprocessing import get_context
 import pytest
 
 from exhaustive import Tried, interleavings, kills
-from mutants.planted import build, mutants
+from mutants.planted import mutant, planted
 
 SCENARIOS = 20 if os.environ.get("CI") else 6
 
@@ -71,14 +71,14 @@ def test_two_sweeps_with_two_preemptions_keep_every_promise(
 
 def preempted_with(name: str, scenario: int) -> Tried:
     """Look for a planted bug; run in another process."""
-    [planted] = [each for each in mutants() if each.name == name]
-    return interleavings(scenario, build(planted.patches))
+    with planted(*mutant(name).plants) as system:
+        return interleavings(scenario, system)
 
 
 def killed_with(name: str) -> Tried:
     """Look for a planted bug; run in another process."""
-    [planted] = [each for each in mutants() if each.name == name]
-    return kills(0, build(planted.patches))
+    with planted(*mutant(name).plants) as system:
+        return kills(0, system)
 
 
 @pytest.mark.slow

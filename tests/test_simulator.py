@@ -11,7 +11,7 @@ import pytest
 from autopay_core.testing.simulator import System, World, simulate
 from autopay_core.testing.simulator.__main__ import main
 from autopay_core.testing.simulator._ranges import Tally, tallies, tally
-from mutants.planted import build, mutants
+from mutants.planted import mutant, planted
 
 SEEDS = 25_000 if os.environ.get("CI") else 1_000
 
@@ -110,11 +110,9 @@ def test_the_command_traces_one_seed(
 def test_a_broken_promise_comes_with_its_trace_and_a_command(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    [planted] = [each for each in mutants() if each.name == "no reservation"]
-    system = build(planted.patches)
-
     def broken(seed: int, *, is_traced: bool = False) -> object:
-        return simulate(seed, system=system, is_traced=is_traced)
+        with planted(*mutant("no reservation").plants) as system:
+            return simulate(seed, system=system, is_traced=is_traced)
 
     package = "autopay_core.testing.simulator"
     monkeypatch.setattr(f"{package}._ranges.simulate", broken)

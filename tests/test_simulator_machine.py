@@ -18,7 +18,7 @@ from hypothesis.stateful import (
 
 from autopay_core.testing.simulator import PromiseBroken, System, World
 from autopay_core.testing.simulator._settings import EVENTS, FAULTS
-from mutants.planted import build, mutants
+from mutants.planted import mutant, planted
 
 WORKERS = st.integers(0, 1)
 
@@ -79,23 +79,20 @@ TestWorld.settings = settings(
 
 
 def test_the_machine_finds_a_planted_bug() -> None:
-    [planted] = [
-        each
-        for each in mutants()
-        if each.name == "the reservation goes before the postings come"
-    ]
+    name = "the reservation goes before the postings come"
+    with planted(*mutant(name).plants) as planted_system:
 
-    class Planted(WorldMachine):
-        system = build(planted.patches)
+        class Planted(WorldMachine):
+            system = planted_system
 
-    with pytest.raises(AssertionError, match=r"I1|I9|Q2|Q3"):
-        run_state_machine_as_test(
-            Planted,
-            settings=settings(
-                max_examples=2_000,
-                stateful_step_count=40,
-                deadline=None,
-                database=None,
-                phases=[Phase.generate],
-            ),
-        )
+        with pytest.raises(AssertionError, match=r"I1|I9|Q2|Q3"):
+            run_state_machine_as_test(
+                Planted,
+                settings=settings(
+                    max_examples=2_000,
+                    stateful_step_count=40,
+                    deadline=None,
+                    database=None,
+                    phases=[Phase.generate],
+                ),
+            )
