@@ -70,7 +70,7 @@ START = datetime(2026, 1, 31, 12, tzinfo=UTC)
 AUTOPAYS = ["ap-1", "ap/2", "ä-3"]
 DATES = [date(2026, 1, 31), date(2026, 2, 28), date(2026, 3, 31)]
 CLIENTS = ["C-1", "C-2"]
-METHOD = PaymentMethodRef(provider="acme", token="tok_8f2k41aa9c")
+METHOD = PaymentMethodRef(provider="acme", token="tok_8f2k41zzqx")
 OTHER = PaymentMethodRef(provider="acme", token="tok_other_77")
 ACCOUNT = DepositAccount(id="op-1")
 # The same number under two clients must still count as one invoice (PS-5).
