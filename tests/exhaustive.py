@@ -51,7 +51,7 @@ def _world(scenario: int, system: System) -> World:
         worker = world.workers[0]
         _begin(world, worker)
         _finish(world, worker)
-        world._pass(24 * 3_600)
+        world.pass_time(24 * 3_600)
     return world
 
 
@@ -135,7 +135,7 @@ def _killed_twice(
     _begin(world, one)
     _steps(world, one, first)
     _die(one)
-    world._pass(_PAUSES[scenario % len(_PAUSES)])
+    world.pass_time(_PAUSES[scenario % len(_PAUSES)])
     _begin(world, two)
     made = _steps(world, two, later)
     _die(two)

@@ -1,1 +1,5 @@
-"""For integrators: contract kit, simulator, strategies."""
+"""
+For integrators: contract kit, faulty gateways, simulator, killed processes.
+
+Holds: nothing itself. Imports: nothing.
+"""

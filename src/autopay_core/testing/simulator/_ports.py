@@ -2,13 +2,14 @@
 The world behind the ports: a gateway, a ledger, people, a clock, all faulty.
 
 Holds: `Gateway`, `TwoStep`, `Ledger`, `Store` and `Mailbox`. `Store` is the
-shipped memory store, unmodified, behind a connection that breaks. Every call
-tells the oracle what really happened before a fault spoils the answer.
+shipped memory store, unmodified, behind a connection that breaks. Imports:
+`_nature`, `_oracle`, `_settings` and the values. Every call tells the oracle
+what really happened before a fault spoils the answer.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, final
+from typing import TYPE_CHECKING, Any, Final, final
 
 import attrs
 
@@ -38,7 +39,6 @@ from autopay_core.testing.simulator._settings import (
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import date, datetime
 
     from autopay_core.associations import InvoiceQuery
     from autopay_core.charges import (
@@ -50,19 +50,12 @@ if TYPE_CHECKING:
     from autopay_core.commits import (
         Change,
         Conflict,
-        OpenAmounts,
-        PostingFilter,
-        Standing,
     )
     from autopay_core.invoices import Invoice, SearchPage, SearchQuery
-    from autopay_core.money import Money
     from autopay_core.notices import Notice
     from autopay_core.ports import PostingStore
     from autopay_core.postings import Posting
-    from autopay_core.references import RunKey
-    from autopay_core.retries import AttemptRecord
-    from autopay_core.runs import RunRecord
-    from autopay_core.testing.simulator._simulation import World
+    from autopay_core.testing.simulator._nature import Nature
 
 __all__ = ["Executed", "Gateway", "Killed", "Ledger", "Mailbox", "Store"]
 
@@ -104,7 +97,7 @@ class Gateway:
     delivers requests late and twice.
     """
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: Nature) -> None:
         self._world = world
         self._done: dict[str, Executed] = {}
         self._by_key: dict[str, Executed] = {}
@@ -330,7 +323,7 @@ class Ledger:
     balance before anybody hears of it (P2).
     """
 
-    def __init__(self, world: World, invoices: Sequence[Invoice]) -> None:
+    def __init__(self, world: Nature, invoices: Sequence[Invoice]) -> None:
         self._world = world
         self.invoices = {str(each.number): each for each in invoices}
         self.billed = {
@@ -449,55 +442,19 @@ class Ledger:
 class Store:
     """The shipped memory store behind a connection that breaks."""
 
-    def __init__(self, world: World, inner: PostingStore) -> None:
+    def __init__(self, world: Nature, inner: PostingStore) -> None:
         self._world = world
         self.inner = inner
 
-    def standing(self, key: RunKey, method: str, /) -> Standing:
-        """Pass through, or fail."""
-        self._break()
-        return self.inner.standing(key, method)
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - any method
+        """Pass through, or fail: whatever the port has."""
+        method = getattr(self.inner, name)
 
-    def open_amounts(self, clients: Sequence[str], /) -> OpenAmounts:
-        """Pass through, or fail."""
-        self._break()
-        return self.inner.open_amounts(clients)
+        def call(*args: Any) -> Any:  # noqa: ANN401 - as above
+            self._break()
+            return method(*args)
 
-    def spent(
-        self, autopay: str, from_on: date, before: date, currency: str, /
-    ) -> Money:
-        """Pass through, or fail."""
-        self._break()
-        return self.inner.spent(autopay, from_on, before, currency)
-
-    def attempts(
-        self, method: str, since: datetime, /
-    ) -> Sequence[AttemptRecord]:
-        """Pass through, or fail."""
-        self._break()
-        return self.inner.attempts(method, since)
-
-    def unfinished(
-        self, after: RunKey | None, most: int, /
-    ) -> Sequence[RunRecord]:
-        """Pass through, or fail."""
-        self._break()
-        return self.inner.unfinished(after, most)
-
-    def claim(self, key: RunKey, seconds: int, /) -> bool:
-        """Pass through, or fail."""
-        self._break()
-        return self.inner.claim(key, seconds)
-
-    def postings(self, wanted: PostingFilter, /) -> Sequence[Posting]:
-        """Pass through, or fail."""
-        self._break()
-        return self.inner.postings(wanted)
-
-    def undelivered(self, most: int, /) -> Sequence[Notice]:
-        """Pass through, or fail."""
-        self._break()
-        return self.inner.undelivered(most)
+        return call
 
     def commit(self, change: Change, /) -> Committed | Conflict:
         """Commit, and sometimes not say whether."""
@@ -524,7 +481,7 @@ class Store:
 class Mailbox:
     """Takes notices, unless it is down; sees each key once."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: Nature) -> None:
         self._world = world
         self.accepted: dict[str, Notice] = {}
 

@@ -1,15 +1,16 @@
 """
 One seed: a world, its workers step by step, faults, and the healing.
 
-Holds: `System`, `World`, `Outcome`, `simulate`. The flows are those that
-production runs, or what a test puts into a `System` in their place.
+Holds: `System`, `World`, `Outcome`, `simulate`. Imports: the engine, the
+memory store, its sibling modules but `_ranges`, and the values. The flows are
+those that production runs, or what a test puts into a `System` in their
+place.
 """
 
 from __future__ import annotations
 
 from datetime import timedelta
-from random import Random
-from typing import TYPE_CHECKING, Any, Final, final
+from typing import TYPE_CHECKING, Any, Final, cast, final
 
 import attrs
 
@@ -17,7 +18,6 @@ from autopay_core.adapters.memory import MemoryPostingStore
 from autopay_core.autopay import due
 from autopay_core.charges import (
     Captured,
-    DeclineClass,
     Declined,
     NotFound,
 )
@@ -49,11 +49,8 @@ from autopay_core.postings import (
     ReversalKind,
 )
 from autopay_core.runs import RunRecord, RunState
-from autopay_core.testing.simulator._oracle import (
-    Oracle,
-    PromiseBroken,
-    Reader,
-)
+from autopay_core.testing.simulator._nature import Nature
+from autopay_core.testing.simulator._oracle import PromiseBroken, Reader
 from autopay_core.testing.simulator._ports import (
     Gateway,
     Killed,
@@ -62,23 +59,18 @@ from autopay_core.testing.simulator._ports import (
     Store,
 )
 from autopay_core.testing.simulator._settings import (
-    EPOCH,
     FAULTS,
-    Settings,
-    at,
     draw_autopays,
     draw_invoice,
     draw_invoices,
-    draw_settings,
     edited,
     usd,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from datetime import date, datetime
+    from datetime import date
 
-    from autopay_core.charges import ChargeRequest
     from autopay_core.engine.requests import Flow, Request
     from autopay_core.ports import PostingStore
 
@@ -89,16 +81,6 @@ _NO_FAULTS: Final[dict[str, float]] = dict.fromkeys(FAULTS, 0.0)
 _ROUNDS: Final = 60
 _LEAPS: Final = (60, 600, 3_600, 3_600, 6 * 3_600)
 _AHEAD: Final = 290
-_NEVER_CODES: Final = (
-    ("14", DeclineClass.NEVER),
-    ("51", DeclineClass.LATER),
-    ("51", DeclineClass.LATER),
-    ("54", DeclineClass.FIX_FIRST),
-)
-_BANK_CODES: Final = (
-    ("R01", DeclineClass.LATER),
-    ("R02", DeclineClass.NEVER),
-)
 _UNDER_WAY: Final = frozenset(
     {
         RunState.OPEN,
@@ -181,7 +163,7 @@ class _Worker:
 
 
 @final
-class World:
+class World(Nature):
     """
     Everything outside the library, in one seed.
 
@@ -206,18 +188,12 @@ class World:
         ignored: frozenset[str] = frozenset(),
         is_traced: bool = False,
     ) -> None:
-        self.rng = rng = Random(seed)  # noqa: S311 - to be repeated
-        self.random = rng.random
-        self.settings: Settings = draw_settings(rng, theme)
-        self.rates = dict(self.settings.rates)
+        super().__init__(
+            seed, theme=theme, ignored=ignored, is_traced=is_traced
+        )
+        rng = self.rng
         self.system = system
-        self.trace: list[str] | None = [] if is_traced else None
-        self.now = 0
-        self.skew = 0
-        self._skew_ends: int | None = None
-        self.faults = 0
         self.calls = 0
-        self.oracle = Oracle(ignored)
         invoices = draw_invoices(rng)
         self.autopays = draw_autopays(rng, invoices)
         self.first = dict(self.autopays)
@@ -228,7 +204,7 @@ class World:
         self.ports = Ports(
             matters=self.ledger,
             gateway=self.gateway,
-            postings=self.store,
+            postings=cast("PostingStore", self.store),
             notifier=self.mailbox,
             key_secret=b"simulated",
         )
@@ -237,7 +213,6 @@ class World:
         self.workers = [
             _Worker(f"w{number}") for number in range(self.settings.workers)
         ]
-        self.reader = Reader()
         self.events: list[tuple[Any, Reversal]] = []
         self.overtaken: set[str] = set()
         self._happenings: dict[str, Callable[[], None]] = {
@@ -255,52 +230,6 @@ class World:
         }
         self._generation = 0
         self._swept_on: date | None = None
-
-    # -- Time ----------------------------------------------------------------
-
-    def clock(self) -> datetime:
-        """Return the store's time, which may be wrong."""
-        return at(self.now + self.skew)
-
-    def seconds(self, instant: datetime) -> int:
-        """Return seconds since the beginning."""
-        return int((instant - EPOCH).total_seconds())
-
-    def today(self) -> date:
-        """Return the host's date."""
-        return at(self.now).date()
-
-    def _pass(self, seconds: int) -> None:
-        self.now += seconds
-        if self._skew_ends is not None and self.now >= self._skew_ends:
-            # A clock that was set back far is mended before its time comes
-            # round again.
-            self.skew, self._skew_ends = 0, None
-
-    # -- Chance --------------------------------------------------------------
-
-    def fails(self, fault: str) -> bool:
-        """Draw whether *fault* happens now."""
-        rate = self.rates[fault]
-        if rate and self.random() < rate:
-            self.faults += 1
-            if self.trace is not None:
-                self.note(f"    fault: {fault}")
-            return True
-        return False
-
-    def decline(self, request: ChargeRequest) -> Declined:
-        """Draw a decline."""
-        codes = (
-            _BANK_CODES if request.method.network == "ach" else _NEVER_CODES
-        )
-        code, kind = self.rng.choice(codes)
-        return Declined(key=request.key, code=code, decline_class=kind)
-
-    def note(self, line: str) -> None:
-        """Add a line to the trace."""
-        if self.trace is not None:
-            self.trace.append(line)
 
     # -- Workers -------------------------------------------------------------
 
@@ -328,7 +257,7 @@ class World:
         assert request is not None
         self.calls += 1
         if self.trace is not None:
-            self.note(f"{self._stamp()} {worker.name} {_shown(request)}")
+            self.note(f"{self.stamp()} {worker.name} {_shown(request)}")
         answer: object = None
         error: AutopayError | None = None
         try:
@@ -367,9 +296,6 @@ class World:
             raise PromiseBroken(
                 "E1", f"{type(raised).__name__}: {raised}"
             ) from raised
-
-    def _stamp(self) -> str:
-        return f"{at(self.now):%d %H:%M:%S}"
 
     def _program(self, worker: _Worker) -> Flow[None]:
         """Choose what a worker does next."""
@@ -523,14 +449,14 @@ class World:
     def _happen(self, event: str) -> None:
         """Let something happen in the world."""
         if self.trace is not None:
-            self.note(f"{self._stamp()} world: {event}")
+            self.note(f"{self.stamp()} world: {event}")
         rng = self.rng
         if event == "minutes":
-            self._pass(rng.choice((1, 5, 15, 61, 61, 600)))
+            self.pass_time(rng.choice((1, 5, 15, 61, 61, 600)))
         elif event == "hours":
-            self._pass(rng.choice((601, 1_800, 3_600, 4 * 3_600)))
+            self.pass_time(rng.choice((601, 1_800, 3_600, 4 * 3_600)))
         elif event == "days":
-            self._pass(rng.choice((_DAY, _DAY, 25 * 3_600, 7 * _DAY)))
+            self.pass_time(rng.choice((_DAY, _DAY, 25 * 3_600, 7 * _DAY)))
         else:
             self._happenings[event]()
 
@@ -647,7 +573,7 @@ class World:
         25 hours, but mended before the time comes round again.
         """
         roll = self.random()
-        self._skew_ends = None
+        self.skew_ends = None
         if roll < 0.3:
             self.skew = self.rng.randint(0, _AHEAD)
         elif roll < 0.5:
@@ -655,7 +581,7 @@ class World:
         elif roll < 0.8:
             back = self.rng.choice((_AHEAD + 30, 3_600, 25 * 3_600))
             self.skew = -back
-            self._skew_ends = self.now + back - _AHEAD
+            self.skew_ends = self.now + back - _AHEAD
         else:
             self.skew = 0
 
@@ -689,7 +615,7 @@ class World:
         self.note("-- the world heals")
         self.rates = _NO_FAULTS
         self._finish_workers()
-        self.skew, self._skew_ends = 0, None
+        self.skew, self.skew_ends = 0, None
         while self.gateway.late:
             self._land()
         self.gateway.reveal()
@@ -699,7 +625,7 @@ class World:
             if self._is_quiet(place) and self.oracle.steps == steps:
                 break
             steps = self.oracle.steps
-            self._pass(_LEAPS[place] if place < len(_LEAPS) else _DAY)
+            self.pass_time(_LEAPS[place] if place < len(_LEAPS) else _DAY)
             self._drain(reader, place)
         self._check_end()
 
@@ -729,7 +655,7 @@ class World:
             self.gateway.settle(each, fails=self.random() < 0.3)
         self._swept_on = self.today()
         if self.trace is not None:
-            self.note(f"{self._stamp()} drains")
+            self.note(f"{self.stamp()} drains")
         self._drive(self._sweep(reader, self._swept_on))
         if place > len(_LEAPS) + 2:
             self._attest()
