@@ -1,8 +1,11 @@
 """
 Small worlds for the tests of runs: a firm, a payer, four ports in memory.
 
-Holds: `World` and the builders of what stands in it; two ways to drive a
-flow by hand; and `Awaitable`, which turns a blocking port into an async one.
+Holds: `World` and the builders of what stands in it (`bill`, `posting`,
+`standing_order` …); `traced_run` and `a_run`, the flow of one run, and two
+ways to drive a flow by hand; and `Awaitable`, which turns a blocking port
+into an async one. Generated values are in `strategies`, records as a store
+keeps them in `records`.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 import attrs
+import pytest
 
 from autopay_core import aio
 from autopay_core.adapters.memory import (
@@ -23,9 +27,14 @@ from autopay_core.adapters.memory import (
     MemoryTwoStepGateway,
 )
 from autopay_core.associations import Association
-from autopay_core.autopay import AutoPay, Enrollment
-from autopay_core.calls import deliver, recover, run, sweep
-from autopay_core.engine.dispatch import answering
+from autopay_core.autopay import AutoPay, Enrollment, occurrence_on
+from autopay_core.calls import deliver, recover, run, stop, sweep
+from autopay_core.charges import GatewayCapabilities
+from autopay_core.commits import StopOrder
+from autopay_core.engine.case import case_of
+from autopay_core.engine.collecting import collect
+from autopay_core.engine.dispatch import answering, terms_of
+from autopay_core.engine.requests import Terms
 from autopay_core.errors import AutopayError
 from autopay_core.invoices import Invoice
 from autopay_core.limits import Limit
@@ -44,7 +53,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from autopay_core.allocation import AllocationLine
-    from autopay_core.charges import GatewayCapabilities
     from autopay_core.engine.requests import Flow, Request
     from autopay_core.notices import NoticeKind
     from autopay_core.runs import RunRecord, RunResult
@@ -57,6 +65,14 @@ CARD = PaymentMethodRef(provider="acme", token="tok_card_0001")
 BANK = PaymentMethodRef(
     provider="acme", token="tok_bank_0001", kind=MethodKind.BANK_ACCOUNT
 )
+
+FEBRUARY = date(2026, 2, 28)
+KEY = RunKey(autopay="ap-1", nominal_on=DAY)
+TERMS = Terms(capabilities=GatewayCapabilities(), secret=b"s3cret")
+FORMS = pytest.mark.parametrize(
+    "two_step", [False, True], ids=["one-step", "two-step"]
+)
+"""For what holds with a gateway of either form."""
 
 
 class Clock:
@@ -202,6 +218,11 @@ class World:
         """Sweep to the end."""
         return list(sweep(autopays, as_of=as_of, ports=self.ports, **more))
 
+    def stop(self, target: str) -> None:
+        """Put a stop order of the payer on record."""
+        order = StopOrder(target=target, active=True, by="payer")
+        stop(order, ports=self.ports)
+
     def recover(self) -> list[RunResult]:
         """Go on with what was left open."""
         return list(recover(ports=self.ports))
@@ -284,6 +305,25 @@ class Traced(Generic[_T]):
     def names(self) -> list[str]:
         """The requests by their names."""
         return [type(each).__name__ for each in self.requests]
+
+
+def traced_run(
+    world: World, autopay: AutoPay, on: date = DAY
+) -> Traced[RunResult]:
+    """Return one run in *world*, to be driven and looked at."""
+    ports = world.ports
+    flow = collect(
+        case_of(autopay, occurrence_on(autopay, on), terms_of(ports), as_of=on)
+    )
+    return Traced(flow, ports)
+
+
+def a_run() -> Flow[RunResult]:
+    """Return one run of a standing order, to be answered by hand."""
+    autopay = standing_order()
+    return collect(
+        case_of(autopay, occurrence_on(autopay, DAY), TERMS, as_of=DAY)
+    )
 
 
 class Script(Generic[_T]):

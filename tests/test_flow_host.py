@@ -1,0 +1,255 @@
+"""The host's side of the protocol, and a run that dies at any step."""
+
+from __future__ import annotations
+
+import pytest
+
+from autopay_core.adapters.memory import (
+    Fault,
+)
+from autopay_core.associations import InvoicePage
+from autopay_core.charges import (
+    ChargeRequest,
+    Indeterminate,
+    NotFound,
+    Pending,
+    idempotency_key,
+)
+from autopay_core.commits import (
+    Change,
+    Committed,
+    Conflict,
+    OpenAmounts,
+    Standing,
+)
+from autopay_core.engine.dispatch import terms_of
+from autopay_core.engine.recovery import recover_one
+from autopay_core.engine.requests import (
+    Charge,
+    Send,
+    look_up,
+    take_money,
+)
+from autopay_core.engine.telling import deliver
+from autopay_core.errors import (
+    CommitUnknownError,
+    HostProtocolError,
+    PortError,
+    PortUnavailableError,
+)
+from autopay_core.notices import NoticeKind
+from autopay_core.references import DepositAccount
+from autopay_core.runs import RunState, RunStatus
+from worlds import (
+    CARD,
+    DAY,
+    FORMS,
+    KEY,
+    START,
+    TERMS,
+    Script,
+    World,
+    a_run,
+    bill,
+    rig,
+    standing_order,
+    traced_run,
+    usd,
+)
+
+PAGE = InvoicePage(invoices=(bill("INV-1", "120.00"),))
+OPENED = OpenAmounts(versions={"C-1": 0})
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        [None],
+        ["standing"],
+        [Standing(now=START), None],
+        [Standing(now=START), OPENED, (bill("INV-1", "1.00"),)],
+        [Standing(now=START), OPENED, PAGE, None],
+        [Standing(now=START), OPENED, PAGE, True],
+    ],
+)
+def test_a_host_that_answers_wrongly_is_told_so(answers: list[object]) -> None:
+    script = Script(a_run(), *answers)
+
+    with pytest.raises(HostProtocolError, match="was answered with"):
+        script.go()
+
+
+@pytest.mark.parametrize("answer", [None, 7, "ab", ["ab"], [None]])
+def test_many_answers_are_checked_one_by_one(answer: object) -> None:
+    script = Script(deliver(), answer)
+
+    with pytest.raises(HostProtocolError, match="ReadUndelivered"):
+        script.go()
+
+
+def test_r4_a_host_may_throw_its_gateways_errors_into_the_flow() -> None:
+    """`Ports` makes them doubts; another host need not."""
+    script = Script(
+        a_run(),
+        Standing(now=START),
+        OPENED,
+        PAGE,
+        Committed(),
+        PortError("broken"),
+        Committed(),
+    )
+
+    assert script.go().status is RunStatus.OPEN
+
+
+def test_what_a_store_refuses_to_keep_is_not_told() -> None:
+    script = Script(
+        a_run(),
+        Standing(now=START),
+        PortUnavailableError("down"),
+        Conflict(reason="odd"),
+    )
+
+    assert script.go().status is RunStatus.POSTPONED
+    assert not any(isinstance(each, Send) for each in script.requests)
+
+
+def test_a_step_that_another_worker_made_is_accepted() -> None:
+    world = World(bill("INV-1", "120.00"))
+    world.gateway.script(Fault.LOSE_ANSWER)
+    world.run(standing_order())
+    before = world.record
+    world.clock.advance(minutes=2)
+    world.recover()
+    paid = Standing(now=world.clock.at, run=world.record)
+
+    done = Script(recover_one(before, terms_of(world.ports)), paid)
+    assert done.go().status is RunStatus.PAID
+    overtaken = Script(
+        recover_one(before, terms_of(world.ports)),
+        Standing(now=world.clock.at, run=before),
+        Indeterminate(),
+        Conflict(reason="version"),
+        paid,
+    )
+    assert overtaken.go().status is RunStatus.PAID
+
+
+def test_r4_a_run_without_a_record_is_left_alone() -> None:
+    world = World(bill("INV-1", "120.00"))
+    world.run(standing_order(off_from=DAY))
+
+    script = Script(
+        recover_one(world.record, TERMS), Standing(now=world.clock.at)
+    )
+
+    assert script.go().status is RunStatus.CANCELLED
+
+
+def test_a_record_that_vanishes_is_the_hosts_fault() -> None:
+    script = Script(
+        a_run(),
+        Standing(now=START),
+        OPENED,
+        PAGE,
+        Committed(),
+        Pending(
+            key=idempotency_key(b"s3cret", KEY, 1),
+            amount=usd("120.00"),
+            reference="x",
+        ),
+        Conflict(reason="version"),
+        Standing(now=START),
+    )
+
+    with pytest.raises(HostProtocolError, match="is gone"):
+        script.go()
+
+
+def test_a_commit_that_is_not_known_to_stand_is_raised_and_found_again() -> (
+    None
+):
+    world = World(bill("INV-1", "120.00"))
+    commit = world.store.commit
+    lost = [True]
+
+    def unknown(change: Change) -> Committed | Conflict:
+        done = commit(change)
+        if lost.pop() if lost else False:
+            raise CommitUnknownError("the answer was lost")
+        return done
+
+    rig(world.store, commit=unknown)
+
+    with pytest.raises(CommitUnknownError):
+        world.run(standing_order())
+    world.clock.advance(minutes=2)
+
+    assert world.run(standing_order()).status is RunStatus.PAID
+    assert world.taken == [usd("120.00")]
+
+
+@FORMS
+@pytest.mark.parametrize("cut", range(1, 10))
+def test_a_run_that_dies_at_any_step_is_finished_by_the_next(
+    cut: int, two_step: bool
+) -> None:
+    """The recovery table: whatever state a crash leaves, one charge."""
+    world = World(bill("INV-1", "120.00"), two_step=two_step)
+    traced_run(world, standing_order()).cut(cut)
+    world.clock.advance(minutes=2)
+
+    world.sweep(standing_order())
+
+    assert world.record.state is RunState.PAID
+    assert world.taken == [usd("120.00")]
+    assert [each.amount for each in world.postings()] == [usd("120.00")]
+    assert world.told() == [NoticeKind.PAID]
+    assert world.store.undelivered(10) == ()
+
+
+@pytest.mark.parametrize("answer", [None, 7, PortError("x"), KeyError("x")])
+def test_a_broken_prepare_moves_no_money_and_is_no_doubt(
+    answer: object,
+) -> None:
+    world = World(bill("INV-1", "120.00"), two_step=True)
+    prepare = world.two_step.prepare
+
+    def broken(_: object) -> object:
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    rig(world.gateway, prepare=broken)
+
+    result = world.run(standing_order())
+    assert result.status is RunStatus.WAITING
+    assert world.told() == [NoticeKind.FAILED]
+    assert world.reserved() == {}
+    rig(world.gateway, prepare=prepare)
+    world.clock.advance(minutes=1)
+
+    assert world.run(standing_order()).status is RunStatus.PAID
+
+
+def test_take_money_takes_nothing_but_an_outcome_for_an_answer() -> None:
+    request = Charge(_request())
+
+    for answer in (None, True, "captured", NotFound()):
+        script = Script(take_money(request), answer)
+        assert isinstance(script.go(), Indeterminate)
+
+
+def test_a_look_up_that_fails_is_a_doubt() -> None:
+    script = Script(look_up("key"), PortError("x", code="Broken"))
+
+    assert script.go() == Indeterminate(detail="look-up: Broken")
+
+
+def _request() -> ChargeRequest:
+    return ChargeRequest(
+        key="key",
+        method=CARD,
+        amount=usd("1"),
+        deposit_account=DepositAccount(id="operating-1"),
+    )
