@@ -26,6 +26,7 @@ from autopay_core.audit import (
     read_ledger_rows,
     write_rows,
 )
+from autopay_core.audit.checks import CHECKS
 from autopay_core.calls import advance_postings, attest, reverse, run
 from autopay_core.charges import Captured
 from autopay_core.commits import OpenAmounts
@@ -288,6 +289,22 @@ def test_a_paid_run_without_a_capture_is_found(books: Books) -> None:
 
     assert found.code is Code.PAID_WITHOUT_CAPTURE
     assert found.subject == "ap-1/2026-01-31"
+
+
+def test_a_paid_run_that_has_no_capture_on_record_is_found(
+    books: Books,
+) -> None:
+    last = attrs.evolve(books.world.record.attempts[-1], outcome=None)
+    books.set_run(attempts=(last,))
+
+    [found] = [
+        each
+        for each in books.found()
+        if each.code is Code.PAID_WITHOUT_CAPTURE
+    ]
+
+    assert found.subject == "ap-1/2026-01-31"
+    assert found.amount is None
 
 
 def test_a_capture_after_the_end_of_the_export_is_not_missed(
@@ -564,6 +581,10 @@ def test_a_broken_history_is_found(books: Books) -> None:
     assert str(found) == (
         "HistoryBroken  chain 3, entry 7  The history does not fit: changed."
     )
+
+
+def test_every_difference_is_what_some_check_finds() -> None:
+    assert {each.code for each in CHECKS} == set(Code)
 
 
 def test_differences_come_in_one_order_whatever_the_rows_order(

@@ -1,0 +1,411 @@
+"""
+The rows that are compared, and their files.
+
+Holds: the rows of gateway and ledger, their readers and `write_rows`, and
+`StoreExport`, what a store says. Imports: the values and `history`.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from enum import Enum
+from pathlib import Path
+from typing import Final, Protocol, TextIO, TypeVar, cast, final
+
+import attrs
+
+from autopay_core._checks import check_id, check_instant, check_type
+from autopay_core.commits import OpenAmounts, PostingFilter
+from autopay_core.errors import FormatError, InvalidValueError
+from autopay_core.history import HistoryFault, HistoryStore, verify_history
+from autopay_core.money import Money
+from autopay_core.postings import Posting
+from autopay_core.runs import RunRecord
+
+__all__ = [
+    "GATEWAY_COLUMNS",
+    "LEDGER_COLUMNS",
+    "AuditedStore",
+    "GatewayKind",
+    "GatewayRow",
+    "LedgerKind",
+    "LedgerRow",
+    "StoreExport",
+    "export_store",
+    "read_gateway_rows",
+    "read_ledger_rows",
+    "write_rows",
+]
+
+_PAGE: Final = 1_000
+_Row = TypeVar("_Row")
+
+GATEWAY_COLUMNS: Final = (
+    "kind",
+    "reference",
+    "key",
+    "amount",
+    "currency",
+    "of",
+)
+"""
+Columns of a gateway export, in CSV or as fields of JSON lines.
+
+``kind`` is one of `GatewayKind`; ``reference`` the gateway's payment
+reference, or the event's id for money that went back; ``key`` the idempotency
+key of a charge, empty for money that went back; ``amount`` and ``currency``
+as in ``125.50`` and ``USD``; ``of`` the reference of the payment that went
+back, empty for a charge.
+"""
+
+LEDGER_COLUMNS: Final = ("kind", "id", "invoice", "amount", "currency")
+"""
+Columns of a ledger export, in CSV or as fields of JSON lines.
+
+``kind`` is one of `LedgerKind`; ``id`` the posting record's id for a
+``posting``, any text for the others; ``invoice`` its number; ``amount`` what
+was billed, or what the payment took off the balance, negative for money that
+went back.
+"""
+
+
+# -- Rows of the exports -----------------------------------------------------
+
+
+class GatewayKind(Enum):
+    """What a row of a gateway export tells."""
+
+    CAPTURED = "captured"
+    PENDING = "pending"
+    DECLINED = "declined"
+    RETURN = "return"
+    REFUND = "refund"
+    CHARGEBACK = "chargeback"
+
+    @property
+    def goes_back(self) -> bool:
+        """Whether money went back to the payer."""
+        return self in _GOES_BACK
+
+
+_GOES_BACK: Final = frozenset(
+    {GatewayKind.RETURN, GatewayKind.REFUND, GatewayKind.CHARGEBACK}
+)
+
+
+@final
+@attrs.frozen(kw_only=True)
+class GatewayRow:
+    """
+    One row of a gateway export.
+
+    Attributes:
+        kind: What it tells.
+        reference: The payment's reference, or the id of the event.
+        key: Idempotency key of a charge; empty if the gateway does not say.
+        amount: More than nothing.
+        of: Reference of the payment that went back; empty for a charge.
+
+    """
+
+    kind: GatewayKind
+    reference: str
+    amount: Money
+    key: str = ""
+    of: str = ""
+
+    def __attrs_post_init__(self) -> None:
+        """Check the fields."""
+        check_type(self.kind, GatewayKind, "kind")
+        check_id(self.reference, "reference")
+        check_type(self.amount, Money, "amount")
+        if not self.amount.is_positive:
+            raise FormatError(
+                "an amount at the gateway is more than nothing",
+                code="OutOfRange",
+                path="amount",
+                value=str(self.amount),
+            )
+        name = "of" if self.kind.goes_back else "key"
+        check_id(getattr(self, name), name)
+
+
+class LedgerKind(Enum):
+    """
+    What a row of a ledger export tells.
+
+    `BILLED`: what the invoice asks for, credit notes included. `POSTING`: a
+    posting record of ours that the balance shows. `OTHER`: a payment of
+    anybody else.
+    """
+
+    BILLED = "billed"
+    POSTING = "posting"
+    OTHER = "other"
+
+
+@final
+@attrs.frozen(kw_only=True)
+class LedgerRow:
+    """
+    One row of a ledger export.
+
+    Attributes:
+        kind: What it tells.
+        id: Id of the posting record; any text for other kinds.
+        invoice: The invoice's number.
+        amount: Billed, or taken off the balance.
+
+    """
+
+    kind: LedgerKind
+    id: str
+    invoice: str
+    amount: Money
+
+    def __attrs_post_init__(self) -> None:
+        """Check the fields."""
+        check_type(self.kind, LedgerKind, "kind")
+        check_id(self.id, "id")
+        check_id(self.invoice, "invoice")
+        check_type(self.amount, Money, "amount")
+
+
+# -- The store ---------------------------------------------------------------
+
+
+class AuditedStore(Protocol):
+    """What `export_store` reads; the stores of this library have it."""
+
+    def now(self) -> datetime:
+        """Return the store's time."""
+        ...
+
+    def runs(self) -> Iterable[RunRecord]:
+        """Read every run on record."""
+        ...
+
+    def postings(self, wanted: PostingFilter, /) -> Sequence[Posting]:
+        """Read postings in order of id."""
+        ...
+
+    def open_amounts(self, clients: Sequence[str], /) -> OpenAmounts:
+        """Read what is open on the clients' invoices."""
+        ...
+
+
+@final
+@attrs.frozen(kw_only=True)
+class StoreExport:
+    """
+    What a store says, read once from start to end.
+
+    Attributes:
+        now: The store's time.
+        runs: Every run on record.
+        postings: Every posting record.
+        open_amounts: Asks the store what is open on clients' invoices; None
+            skips the comparison.
+        history_faults: Where the history does not fit, if there is one.
+
+    """
+
+    now: datetime
+    runs: Iterable[RunRecord]
+    postings: Iterable[Posting]
+    open_amounts: Callable[[Sequence[str]], OpenAmounts] | None = None
+    history_faults: Iterable[HistoryFault] = ()
+
+    def __attrs_post_init__(self) -> None:
+        """Check what ages are counted from."""
+        check_instant(self.now, "now")
+
+
+def _all_postings(store: AuditedStore) -> Iterator[Posting]:
+    wanted = PostingFilter(most=_PAGE)
+    while page := store.postings(wanted):
+        yield from page
+        wanted = attrs.evolve(wanted, after=page[-1].id)
+
+
+def export_store(store: AuditedStore, /) -> StoreExport:
+    """
+    Return what *store* says; it is read while the audit goes on.
+
+    Stop the workers meanwhile, or expect what they did between the exports
+    to be reported.
+    """
+    faults: Iterable[HistoryFault] = ()
+    if hasattr(store, "history_heads") and hasattr(store, "history"):
+        faults = verify_history(cast("HistoryStore", store))
+    return StoreExport(
+        now=store.now(),
+        runs=store.runs(),
+        postings=_all_postings(store),
+        open_amounts=store.open_amounts,
+        history_faults=faults,
+    )
+
+
+# -- Files -------------------------------------------------------------------
+
+_Lines = Iterator[tuple[str, Mapping[str, object]]]
+"""Rows, each with its place: file and line."""
+
+
+def _lines(path: Path) -> _Lines:
+    """Read rows from CSV or JSON lines."""
+    is_json = path.suffix.lower() in {".jsonl", ".ndjson", ".json"}
+    read = _json_lines if is_json else _csv_lines
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            yield from read(file, path.name)
+    except UnicodeDecodeError as error:
+        raise FormatError(
+            "the file is not UTF-8", code="Encoding", path=path.name
+        ) from error
+
+
+def _json_lines(file: TextIO, name: str) -> _Lines:
+    for number, line in enumerate(file, start=1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError):
+            row = None
+        place = f"{name}:{number}"
+        if not isinstance(row, dict):
+            raise FormatError(
+                "expected one JSON object on the line",
+                code="JsonFormat",
+                path=place,
+            )
+        yield place, cast("Mapping[str, object]", row)
+
+
+def _csv_lines(file: TextIO, name: str) -> _Lines:
+    reader = csv.reader(file, strict=True)
+    try:
+        header = next(reader, None) or []
+        for row in filter(None, reader):
+            place = f"{name}:{reader.line_num}"
+            if len(row) != len(header):
+                raise FormatError(
+                    f"{len(header)} columns were announced, {len(row)} came",
+                    code="ColumnCount",
+                    path=place,
+                )
+            yield place, dict(zip(header, row, strict=True))
+    except csv.Error as error:
+        raise FormatError(
+            f"the line is no CSV: {error}",
+            code="CsvFormat",
+            path=f"{name}:{reader.line_num}",
+        ) from error
+
+
+def _read(
+    path: str | os.PathLike[str],
+    columns: Sequence[str],
+    kinds: type[Enum],
+    made: Callable[..., _Row],
+) -> Iterator[_Row]:
+    for place, row in _lines(Path(path)):
+        try:
+            cells = {name: _cell(row, name) for name in columns}
+            kind, known = cells.pop("kind"), [each.value for each in kinds]
+            if kind not in known:
+                raise FormatError(
+                    f"expected one of {', '.join(known)}",
+                    code="UnknownValue",
+                    path="kind",
+                    value=kind,
+                )
+            amount = Money.of(cells.pop("amount"), cells.pop("currency"))
+            ready = made(kind=kinds(kind), amount=amount, **cells)
+        except InvalidValueError as error:
+            raise error.at(place) from None
+        yield ready
+
+
+def _cell(row: Mapping[str, object], name: str) -> str:
+    """Return a column's text, or refuse the row."""
+    value = row.get(name, "" if name in {"key", "of"} else None)
+    if not isinstance(value, str):
+        raise FormatError(
+            "the column is missing, or no text",
+            code="FieldMissing",
+            path=name,
+            value=value,
+        )
+    return value
+
+
+def read_gateway_rows(path: str | os.PathLike[str], /) -> Iterator[GatewayRow]:
+    """
+    Read a gateway export: `GATEWAY_COLUMNS`, in any order, others ignored.
+
+    Args:
+        path: A CSV file with a header; or JSON lines, if the name ends in
+            ``.jsonl``, ``.ndjson`` or ``.json``.
+
+    Raises:
+        FormatError: A line cannot be read; the path is ``file:line.column``.
+        InvalidValueError: A value refuses itself; the path says where.
+
+    """
+    return _read(path, GATEWAY_COLUMNS, GatewayKind, GatewayRow)
+
+
+def read_ledger_rows(path: str | os.PathLike[str], /) -> Iterator[LedgerRow]:
+    """
+    Read a ledger export: `LEDGER_COLUMNS`, in any order, others ignored.
+
+    Args:
+        path: As for `read_gateway_rows`.
+
+    Raises:
+        FormatError: A line cannot be read; the path is ``file:line.column``.
+        InvalidValueError: A value refuses itself; the path says where.
+
+    """
+    return _read(path, LEDGER_COLUMNS, LedgerKind, LedgerRow)
+
+
+def write_rows(
+    path: str | os.PathLike[str],
+    rows: Iterable[GatewayRow | LedgerRow],
+    /,
+) -> int:
+    """
+    Write rows as CSV that the readers above read; return how many.
+
+    Args:
+        path: The file; replaced if it is there.
+        rows: All of one kind.
+
+    """
+    count = 0
+    with Path(path).open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        for count, row in enumerate(rows, start=1):
+            cells = {
+                "currency": row.amount.currency,
+                **attrs.asdict(row, recurse=False),
+                "kind": row.kind.value,
+                "amount": row.amount.major,
+            }
+            columns = (
+                GATEWAY_COLUMNS
+                if isinstance(row, GatewayRow)
+                else LEDGER_COLUMNS
+            )
+            if count == 1:
+                writer.writerow(columns)
+            writer.writerow([cells[name] for name in columns])
+    return count
