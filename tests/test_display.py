@@ -24,11 +24,11 @@ from autopay_core.postings import PostingStatus, PostingView
 from autopay_core.references import DepositAccount, PaymentMethodRef
 from autopay_core.runs import RunRecord, RunResult, RunStatus
 from autopay_core.schedules import Schedule
+from autopay_core.show.sentences import notice_text
 from autopay_core.show.tables import (
     Table,
     allocation_table,
     autopays_table,
-    notice_text,
     postings_table,
     reasons_table,
     results_table,

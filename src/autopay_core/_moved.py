@@ -160,7 +160,7 @@ MOVED: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
             "Table": "show.tables.Table",
             "allocation_table": "show.tables.allocation_table",
             "autopays_table": "show.tables.autopays_table",
-            "notice_text": "show.tables.notice_text",
+            "notice_text": "show.sentences.notice_text",
             "postings_table": "show.tables.postings_table",
             "reasons_table": "show.tables.reasons_table",
             "results_table": "show.tables.results_table",

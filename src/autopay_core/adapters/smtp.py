@@ -1,12 +1,12 @@
 """
 A notifier that sends e-mail (NT-1 to NT-4).
 
-Holds: `SmtpNotifier`, `Security`, `compose`. Imports: the core and the
-standard library's smtplib and email. Whoever is told of a notice twice finds
-two messages with one Message-ID, which mail servers and readers that remove
-duplicates recognize. A notice's fields are data: whatever stands in them, it
-ends up encoded in the subject or in the text, and adds neither a header nor a
-receiver.
+Holds: `SmtpNotifier`, `Security`, `compose`. Imports: `notices`, `show` and
+the standard library's smtplib and email. Whoever is told of a notice twice
+finds two messages with one Message-ID, which mail servers and readers that
+remove duplicates recognize. A notice's fields are data: whatever stands in
+them, it ends up encoded in the subject or in the text, and adds neither a
+header nor a receiver.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from autopay_core.errors import (
     PortError,
     PortUnavailableError,
 )
+from autopay_core.show.sentences import notice_facts
 
 if TYPE_CHECKING:
     from autopay_core.notices import Notice
@@ -103,13 +104,11 @@ def compose(
 
     """
     name = notice.name or notice.autopay
-    facts = [
-        ("Auto-pay", f"{notice.name} ({notice.autopay})".strip()),
-        ("Date", notice.on.isoformat()),
-        ("Amount", "none" if notice.amount is None else str(notice.amount)),
-        ("Reason", notice.reason or "none"),
+    lines = [
+        f"{label}: {_clean(fact) or 'none'}"
+        for label, fact in notice_facts(notice).items()
+        if label != "Payer"
     ]
-    lines = [f"{label}: {_clean(fact)}" for label, fact in facts]
     if notice.detail:
         lines += ["", _clean(notice.detail)]
     mail = Message()

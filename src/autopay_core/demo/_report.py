@@ -1,7 +1,7 @@
 """
 What a year of auto-pays came to, and whether it adds up.
 
-Holds: `Report` and `print_report`. Imports: the core and `display`.
+Holds: `Report` and `print_report`. Imports: the core and `show`.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from autopay_core.money import Money
 from autopay_core.notices import Notice, NoticeKind
 from autopay_core.postings import Posting, PostingView, in_view
 from autopay_core.runs import RunRecord, reservations
+from autopay_core.show.sentences import notice_text
 from autopay_core.show.tables import (
     Table,
     allocation_table,
     autopays_table,
-    notice_text,
     postings_table,
     reasons_table,
     show,

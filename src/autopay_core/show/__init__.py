@@ -1,1 +1,6 @@
-"""How values show themselves: tables, pictures, sentences."""
+"""
+How values show themselves; the modules are imported by their names.
+
+Holds: `tables`, `sentences` (notices), `pictures` (SVG) and `projection`
+(what an auto-pay will pay). Imports: nothing.
+"""

@@ -1,10 +1,11 @@
 """
 What an auto-pay will pay: a forecast on the invoices of today (S6 to S8, L1).
 
-Holds: `project`, `Projection`, `ProjectedRun`. Imports: the core; altair only
-when a chart is asked for. A pure function: runs follow the schedule, each is
-allocated as a real one, and what it pays is taken off the balances at once.
-New invoices, declines and returns are not foreseen.
+Holds: `project`, `Projection`, `ProjectedRun`. Imports: `pictures`, `autopay`
+and the values; altair only when a chart is asked for. A pure function: runs
+follow the schedule, each is allocated as a real one, and what it pays is
+taken off the balances at once. New invoices, declines and returns are not
+foreseen.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from autopay_core.errors import InvalidValueError
 from autopay_core.limits import Spent
 from autopay_core.money import Money
 from autopay_core.schedules import Occurrence, one_year_after
+from autopay_core.show.pictures import bars
 
 if TYPE_CHECKING:
     from autopay_core.invoices import Invoice
@@ -100,7 +102,11 @@ class Projection:
 
     def _repr_svg_(self) -> str:
         """Return a bar for each run."""
-        return _svg(self)
+        title = f"{self.autopay.name}: {self.total} from {self.from_on} on"
+        return bars(
+            title,
+            [(each.occurrence.charge_on, each.total) for each in self.runs],
+        )
 
     def _repr_html_(self) -> str:
         """Return the picture with its figures, for a notebook."""
@@ -112,8 +118,8 @@ class Projection:
             for each in self.runs
         )
         return (
-            f"{_svg(self)}<details><summary>{escape(str(self.total))} in "
-            f'{len(self.runs)} runs</summary><table class="autopay-core">'
+            f"{self._repr_svg_()}<details><summary>{escape(str(self.total))} "
+            f'in {len(self.runs)} runs</summary><table class="autopay-core">'
             "<thead><tr><th>date</th><th>amount</th><th>invoices</th></tr>"
             f"</thead><tbody>{rows}</tbody></table></details>"
         )
@@ -284,50 +290,3 @@ def _left(
         if amount.is_positive:
             left[invoice.number] = amount
     return left
-
-
-# -- The picture -------------------------------------------------------------
-
-_WIDTH: Final = 640
-_HEIGHT: Final = 180
-_FLOOR: Final = 150
-_TOP: Final = 30
-_LABELS_MOST: Final = 13
-
-
-def _svg(shown: Projection) -> str:
-    """Draw a bar for each run, with integers only."""
-    most = max((each.total.amount_minor for each in shown.runs), default=0)
-    step = _WIDTH // max(len(shown.runs), 1)
-    every = -(-len(shown.runs) // _LABELS_MOST)
-    title = f"{shown.autopay.name}: {shown.total} from {shown.from_on} on"
-    head = (
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{_WIDTH}" '
-        f'height="{_HEIGHT}" viewBox="0 0 {_WIDTH} {_HEIGHT}" '
-        'role="img" font-family="sans-serif" font-size="11">'
-        f"<title>{_text(title)}</title>"
-        f'<text x="0" y="14">{_text(title)}</text>'
-        f'<line x1="0" y1="{_FLOOR}" x2="{_WIDTH}" y2="{_FLOOR}" '
-        'stroke="currentColor"/>'
-    )
-    parts = [head]
-    for place, each in enumerate(shown.runs):
-        minor = each.total.amount_minor
-        height = (_FLOOR - _TOP) * minor // most if most else 0
-        left, wide = place * step, max(step - 2, 1)
-        day = each.occurrence.charge_on.isoformat()
-        parts.append(
-            f'<rect x="{left}" y="{_FLOOR - height}" width="{wide}" '
-            f'height="{height}" fill="#4c78a8"><title>{day}: '
-            f"{_text(str(each.total))}</title></rect>"
-        )
-        if place % every == 0:
-            parts.append(
-                f'<text x="{left}" y="{_FLOOR + 14}">{day[5:]}</text>'
-            )
-    parts.append("</svg>")
-    return "".join(parts)
-
-
-def _text(text: str) -> str:
-    return escape(clean_text(text))

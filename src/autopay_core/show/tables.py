@@ -2,18 +2,20 @@
 Tables for people: in a terminal and in a notebook (E3, L4, P3).
 
 Holds: `Table`, the functions that make one of runs, allocations and posting
-records, `notice_text` and `show`. Imports: the core; rich only when it is
-installed and asked for. Every text is data: in plain text its control
-characters are escaped, in HTML its markup, and in rich it is no markup.
+records, and `show`. Imports: the values; rich only when it is installed and
+asked for. Every text is data: in plain text its control characters are
+escaped, in HTML its markup, and in rich it is no markup.
 """
 
 from __future__ import annotations
 
 import sys
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from enum import Enum
 from html import escape
 from importlib.util import find_spec
+from operator import attrgetter
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, TextIO, final
 
@@ -30,7 +32,6 @@ if TYPE_CHECKING:
     from rich.table import Table as RichTable
 
     from autopay_core.allocation import Allocation
-    from autopay_core.notices import Notice
     from autopay_core.postings import Posting
     from autopay_core.runs import RunRecord, RunResult
 
@@ -38,7 +39,6 @@ __all__ = [
     "Table",
     "allocation_table",
     "autopays_table",
-    "notice_text",
     "postings_table",
     "reasons_table",
     "results_table",
@@ -232,85 +232,29 @@ def show(*shown: object, file: TextIO | None = None) -> None:
             console.print(str(each), markup=False, emoji=False, soft_wrap=True)
 
 
-# -- Allocations -------------------------------------------------------------
+# -- From values to cells -----------------------------------------------------
 
 
-def allocation_table(allocation: Allocation, /, title: str = "") -> Table:
-    """Show which invoice gets how much of a run, and why (L4)."""
-    return Table(
-        title=title,
-        header=(
-            "invoice",
-            "matter",
-            "issued",
-            "due",
-            "balance",
-            "on its way",
-            "payable",
-            "paid",
-            "why",
-        ),
-        rows=tuple(
-            (
-                line.invoice.number,
-                line.invoice.matter,
-                line.invoice.issued_on.isoformat(),
-                ""
-                if line.invoice.due_on is None
-                else line.invoice.due_on.isoformat(),
-                _amount(line.balance),
-                _amount(line.open),
-                _amount(line.payable),
-                _amount(line.amount),
-                line.reason.text,
-            )
-            for line in allocation.lines
-        ),
-        footer=(*("",) * 6, "total", str(allocation.total), ""),
-        numeric=frozenset({4, 5, 6, 7}),
-        folded=frozenset({8}),
-    )
+def _rows(
+    columns: Mapping[str, str], values: Iterable[object]
+) -> tuple[tuple[str, ...], ...]:
+    """Return a row for each value: its fields, by the columns' names."""
+    fields: Callable[[object], tuple[object, ...]]
+    fields = attrgetter(*columns.values())
+    return tuple(tuple(map(_cell, fields(each))) for each in values)
 
 
-def reasons_table(
-    allocations: Iterable[Allocation], /, title: str = ""
-) -> Table:
-    """Count the reasons of all lines, with what was and was not paid."""
-    counts: dict[Reason, int] = {}
-    paid: dict[Reason, list[Money]] = {}
-    left: dict[Reason, list[Money]] = {}
-    for allocation in allocations:
-        for line in allocation.lines:
-            counts[line.reason] = counts.get(line.reason, 0) + 1
-            paid.setdefault(line.reason, []).append(line.amount)
-            left.setdefault(line.reason, []).append(line.payable - line.amount)
-    return Table(
-        title=title,
-        header=("why", "lines", "paid", "payable, not paid"),
-        rows=tuple(
-            (
-                reason.text,
-                str(counts[reason]),
-                _sums(paid[reason]),
-                _sums(left[reason]),
-            )
-            for reason in Reason
-            if reason in counts
-        ),
-        footer=(
-            "total",
-            str(sum(counts.values())),
-            _sums(each for some in paid.values() for each in some),
-            "",
-        ),
-        numeric=frozenset({1, 2, 3}),
-        folded=frozenset({0}),
-    )
-
-
-def _amount(amount: Money) -> str:
-    """Return an amount without its currency, which stands in the sum."""
-    return str(amount).partition(" ")[2]
+def _cell(value: object) -> str:
+    match value:
+        case None:
+            return ""
+        case Money():
+            # Without its currency, which stands in the sum.
+            return str(value).partition(" ")[2]
+        case Enum():
+            return str(value.value).replace("_", " ")
+        case _:
+            return str(value)
 
 
 def _sums(amounts: Iterable[Money]) -> str:
@@ -322,31 +266,90 @@ def _sums(amounts: Iterable[Money]) -> str:
     return ", ".join(str(totals[currency]) for currency in sorted(totals))
 
 
+# -- Allocations -------------------------------------------------------------
+
+_LINE: Final = {
+    "invoice": "invoice.number",
+    "matter": "invoice.matter",
+    "issued": "invoice.issued_on",
+    "due": "invoice.due_on",
+    "balance": "balance",
+    "on its way": "open",
+    "payable": "payable",
+    "paid": "amount",
+    "why": "reason.text",
+}
+
+
+def allocation_table(allocation: Allocation, /, title: str = "") -> Table:
+    """Show which invoice gets how much of a run, and why (L4)."""
+    return Table(
+        title=title,
+        header=tuple(_LINE),
+        rows=_rows(_LINE, allocation.lines),
+        footer=(*("",) * 6, "total", str(allocation.total), ""),
+        numeric=frozenset({4, 5, 6, 7}),
+        folded=frozenset({8}),
+    )
+
+
+def reasons_table(
+    allocations: Iterable[Allocation], /, title: str = ""
+) -> Table:
+    """Count the reasons of all lines, with what was and was not paid."""
+    lines = [line for each in allocations for line in each.lines]
+    by_reason = {
+        reason: [line for line in lines if line.reason is reason]
+        for reason in Reason
+    }
+    return Table(
+        title=title,
+        header=("why", "lines", "paid", "payable, not paid"),
+        rows=tuple(
+            (
+                reason.text,
+                str(len(some)),
+                _sums(line.amount for line in some),
+                _sums(line.payable - line.amount for line in some),
+            )
+            for reason, some in by_reason.items()
+            if some
+        ),
+        footer=(
+            "total",
+            str(len(lines)),
+            _sums(line.amount for line in lines),
+            "",
+        ),
+        numeric=frozenset({1, 2, 3}),
+        folded=frozenset({0}),
+    )
+
+
 # -- Runs --------------------------------------------------------------------
 
 
 def results_table(results: Iterable[RunResult], /, title: str = "") -> Table:
     """Show how the runs of a sweep ended."""
-    rows: list[tuple[str, ...]] = []
-    charged: list[Money] = []
-    for each in results:
-        amount = each.charged
-        if amount is not None:
-            charged.append(amount)
-        rows.append(
-            (
-                "" if each.key is None else each.key.autopay,
-                "" if each.key is None else each.key.nominal_on.isoformat(),
-                each.status.value.replace("_", " "),
-                "" if amount is None else str(amount),
-                each.reason,
-                each.detail,
-            )
-        )
+    shown = list(results)
+    charged = [each.charged for each in shown if each.charged is not None]
     return Table(
         title=title,
         header=("auto-pay", "run", "status", "charged", "reason", "detail"),
-        rows=tuple(rows),
+        rows=tuple(
+            (
+                *(
+                    ("", "")
+                    if each.key is None
+                    else (each.key.autopay, str(each.key.nominal_on))
+                ),
+                _cell(each.status),
+                "" if each.charged is None else str(each.charged),
+                each.reason,
+                each.detail,
+            )
+            for each in shown
+        ),
         footer=("total", "", "", _sums(charged), "", ""),
         numeric=frozenset({3}),
         folded=frozenset({5}),
@@ -371,91 +374,72 @@ def autopays_table(
     runs: dict[str, list[RunRecord]] = {each: [] for each in names}
     for record in records:
         runs.setdefault(record.key.autopay, []).append(record)
-    everything = [each for some in runs.values() for each in some]
-
-    def figures(some: Sequence[RunRecord]) -> tuple[str, ...]:
-        paid = [each for each in some if each.captured is not None]
-        failed = [each for each in some if each.state is RunState.FAILED]
-        captured = [
-            each.captured.amount for each in paid if each.captured is not None
-        ]
-        invoices = sum(
-            len(each.allocation.paid)
-            for each in paid
-            if each.allocation is not None
-        )
-        others = len(some) - len(paid) - len(failed)
-        return (
-            str(len(some)),
-            str(len(paid)),
-            str(len(failed)),
-            str(others),
-            str(invoices),
-            _sums(captured),
-        )
-
     return Table(
         title=title,
-        header=(
-            "auto-pay",
-            "name",
-            "runs",
-            "paid",
-            "failed",
-            "other",
-            "invoices",
-            "captured",
-        ),
+        header=("auto-pay", "name", *_FIGURES),
         rows=tuple(
-            (autopay, names.get(autopay, ""), *figures(some))
+            (autopay, names.get(autopay, ""), *_figures(some))
             for autopay, some in runs.items()
         ),
-        footer=("total", "", *figures(everything)),
+        footer=(
+            "total",
+            "",
+            *_figures([each for some in runs.values() for each in some]),
+        ),
         numeric=frozenset(range(2, 8)),
         folded=frozenset({1}),
     )
 
 
+_FIGURES: Final = ("runs", "paid", "failed", "other", "invoices", "captured")
+
+
+def _figures(runs: Sequence[RunRecord]) -> tuple[str, ...]:
+    paid = [each for each in runs if each.captured is not None]
+    failed = sum(each.state is RunState.FAILED for each in runs)
+    counts = (
+        len(runs),
+        len(paid),
+        failed,
+        len(runs) - len(paid) - failed,
+        sum(
+            len(each.allocation.paid)
+            for each in paid
+            if each.allocation is not None
+        ),
+    )
+    captured = (each.captured for each in paid)
+    return (
+        *map(str, counts),
+        _sums(each.amount for each in captured if each is not None),
+    )
+
+
 # -- Postings ----------------------------------------------------------------
+
+_POSTING: Final = {
+    "charged": "charged_on",
+    "invoice": "invoice",
+    "client": "client",
+    "matter": "matter",
+    "amount": "amount",
+    "status": "status",
+    "payment": "payment_reference",
+    "account": "deposit_account.id",
+    "A/R message": "ar_message",
+    "note": "note",
+}
 
 
 def postings_table(postings: Iterable[Posting], /, title: str = "") -> Table:
     """Show posting records as staff see them, in their order."""
     shown = list(postings)
+    total = _sums(each.amount for each in shown)
     return Table(
         title=title,
-        header=(
-            "charged",
-            "invoice",
-            "client",
-            "matter",
-            "amount",
-            "status",
-            "payment",
-            "account",
-            "A/R message",
-            "note",
-        ),
-        rows=tuple(
-            (
-                each.charged_on.isoformat(),
-                each.invoice,
-                each.client,
-                each.matter,
-                _amount(each.amount),
-                each.status.value,
-                each.payment_reference,
-                each.deposit_account.id,
-                each.ar_message,
-                each.note,
-            )
-            for each in shown
-        ),
-        footer=(
-            *("total", "", "", ""),
-            _sums(each.amount for each in shown),
-            *("",) * 5,
-        ),
+        header=tuple(_POSTING),
+        rows=_rows(_POSTING, shown),
+        footer=("total", "", "", "", total, *("",) * 5),
         numeric=frozenset({4}),
         folded=frozenset({8, 9}),
     )
@@ -464,35 +448,17 @@ def postings_table(postings: Iterable[Posting], /, title: str = "") -> Table:
 def views_table(postings: Iterable[Posting], /, title: str = "") -> Table:
     """Count the posting records in each of the staff's views (P3)."""
     everything = tuple(postings)
-    rows: list[tuple[str, ...]] = []
-    for view in PostingView:
-        some = in_view(everything, view)
-        rows.append(
+    views = {view: in_view(everything, view) for view in PostingView}
+    return Table(
+        title=title,
+        header=("view", "postings", "amount"),
+        rows=tuple(
             (
                 view.value,
                 str(len(some)),
                 _sums(each.amount for each in some),
             )
-        )
-    return Table(
-        title=title,
-        header=("view", "postings", "amount"),
-        rows=tuple(rows),
+            for view, some in views.items()
+        ),
         numeric=frozenset({1, 2}),
-    )
-
-
-def notice_text(notice: Notice, /) -> str:
-    """Show a notice as a person would get it, line by line."""
-    lines = (
-        ("", notice.title),
-        ("Auto-pay: ", f"{notice.name} ({notice.autopay})".strip()),
-        ("Payer: ", notice.payer),
-        ("Date: ", notice.on.isoformat()),
-        ("Amount: ", "" if notice.amount is None else str(notice.amount)),
-        ("Reason: ", notice.reason),
-        ("", notice.detail),
-    )
-    return "\n".join(
-        f"{what}{clean_text(text)}" for what, text in lines if text
     )
