@@ -14,7 +14,6 @@ import pytest
 from hypothesis import example, given, strategies as st
 
 from autopay_core._checks import DATE_MAX, DATE_MIN
-from autopay_core.adapters._csv_cells import CELL_MAX
 from autopay_core.adapters.csv import (
     ClientColumns,
     Constant,
@@ -28,6 +27,7 @@ from autopay_core.adapters.csv import (
     postings_csv,
     write_postings_csv,
 )
+from autopay_core.adapters.csv.cells import CELL_MAX
 from autopay_core.associations import (
     Association,
     InvoiceQuery,

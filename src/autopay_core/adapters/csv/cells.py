@@ -2,7 +2,7 @@
 What stands in a CSV file: rows by column, and cells as values (E2, M2).
 
 Holds: `CsvFormat`, `Table`, `Cell` and the functions that read them. Imports:
-the core's values and the standard library's csv. Nothing is guessed: how
+`money` and the standard library's csv. Nothing is guessed: how
 dates and amounts are written is said beforehand, and a cell that is written
 otherwise is refused with file, line and column.
 """
