@@ -702,7 +702,9 @@ def test_a_card_number_in_an_export_is_not_shown(tmp_path: Path) -> None:
             "invoices.client",
         ),
         (
-            lambda: InvoiceColumns(statuses={"open": "open"}),
+            lambda: InvoiceColumns(
+                statuses={"open": "open"}  # type: ignore[dict-item]
+            ),
             "FieldType",
             "statuses['open']",
         ),
