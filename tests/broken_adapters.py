@@ -39,6 +39,7 @@ from autopay_core.commits import (
     Change,
     Committed,
     Conflict,
+    ConflictReason,
     OpenAmounts,
     Standing,
 )
@@ -492,7 +493,7 @@ class ComparesVersionsThenWrites(Spoiled):
         for each in change.runs:
             stands = self.inner.standing(each.key, "").run
             if each.version != (1 if stands is None else stands.version + 1):
-                return Conflict(reason="version")
+                return Conflict(reason=ConflictReason.VERSION)
         time.sleep(0.05)
         with self.inner._lock:
             runs = tuple(
@@ -549,7 +550,7 @@ class OverwritesPostings(Spoiled):
 class MovesPostingsFromAnywhere(Spoiled):
     def commit(self, change: Change) -> Committed | Conflict:
         answer = self.inner.commit(change)
-        if answer == Conflict(reason="posting"):
+        if answer == Conflict(reason=ConflictReason.POSTING):
             answer = self.inner.commit(attrs.evolve(change, moves=()))
             for each in change.moves:
                 self.inner._put_posting(each.before, each.after, set())

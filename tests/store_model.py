@@ -35,6 +35,7 @@ from autopay_core.charges import (
 from autopay_core.commits import (
     Change,
     Conflict,
+    ConflictReason,
     PostingFilter,
     PostingMove,
     StopOrder,
@@ -474,7 +475,7 @@ class StoreModel(RuleBasedStateMachine):
         )
         change = Change(moves=(step,), by="jo", reason="mended")
         self.both(change)
-        assert self.both(change) == Conflict(reason="posting")
+        assert self.both(change) == Conflict(reason=ConflictReason.POSTING)
 
     def post_again(self, choose: Choose) -> None:
         posting = choose(self.model.postings(PostingFilter()))

@@ -12,6 +12,7 @@ from autopay_core.commits import (
     Change,
     Committed,
     Conflict,
+    ConflictReason,
     OpenAmounts,
     PostingFilter,
     PostingMove,
@@ -78,7 +79,7 @@ def test_a_change_is_empty_until_it_is_filled() -> None:
         assert many == ()
     assert empty.expect_versions is None
     assert Committed().new_notices == frozenset()
-    assert Conflict(reason="open").open_amounts == {}
+    assert Conflict(reason=ConflictReason.OPEN).open_amounts == {}
     assert OpenAmounts().amounts == OpenAmounts().versions == {}
     assert PostingFilter().statuses == frozenset()
 
@@ -88,6 +89,27 @@ def test_a_change_is_empty_until_it_is_filled() -> None:
     [
         (lambda: Standing(now=datetime(2026, 1, 1)), "now"),  # noqa: DTZ001
         (lambda: Standing(now="now"), "now"),  # type: ignore[arg-type]
+        (lambda: Change(runs=[]), "runs"),  # type: ignore[arg-type]
+        (lambda: Change(runs=(None,)), "runs[0]"),  # type: ignore[arg-type]
+        (lambda: Change(expect_versions={"C": True}), "expect_versions['C']"),
+        (lambda: Change(expect_open={"INV-1": 5}), "expect_open['INV-1']"),  # type: ignore[dict-item]
+        (lambda: Change(expect_open=[]), "expect_open"),  # type: ignore[arg-type]
+        (lambda: Change(only_doubtful=1), "only_doubtful"),  # type: ignore[arg-type]
+        (lambda: Change(unless_stopped="autopay:a"), "unless_stopped"),  # type: ignore[arg-type]
+        (lambda: Change(by=None), "by"),  # type: ignore[arg-type]
+        (lambda: OpenAmounts(amounts={7: usd("1")}), "amounts"),  # type: ignore[dict-item]
+        (lambda: OpenAmounts(versions=()), "versions"),  # type: ignore[arg-type]
+        (lambda: Conflict(reason="open"), "reason"),  # type: ignore[arg-type]
+        (
+            lambda: Conflict(reason=ConflictReason.OPEN, open_amounts=None),  # type: ignore[arg-type]
+            "open_amounts",
+        ),
+        (lambda: PostingFilter(statuses={PostingStatus.POSTED}), "statuses"),  # type: ignore[arg-type]
+        (lambda: PostingFilter(statuses=frozenset({"posted"})), "statuses"),  # type: ignore[arg-type]
+        (lambda: PostingFilter(run=posting().run), "run"),  # type: ignore[arg-type]
+        (lambda: PostingFilter(invoice=""), "invoice"),
+        (lambda: PostingFilter(after=7), "after"),  # type: ignore[arg-type]
+        (lambda: PostingFilter(most=0), "most"),
         (
             lambda: Standing(now=START, unfinished=[]),  # type: ignore[arg-type]
             "unfinished",

@@ -19,6 +19,7 @@ from autopay_core.commits import (
     Change,
     Committed,
     Conflict,
+    ConflictReason,
     OpenAmounts,
     Standing,
 )
@@ -107,7 +108,7 @@ def test_what_a_store_refuses_to_keep_is_not_told() -> None:
         a_run(),
         Standing(now=START),
         PortUnavailableError("down"),
-        Conflict(reason="odd"),
+        Conflict(reason=ConflictReason.POSTING),
     )
 
     assert script.go().status is RunStatus.POSTPONED
@@ -129,7 +130,7 @@ def test_a_step_that_another_worker_made_is_accepted() -> None:
         recover_one(before, terms_of(world.ports)),
         Standing(now=world.clock.at, run=before),
         Indeterminate(),
-        Conflict(reason="version"),
+        Conflict(reason=ConflictReason.VERSION),
         paid,
     )
     assert overtaken.go().status is RunStatus.PAID
@@ -158,7 +159,7 @@ def test_a_record_that_vanishes_is_the_hosts_fault() -> None:
             amount=usd("120.00"),
             reference="x",
         ),
-        Conflict(reason="version"),
+        Conflict(reason=ConflictReason.VERSION),
         Standing(now=START),
     )
 

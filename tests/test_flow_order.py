@@ -12,6 +12,7 @@ from autopay_core.charges import (
 from autopay_core.commits import (
     Committed,
     Conflict,
+    ConflictReason,
     OpenAmounts,
     Standing,
     StopOrder,
@@ -162,7 +163,7 @@ def test_r1_a_run_that_is_overtaken_for_ever_is_postponed() -> None:
     standing = Standing(now=START)
     opened = OpenAmounts(versions={"C-1": 0})
     page = InvoicePage(invoices=(bill("INV-1", "100.00"),))
-    conflict = Conflict(reason="open")
+    conflict = Conflict(reason=ConflictReason.OPEN)
     once = (standing, opened, page, conflict)
     script = Script(a_run(), *once * PLANS_MOST)
 
@@ -183,7 +184,9 @@ def test_r1_what_a_refused_commit_says_is_open_counts_under_any_client() -> (
         Standing(now=START),
         OpenAmounts(versions={"C-1": 0}),
         page,
-        Conflict(reason="open", open_amounts={"INV-1": usd("100.00")}),
+        Conflict(
+            reason=ConflictReason.OPEN, open_amounts={"INV-1": usd("100.00")}
+        ),
         Standing(now=START),
         OpenAmounts(versions={"C-1": 0}),
         page,
@@ -204,11 +207,13 @@ def test_r1_the_larger_of_two_reports_on_open_amounts_counts() -> None:
         Standing(now=START),
         opened,
         page,
-        Conflict(reason="open", open_amounts={"INV-1": usd("40.00")}),
+        Conflict(
+            reason=ConflictReason.OPEN, open_amounts={"INV-1": usd("40.00")}
+        ),
         Standing(now=START),
         opened,
         page,
-        Conflict(reason="version"),
+        Conflict(reason=ConflictReason.VERSION),
         Standing(now=START, is_stopped=True),
         Committed(),
     )

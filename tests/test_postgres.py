@@ -25,7 +25,7 @@ from autopay_core.adapters.postgres import (
     AsyncPostgresPostingStore,
     PostgresPostingStore,
 )
-from autopay_core.commits import Change, Committed, Conflict
+from autopay_core.commits import Change, Committed, Conflict, ConflictReason
 from autopay_core.errors import (
     InvalidValueError,
     PortUnavailableError,
@@ -217,7 +217,7 @@ def test_tasks_share_an_async_store(conninfo: str) -> None:
                 *(store.commit(Change(runs=(record,))) for _ in range(8))
             )
             assert answers.count(Committed()) == 1
-            assert answers.count(Conflict(reason="version")) == 7
+            assert answers.count(Conflict(reason=ConflictReason.VERSION)) == 7
 
     asyncio.run(use())
 

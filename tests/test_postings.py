@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import pickle
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
@@ -509,3 +510,16 @@ def test_a_run_of_the_library_satisfies_its_own_record() -> None:
 
     assert postings_of(world.record) == world.postings()
     assert world.record.attempt == world.record.attempts[0]
+
+
+def test_n4_what_was_announced_stays_as_it_was_announced() -> None:
+    amounts = {"INV-1": usd("5")}
+    record = attrs.evolve(paid(500), announced=amounts)
+
+    amounts["INV-1"] = usd("500")
+
+    assert record.announced == {"INV-1": usd("5")}
+    assert repr(record.announced) == repr({"INV-1": usd("5")})
+    assert pickle.loads(pickle.dumps(record)) == record  # noqa: S301
+    with pytest.raises(TypeError):
+        record.announced["INV-1"] = usd("1")  # type: ignore[index]

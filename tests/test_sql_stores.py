@@ -20,6 +20,7 @@ from autopay_core.commits import (
     Change,
     Committed,
     Conflict,
+    ConflictReason,
     PostingFilter,
     StopOrder,
 )
@@ -260,7 +261,7 @@ def test_of_sixteen_writers_of_a_new_run_one_wins(blocking: Any) -> None:
     answers = race(lambda _: store.commit(Change(runs=(run_of("ap-1"),))))
 
     assert committed(answers) == 1
-    assert answers.count(Conflict(reason="version")) == RACERS - 1
+    assert answers.count(Conflict(reason=ConflictReason.VERSION)) == RACERS - 1
 
 
 def test_of_sixteen_writers_of_a_next_step_one_wins(blocking: Any) -> None:
@@ -319,7 +320,7 @@ def test_of_sixteen_runs_of_an_auto_pay_one_is_in_doubt(
     answers = race(doubt)
 
     assert committed(answers) == 1
-    assert answers.count(Conflict(reason="doubt")) == RACERS - 1
+    assert answers.count(Conflict(reason=ConflictReason.DOUBT)) == RACERS - 1
 
 
 def test_every_change_of_a_client_grows_its_version(blocking: Any) -> None:

@@ -26,9 +26,11 @@ import attrs
 from autopay_core._checks import (
     Choice,
     Readable,
+    a,
     check_date,
-    check_each,
     check_type,
+    optional,
+    tuple_of,
 )
 from autopay_core._moved import moved
 from autopay_core.errors import (
@@ -47,6 +49,7 @@ from autopay_core.limits import (
 from autopay_core.money import (
     AMOUNT_MAX_MINOR,
     Money,
+    an_amount,
     check_money,
 )
 from autopay_core.references import AccountKind, InvoiceNumber
@@ -370,23 +373,21 @@ class Allocation(Readable):
 
     """
 
-    lines: tuple[AllocationLine, ...]
-    total: Money
-    limit: Limit
-    order: Order = Order.ISSUED
-    available: Money | None = None
-    bound_by: LimitName | None = None
+    lines: tuple[AllocationLine, ...] = attrs.field(
+        validator=tuple_of(AllocationLine)
+    )
+    total: Money = attrs.field(validator=an_amount)
+    limit: Limit = attrs.field(validator=a(Limit))
+    order: Order = attrs.field(default=Order.ISSUED, validator=a(Order))
+    available: Money | None = attrs.field(
+        default=None, validator=optional(an_amount)
+    )
+    bound_by: LimitName | None = attrs.field(
+        default=None, validator=optional(a(LimitName))
+    )
 
     def __attrs_post_init__(self) -> None:
         """Check that the total is the sum of the lines, to the cent."""
-        check_each(self.lines, AllocationLine, "lines")
-        check_money(self.total, "total")
-        check_type(self.limit, Limit, "limit")
-        check_type(self.order, Order, "order")
-        if self.available is not None:
-            check_money(self.available, "available")
-        if self.bound_by is not None:
-            check_type(self.bound_by, LimitName, "bound_by")
         for name, each in (
             ("total", self.total),
             ("available", self.available),

@@ -12,9 +12,16 @@ from typing import TYPE_CHECKING, Self, final
 
 import attrs
 
-from autopay_core._checks import Choice, Readable, check_each, check_id
+from autopay_core._checks import (
+    Choice,
+    Readable,
+    an_id,
+    check_id,
+    optional,
+    tuple_of,
+)
 from autopay_core.errors import ForeignInvoiceError, InvalidValueError
-from autopay_core.invoices import Invoice
+from autopay_core.invoices import Invoice, check_levels
 from autopay_core.references import (
     ClientId,
     InvoiceNumber,
@@ -68,25 +75,18 @@ class Association(Readable):
 
     """
 
-    payer: PayerId | str
-    client: ClientId | str
-    matter: MatterId | str | None = None
-    invoice: InvoiceNumber | str | None = None
+    payer: PayerId | str = attrs.field(validator=an_id)
+    client: ClientId | str = attrs.field(validator=an_id)
+    matter: MatterId | str | None = attrs.field(
+        default=None, validator=optional(an_id)
+    )
+    invoice: InvoiceNumber | str | None = attrs.field(
+        default=None, validator=optional(an_id)
+    )
 
     def __attrs_post_init__(self) -> None:
-        """Check the fields."""
-        check_id(self.payer, "payer")
-        check_id(self.client, "client")
-        if self.matter is not None:
-            check_id(self.matter, "matter")
-        if self.invoice is not None:
-            check_id(self.invoice, "invoice")
-            if self.matter is None:
-                raise InvalidValueError(
-                    "an invoice belongs to a matter",
-                    code="FieldMissing",
-                    path="matter",
-                )
+        """Refuse an invoice without its matter."""
+        check_levels(self.matter, self.invoice)
 
     @classmethod
     def to_client(cls, *, payer: str, client: str) -> Self:
@@ -129,14 +129,14 @@ class InvoiceQuery(Readable):
 
     """
 
-    payer: PayerId | str
-    associations: tuple[Association, ...]
+    payer: PayerId | str = attrs.field(validator=an_id)
+    associations: tuple[Association, ...] = attrs.field(
+        validator=tuple_of(Association)
+    )
     page: str | None = None
 
     def __attrs_post_init__(self) -> None:
-        """Check the fields."""
-        check_id(self.payer, "payer")
-        check_each(self.associations, Association, "associations")
+        """Refuse what belongs to somebody else (A2)."""
         check_owned(self.associations, self.payer, "associations")
 
 
@@ -154,13 +154,9 @@ class InvoicePage(Readable):
 
     """
 
-    invoices: tuple[Invoice, ...]
+    invoices: tuple[Invoice, ...] = attrs.field(validator=tuple_of(Invoice))
     next_page: str | None = None
     total: int | None = None
-
-    def __attrs_post_init__(self) -> None:
-        """Check the fields."""
-        check_each(self.invoices, Invoice, "invoices")
 
 
 def associate(payer: str, found: SearchResult, /) -> Association:

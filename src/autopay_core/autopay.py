@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import date, timedelta
-from typing import TYPE_CHECKING, Final, TypeAlias, final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, final
 
 import attrs
 
@@ -18,11 +18,16 @@ from autopay_core._checks import (
     DATE_MAX,
     Choice,
     Readable,
+    a,
+    a_date,
+    a_number,
+    a_text,
+    an_id,
     check_date,
     check_each,
-    check_id,
-    check_text,
     check_type,
+    optional,
+    tuple_of,
 )
 from autopay_core.allocation import Order
 from autopay_core.associations import Association, Level, check_owned
@@ -73,6 +78,20 @@ _ENDING_DAYS: Final = (30, 7)
 _TOLD_DAYS: Final = 30
 
 
+def _ascending(
+    _: object, field: attrs.Attribute[Any], value: tuple[date, ...]
+) -> None:
+    check_each(value, date, field.name)
+    for place, each in enumerate(value):
+        check_date(each, f"{field.name}[{place}]")
+    if list(value) != sorted(set(value)):
+        raise InvalidValueError(
+            "each renewal comes after the one before",
+            code="RenewalOrder",
+            path=field.name,
+        )
+
+
 @final
 @attrs.frozen(kw_only=True, repr=False)
 class Enrollment(Readable):
@@ -91,24 +110,9 @@ class Enrollment(Readable):
 
     """
 
-    association: Association
-    since: date | None = None
-    renewals: tuple[date, ...] = ()
-
-    def __attrs_post_init__(self) -> None:
-        """Check the fields."""
-        check_type(self.association, Association, "association")
-        if self.since is not None:
-            check_date(self.since, "since")
-        check_each(self.renewals, date, "renewals")
-        for place, each in enumerate(self.renewals):
-            check_date(each, f"renewals[{place}]")
-        if list(self.renewals) != sorted(set(self.renewals)):
-            raise InvalidValueError(
-                "each renewal comes after the one before",
-                code="RenewalOrder",
-                path="renewals",
-            )
+    association: Association = attrs.field(validator=a(Association))
+    since: date | None = attrs.field(default=None, validator=optional(a_date))
+    renewals: tuple[date, ...] = attrs.field(default=(), validator=_ascending)
 
 
 @final
@@ -127,29 +131,27 @@ class AdvanceNotice(Readable):
 
     """
 
-    days: int = 10
-    least: Money | None = None
-    most: Money | None = None
+    days: int = attrs.field(
+        default=10, validator=a_number(1, _NOTICE_DAYS_MOST)
+    )
+    least: Money | None = attrs.field(
+        default=None, validator=optional(a(Money))
+    )
+    most: Money | None = attrs.field(
+        default=None, validator=optional(a(Money))
+    )
 
     def __attrs_post_init__(self) -> None:
-        """Check the fields."""
-        check_type(self.days, int, "days")
-        if not 1 <= self.days <= _NOTICE_DAYS_MOST:
-            raise InvalidValueError(
-                f"1 to {_NOTICE_DAYS_MOST} days",
-                code="OutOfRange",
-                path="days",
-                value=self.days,
-            )
+        """Refuse half a range, and one that is upside down."""
         if (self.least is None) != (self.most is None):
             raise InvalidValueError(
                 "a range has two ends", code="FieldMissing", path="most"
             )
-        if self.least is None or self.most is None:
-            return
-        check_type(self.least, Money, "least")
-        check_type(self.most, Money, "most")
-        if self.most < self.least:
+        if (
+            self.least is not None
+            and self.most is not None
+            and self.most < self.least
+        ):
             raise InvalidValueError(
                 "the range is upside down",
                 code="OutOfRange",
@@ -183,6 +185,14 @@ def _enrolled(
     )
 
 
+def _dates(
+    _: object, field: attrs.Attribute[Any], value: frozenset[date]
+) -> None:
+    check_type(value, frozenset, field.name)
+    for each in value:
+        check_date(each, field.name)
+
+
 @final
 @attrs.frozen(kw_only=True, repr=False)
 class AutoPay(Readable):
@@ -214,72 +224,54 @@ class AutoPay(Readable):
 
     """
 
-    id: AutoPayId | str
-    payer: PayerId | str
-    name: str
-    method: PaymentMethodRef
-    deposit_account: DepositAccount
-    schedule: Schedule
-    limit: Limit
-    enrollments: tuple[Enrollment, ...] = attrs.field(converter=_enrolled)
-    ar_message: str = ""
-    order: Order = Order.ISSUED
-    pauses: tuple[Pause, ...] = ()
-    skips: frozenset[date] = frozenset()
-    missed: MissedPolicy = MissedPolicy.LATEST
-    off_from: date | None = None
-    retry: RetryPolicy | None = None
-    advance_notice: AdvanceNotice | None = None
+    id: AutoPayId | str = attrs.field(validator=an_id)
+    payer: PayerId | str = attrs.field(validator=an_id)
+    name: str = attrs.field(validator=a_text(most=200, empty=False))
+    method: PaymentMethodRef = attrs.field(
+        validator=a(PaymentMethodRef, code="PaymentMethodInvalid")
+    )
+    deposit_account: DepositAccount = attrs.field(validator=a(DepositAccount))
+    schedule: Schedule = attrs.field(
+        validator=a(Schedule, code="ScheduleNotFound")
+    )
+    limit: Limit = attrs.field(validator=a(Limit, code="CapMissing"))
+    enrollments: tuple[Enrollment, ...] = attrs.field(
+        converter=_enrolled, validator=tuple_of(Enrollment)
+    )
+    ar_message: str = attrs.field(default="", validator=a_text())
+    order: Order = attrs.field(default=Order.ISSUED, validator=a(Order))
+    pauses: tuple[Pause, ...] = attrs.field(
+        default=(), validator=tuple_of(Pause)
+    )
+    skips: frozenset[date] = attrs.field(
+        default=frozenset[date](), validator=_dates
+    )
+    missed: MissedPolicy = attrs.field(
+        default=MissedPolicy.LATEST, validator=a(MissedPolicy)
+    )
+    off_from: date | None = attrs.field(
+        default=None, validator=optional(a_date)
+    )
+    retry: RetryPolicy | None = attrs.field(
+        default=None, validator=optional(a(RetryPolicy))
+    )
+    advance_notice: AdvanceNotice | None = attrs.field(
+        default=None, validator=optional(a(AdvanceNotice))
+    )
 
     def __attrs_post_init__(self) -> None:
-        """Check the fields."""
-        check_id(self.id, "id")
-        check_id(self.payer, "payer")
-        check_text(self.name, "name", most=200, empty=False)
-        check_text(self.ar_message, "ar_message")
-        for name, kind in (
-            ("method", PaymentMethodRef),
-            ("deposit_account", DepositAccount),
-            ("schedule", Schedule),
-            ("limit", Limit),
-            ("order", Order),
-            ("missed", MissedPolicy),
-        ):
-            if not isinstance(getattr(self, name), kind):
-                raise InvalidValueError(
-                    f"expected {kind.__name__}",
-                    code=_MISSING.get(name, "FieldType"),
-                    path=name,
-                    value=getattr(self, name),
-                )
-        check_each(self.enrollments, Enrollment, "enrollments")
+        """Refuse what belongs to another payer, or to another currency."""
         check_owned(
             [each.association for each in self.enrollments],
             self.payer,
             "enrollments",
         )
-        check_each(self.pauses, Pause, "pauses")
-        check_type(self.skips, frozenset, "skips")
-        for skip in self.skips:
-            check_date(skip, "skips")
-        if self.off_from is not None:
-            check_date(self.off_from, "off_from")
-        if self.retry is not None:
-            check_type(self.retry, RetryPolicy, "retry")
         if self.advance_notice is not None:
-            check_type(self.advance_notice, AdvanceNotice, "advance_notice")
             most = self.advance_notice.most
             if most is not None and most.currency != self.limit.currency:
                 raise CurrencyMismatchError(
                     self.limit.currency, most.currency, path="advance_notice"
                 )
-
-
-_MISSING: Final = {
-    "limit": "CapMissing",
-    "schedule": "ScheduleNotFound",
-    "method": "PaymentMethodInvalid",
-}
 
 
 class AutoPayState(Choice):

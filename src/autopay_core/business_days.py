@@ -9,13 +9,15 @@ from __future__ import annotations
 
 from datetime import date
 from functools import lru_cache
-from typing import Final, final
+from typing import Any, Final, final
 
 import attrs
 
 from autopay_core._checks import (
     Choice,
     Readable,
+    a,
+    check_type,
     plain_date,
 )
 from autopay_core.errors import InvalidValueError
@@ -52,18 +54,6 @@ class Roll(Choice):
 
     PRECEDING = "preceding"
     """Go back to the last open day, the usual choice for month ends."""
-
-
-def check_kind(
-    value: object, kind: type[object], code: str, path: str
-) -> None:
-    if not isinstance(value, kind):
-        raise InvalidValueError(
-            f"expected a {kind.__name__}, not a {type(value).__name__}",
-            code=code,
-            path=path,
-            value=value,
-        )
 
 
 @final
@@ -131,6 +121,31 @@ def open_days(weekend: frozenset[int], holidays: frozenset[date]) -> OpenDays:
     return days
 
 
+def _weekdays(
+    _: object, field: attrs.Attribute[Any], value: frozenset[int]
+) -> None:
+    check_type(value, frozenset, field.name, "CalendarType")
+    for day in value:
+        if type(day) is not int or not MONDAY <= day <= SUNDAY:
+            raise InvalidValueError(
+                "expected ISO weekdays, 1 for Monday to 7 for Sunday",
+                code="WeekdayInvalid",
+                path=field.name,
+                value=day,
+            )
+
+
+def _a_name(_: object, field: attrs.Attribute[str], value: str) -> None:
+    check_type(value, str, field.name, "CalendarName")
+    if len(value) > _NAME_MAX or not value.isprintable():
+        raise InvalidValueError(
+            f"expected up to {_NAME_MAX} printable characters",
+            code="CalendarName",
+            path=field.name,
+            value=value,
+        )
+
+
 @final
 @attrs.frozen(kw_only=True, repr=False)
 class BusinessCalendar:
@@ -152,33 +167,16 @@ class BusinessCalendar:
 
     """
 
-    holidays: frozenset[date] = frozenset()
-    weekend: frozenset[int] = frozenset({6, 7})
-    name: str = ""
+    holidays: frozenset[date] = attrs.field(
+        default=frozenset[date](), validator=a(frozenset, code="CalendarType")
+    )
+    weekend: frozenset[int] = attrs.field(
+        default=frozenset({6, 7}), validator=_weekdays
+    )
+    name: str = attrs.field(default="", validator=_a_name)
 
     def __attrs_post_init__(self) -> None:
-        """Check the fields; subclasses of `date` become `date`."""
-        for path, days in (
-            ("holidays", self.holidays),
-            ("weekend", self.weekend),
-        ):
-            check_kind(days, frozenset, "CalendarType", path)
-        for day in self.weekend:
-            if type(day) is not int or not MONDAY <= day <= SUNDAY:
-                raise InvalidValueError(
-                    "expected ISO weekdays, 1 for Monday to 7 for Sunday",
-                    code="WeekdayInvalid",
-                    path="weekend",
-                    value=day,
-                )
-        check_kind(self.name, str, "CalendarName", "name")
-        if len(self.name) > _NAME_MAX or not self.name.isprintable():
-            raise InvalidValueError(
-                f"expected up to {_NAME_MAX} printable characters",
-                code="CalendarName",
-                path="name",
-                value=self.name,
-            )
+        """Make a `date` of each subclass; refuse what is closed too long."""
         holidays = frozenset(
             [plain_date(day, "holidays") for day in self.holidays]
         )

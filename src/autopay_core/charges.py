@@ -1,31 +1,34 @@
 """
 What is asked of a payment gateway, and what it can answer (R2, R4, R8).
 
-Holds: `RunKey`, `IdempotencyKey`, `ChargeRequest`, the outcomes, and
-`GatewayCapabilities`. Imports: `_checks`, `_hashes`, `errors`, `money`,
-`references`.
+Holds: `IdempotencyKey`, `ChargeRequest`, the outcomes, and
+`GatewayCapabilities`. Imports: `_checks`, `_hashes`, `_moved`, `errors`,
+`money`, `references`.
 """
 
 from __future__ import annotations
 
 from datetime import datetime
 from functools import cached_property
-from typing import Final, NewType, TypeAlias, final
+from typing import Any, Final, NewType, TypeAlias, final
 
 import attrs
 
 from autopay_core._checks import (
     Choice,
     Readable,
+    a,
+    a_number,
+    a_text,
+    an_id,
+    an_instant,
     check_id,
-    check_instant,
-    check_text,
-    check_type,
+    optional,
 )
 from autopay_core._hashes import hmac_sha256, sha256
 from autopay_core._moved import moved
 from autopay_core.errors import InvalidValueError
-from autopay_core.money import Money, check_currency
+from autopay_core.money import Money, a_positive, check_currency
 from autopay_core.references import (
     DepositAccount,
     PaymentMethodRef,
@@ -83,6 +86,17 @@ def idempotency_key(
     return IdempotencyKey(f"ap1{hmac_sha256(secret, identity)[:32]}")
 
 
+def _a_key(_: object, field: attrs.Attribute[str], value: str) -> None:
+    check_id(value, field.name)
+    if len(value) > KEY_MAX or not value.isascii():
+        raise InvalidValueError(
+            f"at most {KEY_MAX} ASCII characters",
+            code="FieldTooLong",
+            path=field.name,
+            value=value,
+        )
+
+
 @final
 @attrs.frozen(kw_only=True, repr=False)
 class ChargeRequest(Readable):
@@ -101,36 +115,18 @@ class ChargeRequest(Readable):
 
     """
 
-    key: IdempotencyKey | str
-    method: PaymentMethodRef
-    amount: Money
-    deposit_account: DepositAccount
-    description: str = ""
-    not_after: datetime | None = None
-
-    def __attrs_post_init__(self) -> None:
-        """Check the fields."""
-        check_id(self.key, "key")
-        if len(self.key) > KEY_MAX or not self.key.isascii():
-            raise InvalidValueError(
-                f"at most {KEY_MAX} ASCII characters",
-                code="FieldTooLong",
-                path="key",
-                value=self.key,
-            )
-        check_type(self.method, PaymentMethodRef, "method")
-        check_type(self.amount, Money, "amount")
-        if not self.amount.is_positive:
-            raise InvalidValueError(
-                "a charge takes more than nothing",
-                code="ChargeNotPositive",
-                path="amount",
-                value=self.amount.amount_minor,
-            )
-        check_type(self.deposit_account, DepositAccount, "deposit_account")
-        check_text(self.description, "description")
-        if self.not_after is not None:
-            check_instant(self.not_after, "not_after")
+    key: IdempotencyKey | str = attrs.field(validator=_a_key)
+    method: PaymentMethodRef = attrs.field(validator=a(PaymentMethodRef))
+    amount: Money = attrs.field(
+        validator=a_positive(
+            "ChargeNotPositive", "a charge takes more than nothing"
+        )
+    )
+    deposit_account: DepositAccount = attrs.field(validator=a(DepositAccount))
+    description: str = attrs.field(default="", validator=a_text())
+    not_after: datetime | None = attrs.field(
+        default=None, validator=optional(an_instant)
+    )
 
     @cached_property
     def request_hash(self) -> str:
@@ -182,15 +178,9 @@ class Captured(Readable):
 
     """
 
-    key: IdempotencyKey | str
-    amount: Money
-    reference: str
-
-    def __attrs_post_init__(self) -> None:
-        """Check the fields."""
-        check_id(self.key, "key")
-        check_type(self.amount, Money, "amount")
-        check_id(self.reference, "reference")
+    key: IdempotencyKey | str = attrs.field(validator=an_id)
+    amount: Money = attrs.field(validator=a(Money))
+    reference: str = attrs.field(validator=an_id)
 
 
 @final
@@ -206,15 +196,9 @@ class Pending(Readable):
 
     """
 
-    key: IdempotencyKey | str
-    amount: Money
-    reference: str
-
-    def __attrs_post_init__(self) -> None:
-        """Check the fields."""
-        check_id(self.key, "key")
-        check_type(self.amount, Money, "amount")
-        check_id(self.reference, "reference")
+    key: IdempotencyKey | str = attrs.field(validator=an_id)
+    amount: Money = attrs.field(validator=a(Money))
+    reference: str = attrs.field(validator=an_id)
 
 
 @final
@@ -231,17 +215,12 @@ class Declined(Readable):
 
     """
 
-    key: IdempotencyKey | str
-    code: str
-    decline_class: DeclineClass = DeclineClass.UNKNOWN
-    message: str = ""
-
-    def __attrs_post_init__(self) -> None:
-        """Check the fields."""
-        check_id(self.key, "key")
-        check_text(self.code, "code", most=64)
-        check_type(self.decline_class, DeclineClass, "decline_class")
-        check_text(self.message, "message")
+    key: IdempotencyKey | str = attrs.field(validator=an_id)
+    code: str = attrs.field(validator=a_text(most=64))
+    decline_class: DeclineClass = attrs.field(
+        default=DeclineClass.UNKNOWN, validator=a(DeclineClass)
+    )
+    message: str = attrs.field(default="", validator=a_text())
 
 
 @final
@@ -270,6 +249,13 @@ LookupOutcome: TypeAlias = (
 )
 
 
+def _currencies(
+    _: object, field: attrs.Attribute[Any], value: frozenset[str]
+) -> None:
+    for currency in value:
+        check_currency(currency, field.name)
+
+
 @final
 @attrs.frozen(kw_only=True, repr=False)
 class GatewayCapabilities(Readable):
@@ -289,40 +275,22 @@ class GatewayCapabilities(Readable):
 
     """
 
-    two_step: bool = False
-    key_retention_seconds: int = 24 * 3600
-    lookup_settle_seconds: int | None = None
-    honours_deadline: bool = False
-    currencies: frozenset[str] = frozenset()
-    minimum_minor: int = 1
-    maximum_minor: int = 10**12
+    two_step: bool = attrs.field(default=False, validator=a(bool))
+    key_retention_seconds: int = attrs.field(
+        default=24 * 3600, validator=a_number(1)
+    )
+    lookup_settle_seconds: int | None = attrs.field(
+        default=None, validator=optional(a_number(0))
+    )
+    honours_deadline: bool = attrs.field(default=False, validator=a(bool))
+    currencies: frozenset[str] = attrs.field(
+        default=frozenset[str](), validator=_currencies
+    )
+    minimum_minor: int = attrs.field(default=1, validator=a_number(1))
+    maximum_minor: int = attrs.field(default=10**12, validator=a_number(1))
 
     def __attrs_post_init__(self) -> None:
-        """Check the fields."""
-        check_type(self.two_step, bool, "two_step")
-        check_type(self.honours_deadline, bool, "honours_deadline")
-        for name in (
-            "key_retention_seconds",
-            "minimum_minor",
-            "maximum_minor",
-        ):
-            value = getattr(self, name)
-            check_type(value, int, name)
-            if value < 1:
-                raise InvalidValueError(
-                    "at least 1", code="OutOfRange", path=name, value=value
-                )
-        if self.lookup_settle_seconds is not None:
-            check_type(
-                self.lookup_settle_seconds, int, "lookup_settle_seconds"
-            )
-            if self.lookup_settle_seconds < 0:
-                raise InvalidValueError(
-                    "at least 0",
-                    code="OutOfRange",
-                    path="lookup_settle_seconds",
-                    value=self.lookup_settle_seconds,
-                )
+        """Refuse limits between which no charge is."""
         if self.maximum_minor < self.minimum_minor:
             raise InvalidValueError(
                 "the largest charge is smaller than the smallest",
@@ -330,8 +298,6 @@ class GatewayCapabilities(Readable):
                 path="maximum_minor",
                 value=self.maximum_minor,
             )
-        for currency in self.currencies:
-            check_currency(currency, "currencies")
 
 
 __getattr__ = moved(__name__)

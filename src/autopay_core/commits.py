@@ -2,26 +2,32 @@
 What the posting store is asked to keep, in one atomic step each (R1, N1).
 
 Holds: `Change` (one step), its answers `Committed` and `Conflict`, and what is
-read from the store: `Standing`, `OpenAmounts`. Imports: the value modules,
-`postings`, `notices`, `retries`. A change is computed by the core, so a store
-only compares versions and writes; that keeps every store equal.
+read from the store: `Standing`, `OpenAmounts`. Imports: `runs`, `notices`,
+`postings` and the values below them. A change is computed by the core, so a
+store only compares versions and writes; that keeps every store equal.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
-from typing import Final, final
+from datetime import datetime, timedelta
+from typing import Any, Final, final
 
 import attrs
 
 from autopay_core._checks import (
+    Choice,
     Readable,
-    check_each,
+    a,
+    a_number,
+    a_text,
+    an_id,
+    an_instant,
     check_id,
-    check_instant,
-    check_text,
     check_type,
+    mapping_of,
+    optional,
+    tuple_of,
 )
 from autopay_core.errors import InvalidValueError
 from autopay_core.money import Money
@@ -31,15 +37,21 @@ from autopay_core.references import ClientId, InvoiceNumber
 from autopay_core.runs import RunRecord
 
 __all__ = [
+    "CLOCK_BEHIND",
     "Change",
     "Committed",
     "Conflict",
+    "ConflictReason",
     "OpenAmounts",
     "PostingFilter",
     "PostingMove",
     "Standing",
     "StopOrder",
 ]
+
+
+CLOCK_BEHIND: Final = timedelta(minutes=5)
+"""How far a store's clock may be behind what it once said, unsuspected."""
 
 
 @final
@@ -61,7 +73,7 @@ class PostingMove(Readable):
     after: Posting
 
     def __attrs_post_init__(self) -> None:
-        """Check that the step exists and changes nothing else."""
+        """Refuse a step that does not exist, or changes something else."""
         step = move_posting(
             self.before, self.after.status, note=self.after.note
         )
@@ -74,6 +86,20 @@ class PostingMove(Readable):
 
 
 _STOPPABLE: Final = frozenset({"autopay", "method"})
+
+
+def _a_target(_: object, field: attrs.Attribute[str], value: str) -> None:
+    check_type(value, str, field.name)
+    kind, colon, name = value.partition(":")
+    if not colon or kind not in _STOPPABLE:
+        raise InvalidValueError(
+            "make it with StopOrder.autopay() or StopOrder.method(); anything "
+            "else stops nothing",
+            code="StopTarget",
+            path=field.name,
+            value=value,
+        )
+    check_id(name, field.name)
 
 
 @final
@@ -95,27 +121,10 @@ class StopOrder(Readable):
 
     """
 
-    target: str
-    active: bool
-    by: str
-    reason: str = ""
-
-    def __attrs_post_init__(self) -> None:
-        """Check the fields."""
-        check_type(self.target, str, "target")
-        kind, colon, name = self.target.partition(":")
-        if not colon or kind not in _STOPPABLE:
-            raise InvalidValueError(
-                "make it with StopOrder.autopay() or StopOrder.method(); "
-                "anything else stops nothing",
-                code="StopTarget",
-                path="target",
-                value=self.target,
-            )
-        check_id(name, "target")
-        check_type(self.active, bool, "active")
-        check_text(self.by, "by", most=128, empty=False)
-        check_text(self.reason, "reason")
+    target: str = attrs.field(validator=_a_target)
+    active: bool = attrs.field(validator=a(bool))
+    by: str = attrs.field(validator=a_text(most=128, empty=False))
+    reason: str = attrs.field(default="", validator=a_text())
 
     @staticmethod
     def autopay(autopay: str, /) -> str:
@@ -142,10 +151,10 @@ class OpenAmounts(Readable):
     """
 
     amounts: Mapping[InvoiceNumber | str, Money] = attrs.field(
-        factory=dict[InvoiceNumber | str, Money]
+        factory=dict[InvoiceNumber | str, Money], validator=mapping_of(Money)
     )
     versions: Mapping[ClientId | str, int] = attrs.field(
-        factory=dict[ClientId | str, int]
+        factory=dict[ClientId | str, int], validator=mapping_of(int)
     )
 
 
@@ -157,8 +166,8 @@ class Standing(Readable):
 
     Attributes:
         now: Store time; never goes back.
-        is_clock_suspect: The clock is behind what it once said; nothing new
-            is sent until it has caught up.
+        is_clock_suspect: The clock is more than `CLOCK_BEHIND` behind what
+            it once said; nothing new is sent until it has caught up.
         run: The record of the run that was asked for.
         unfinished: Every run of the auto-pay that is not finished, oldest
             first.
@@ -168,17 +177,14 @@ class Standing(Readable):
 
     """
 
-    now: datetime
+    now: datetime = attrs.field(validator=an_instant)
     is_clock_suspect: bool = False
     run: RunRecord | None = None
-    unfinished: tuple[RunRecord, ...] = ()
+    unfinished: tuple[RunRecord, ...] = attrs.field(
+        default=(), validator=tuple_of(RunRecord)
+    )
     latest: RunRecord | None = None
     is_stopped: bool = False
-
-    def __attrs_post_init__(self) -> None:
-        """Check what decisions about money rest on."""
-        check_instant(self.now, "now")
-        check_each(self.unfinished, RunRecord, "unfinished")
 
 
 @final
@@ -210,18 +216,36 @@ class Change(Readable):
 
     """
 
-    runs: tuple[RunRecord, ...] = ()
-    expect_versions: Mapping[ClientId | str, int] | None = None
-    expect_open: Mapping[InvoiceNumber | str, Money] | None = None
-    only_doubtful: bool = False
-    unless_stopped: tuple[str, ...] = ()
-    postings: tuple[Posting, ...] = ()
-    moves: tuple[PostingMove, ...] = ()
-    notices: tuple[Notice, ...] = ()
-    delivered: tuple[str, ...] = ()
-    stops: tuple[StopOrder, ...] = ()
-    by: str = ""
-    reason: str = ""
+    runs: tuple[RunRecord, ...] = attrs.field(
+        default=(), validator=tuple_of(RunRecord)
+    )
+    expect_versions: Mapping[ClientId | str, int] | None = attrs.field(
+        default=None, validator=optional(mapping_of(int))
+    )
+    expect_open: Mapping[InvoiceNumber | str, Money] | None = attrs.field(
+        default=None, validator=optional(mapping_of(Money))
+    )
+    only_doubtful: bool = attrs.field(default=False, validator=a(bool))
+    unless_stopped: tuple[str, ...] = attrs.field(
+        default=(), validator=tuple_of(str)
+    )
+    postings: tuple[Posting, ...] = attrs.field(
+        default=(), validator=tuple_of(Posting)
+    )
+    moves: tuple[PostingMove, ...] = attrs.field(
+        default=(), validator=tuple_of(PostingMove)
+    )
+    notices: tuple[Notice, ...] = attrs.field(
+        default=(), validator=tuple_of(Notice)
+    )
+    delivered: tuple[str, ...] = attrs.field(
+        default=(), validator=tuple_of(str)
+    )
+    stops: tuple[StopOrder, ...] = attrs.field(
+        default=(), validator=tuple_of(StopOrder)
+    )
+    by: str = attrs.field(default="", validator=a(str))
+    reason: str = attrs.field(default="", validator=a(str))
 
 
 @final
@@ -238,6 +262,22 @@ class Committed(Readable):
     new_notices: frozenset[str] = frozenset()
 
 
+class ConflictReason(Choice):
+    """
+    What changed since it was read, so that a step does not stand.
+
+    `VERSION`: a run moved. `OPEN`: open amounts changed. `DOUBT`: another run
+    of the auto-pay is in doubt. `STOPPED`: a stop order came. `POSTING`: a
+    posting moved.
+    """
+
+    VERSION = "version"
+    OPEN = "open"
+    DOUBT = "doubt"
+    STOPPED = "stopped"
+    POSTING = "posting"
+
+
 @final
 @attrs.frozen(kw_only=True, repr=False)
 class Conflict(Readable):
@@ -245,19 +285,27 @@ class Conflict(Readable):
     The step does not stand: something changed since it was read.
 
     Attributes:
-        reason: ``"version"`` (a run moved), ``"open"`` (open amounts
-            changed), ``"doubt"`` (another run is in doubt), ``"stopped"`` (a
-            stop order), or ``"posting"`` (a posting moved).
-        open_amounts: With ``"open"``: what is open on the invoices of
-            `Change.expect_open`, so that planning again can count it even
+        reason: What changed.
+        open_amounts: With `ConflictReason.OPEN`: what is open on the invoices
+            of `Change.expect_open`, so that planning again can count it even
             when it stands under another client.
 
     """
 
-    reason: str
+    reason: ConflictReason = attrs.field(validator=a(ConflictReason))
     open_amounts: Mapping[InvoiceNumber | str, Money] = attrs.field(
-        factory=dict[InvoiceNumber | str, Money]
+        factory=dict[InvoiceNumber | str, Money], validator=mapping_of(Money)
     )
+
+
+def _statuses(
+    _: object,
+    field: attrs.Attribute[Any],
+    value: frozenset[PostingStatus],
+) -> None:
+    check_type(value, frozenset, field.name)
+    for status in value:
+        check_type(status, PostingStatus, field.name)
 
 
 @final
@@ -275,8 +323,12 @@ class PostingFilter(Readable):
 
     """
 
-    statuses: frozenset[PostingStatus] = frozenset()
-    run: str | None = None
-    invoice: InvoiceNumber | str | None = None
-    after: str | None = None
-    most: int = 1_000
+    statuses: frozenset[PostingStatus] = attrs.field(
+        default=frozenset[PostingStatus](), validator=_statuses
+    )
+    run: str | None = attrs.field(default=None, validator=optional(a(str)))
+    invoice: InvoiceNumber | str | None = attrs.field(
+        default=None, validator=optional(an_id)
+    )
+    after: str | None = attrs.field(default=None, validator=optional(a(str)))
+    most: int = attrs.field(default=1_000, validator=a_number(1))

@@ -8,18 +8,19 @@ Imports: `_checks`, `errors`, `money`, `references`.
 from __future__ import annotations
 
 from datetime import date
-from typing import Final, final
+from typing import Any, Final, final
 
 import attrs
 
 from autopay_core._checks import (
     Choice,
     Readable,
-    check_date,
-    check_each,
-    check_id,
-    check_text,
-    check_type,
+    a,
+    a_date,
+    a_text,
+    an_id,
+    optional,
+    tuple_of,
 )
 from autopay_core.errors import InvalidValueError
 from autopay_core.money import Money, check_money
@@ -60,6 +61,17 @@ class InvoiceStatus(Choice):
     UNKNOWN = "unknown"
 
 
+def _a_balance(_: object, field: attrs.Attribute[Any], value: Money) -> None:
+    check_money(value, field.name)
+    if abs(value.amount_minor) > BALANCE_MAX_MINOR:
+        raise InvalidValueError(
+            f"beyond {BALANCE_MAX_MINOR} minor units",
+            code="AmountTooLarge",
+            path=field.name,
+            value=value.amount_minor,
+        )
+
+
 @final
 @attrs.frozen(kw_only=True, repr=False)
 class Invoice(Readable):
@@ -84,47 +96,34 @@ class Invoice(Readable):
 
     """
 
-    number: InvoiceNumber | str
-    client: ClientId | str
-    matter: MatterId | str
-    issued_on: date
-    balance: Money
-    due_on: date | None = None
-    total: Money | None = None
-    status: InvoiceStatus = InvoiceStatus.OPEN
-    account: AccountKind = AccountKind.OPERATING
+    number: InvoiceNumber | str = attrs.field(validator=an_id)
+    client: ClientId | str = attrs.field(validator=an_id)
+    matter: MatterId | str = attrs.field(validator=an_id)
+    issued_on: date = attrs.field(validator=a_date)
+    balance: Money = attrs.field(validator=_a_balance)
+    due_on: date | None = attrs.field(default=None, validator=optional(a_date))
+    total: Money | None = attrs.field(
+        default=None, validator=optional(_a_balance)
+    )
+    status: InvoiceStatus = attrs.field(
+        default=InvoiceStatus.OPEN, validator=a(InvoiceStatus)
+    )
+    account: AccountKind = attrs.field(
+        default=AccountKind.OPERATING, validator=a(AccountKind)
+    )
 
     def __attrs_post_init__(self) -> None:
-        """Check the fields; nothing is converted."""
-        check_id(self.number, "number")
-        check_id(self.client, "client")
-        check_id(self.matter, "matter")
-        check_date(self.issued_on, "issued_on")
-        if self.due_on is not None:
-            check_date(self.due_on, "due_on")
-        _check_balance(self.balance, "balance")
-        if self.total is not None:
-            _check_balance(self.total, "total")
-            if self.total.currency != self.balance.currency:
-                raise InvalidValueError(
-                    "balance and total are in two currencies",
-                    code="MixedCurrency",
-                    path="total",
-                    value=self.total.currency,
-                )
-        check_type(self.status, InvoiceStatus, "status")
-        check_type(self.account, AccountKind, "account")
-
-
-def _check_balance(value: Money, path: str) -> None:
-    check_money(value, path)
-    if abs(value.amount_minor) > BALANCE_MAX_MINOR:
-        raise InvalidValueError(
-            f"beyond {BALANCE_MAX_MINOR} minor units",
-            code="AmountTooLarge",
-            path=path,
-            value=value.amount_minor,
-        )
+        """Refuse two currencies; nothing is converted."""
+        if (
+            self.total is not None
+            and self.total.currency != self.balance.currency
+        ):
+            raise InvalidValueError(
+                "balance and total are in two currencies",
+                code="MixedCurrency",
+                path="total",
+                value=self.total.currency,
+            )
 
 
 class SearchBy(Choice):
@@ -153,14 +152,9 @@ class SearchQuery(Readable):
 
     """
 
-    by: SearchBy
-    text: str
+    by: SearchBy = attrs.field(validator=a(SearchBy))
+    text: str = attrs.field(validator=a_text(most=128, empty=False))
     page: str | None = None
-
-    def __attrs_post_init__(self) -> None:
-        """Check the fields."""
-        check_type(self.by, SearchBy, "by")
-        check_text(self.text, "text", most=128, empty=False)
 
 
 @final
@@ -181,27 +175,29 @@ class SearchResult(Readable):
 
     """
 
-    client: ClientId | str
-    client_name: str = ""
-    matter: MatterId | str | None = None
-    matter_description: str = ""
-    invoice: InvoiceNumber | str | None = None
+    client: ClientId | str = attrs.field(validator=an_id)
+    client_name: str = attrs.field(default="", validator=a_text())
+    matter: MatterId | str | None = attrs.field(
+        default=None, validator=optional(an_id)
+    )
+    matter_description: str = attrs.field(default="", validator=a_text())
+    invoice: InvoiceNumber | str | None = attrs.field(
+        default=None, validator=optional(an_id)
+    )
 
     def __attrs_post_init__(self) -> None:
-        """Check the fields."""
-        check_id(self.client, "client")
-        if self.matter is not None:
-            check_id(self.matter, "matter")
-        if self.invoice is not None:
-            check_id(self.invoice, "invoice")
-            if self.matter is None:
-                raise InvalidValueError(
-                    "an invoice belongs to a matter",
-                    code="FieldMissing",
-                    path="matter",
-                )
-        check_text(self.client_name, "client_name")
-        check_text(self.matter_description, "matter_description")
+        """Refuse an invoice without its matter."""
+        check_levels(self.matter, self.invoice)
+
+
+def check_levels(matter: str | None, invoice: str | None, /) -> None:
+    """Refuse an invoice without its matter (A1)."""
+    if invoice is not None and matter is None:
+        raise InvalidValueError(
+            "an invoice belongs to a matter",
+            code="FieldMissing",
+            path="matter",
+        )
 
 
 @final
@@ -216,9 +212,7 @@ class SearchPage(Readable):
 
     """
 
-    results: tuple[SearchResult, ...]
+    results: tuple[SearchResult, ...] = attrs.field(
+        validator=tuple_of(SearchResult)
+    )
     next_page: str | None = None
-
-    def __attrs_post_init__(self) -> None:
-        """Check the fields."""
-        check_each(self.results, SearchResult, "results")

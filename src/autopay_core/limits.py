@@ -1,22 +1,24 @@
 """
 What an auto-pay may take: its limits, and what it has spent of them (L3, L7).
 
-Holds: `Limit`, `LimitName`, `Spent`. Imports: `money` and what is below it.
+Holds: `Limit` and its options, `LimitName`, `Spent`. Imports: `_checks`,
+`errors`, `money`.
 """
 
 from __future__ import annotations
 
-from typing import NoReturn, Self, final
+from typing import Any, NoReturn, Self, TypedDict, Unpack, final
 
 import attrs
 
-from autopay_core._checks import Choice, Readable, check_type
+from autopay_core._checks import Choice, Readable, a
 from autopay_core.errors import CurrencyMismatchError, InvalidValueError
-from autopay_core.money import Money, check_currency, check_money
+from autopay_core.money import Money, a_currency, an_amount
 
 __all__ = [
     "Limit",
     "LimitName",
+    "LimitOptions",
     "Spent",
 ]
 
@@ -30,6 +32,21 @@ class LimitName(Choice):
     PER_RUN = "per_run"
     PER_MONTH = "per_month"
     LIFETIME = "lifetime"
+
+
+class LimitOptions(TypedDict, total=False):
+    """What `Limit.all` and `Limit.up_to` take beside: see `Limit`."""
+
+    per_invoice: Money | None
+    per_month: Money | None
+    lifetime: Money | None
+    whole_invoices: bool
+    minimum: Money | None
+
+
+def _a_cap(limit: Limit, field: attrs.Attribute[Any], value: object) -> None:
+    if value is not None:
+        check_cap(value, limit.currency, field.name)
 
 
 @final
@@ -67,28 +84,16 @@ class Limit:
 
     """
 
-    currency: str
-    per_run: Money | None = None
-    per_invoice: Money | None = None
-    per_month: Money | None = None
-    lifetime: Money | None = None
-    whole_invoices: bool = False
-    minimum: Money | None = None
+    currency: str = attrs.field(validator=a_currency)
+    per_run: Money | None = attrs.field(default=None, validator=_a_cap)
+    per_invoice: Money | None = attrs.field(default=None, validator=_a_cap)
+    per_month: Money | None = attrs.field(default=None, validator=_a_cap)
+    lifetime: Money | None = attrs.field(default=None, validator=_a_cap)
+    whole_invoices: bool = attrs.field(default=False, validator=a(bool))
+    minimum: Money | None = attrs.field(default=None, validator=_a_cap)
 
     def __attrs_post_init__(self) -> None:
-        """Check the fields; nothing is converted."""
-        check_currency(self.currency)
-        for name in (
-            "per_run",
-            "per_invoice",
-            "per_month",
-            "lifetime",
-            "minimum",
-        ):
-            amount = getattr(self, name)
-            if amount is not None:
-                check_cap(amount, self.currency, name)
-        check_type(self.whole_invoices, bool, "whole_invoices")
+        """Refuse a limit under which nothing could ever be charged."""
         if self.minimum is None:
             return
         for name in ("per_run", "per_month", "lifetime"):
@@ -102,17 +107,7 @@ class Limit:
                 )
 
     @classmethod
-    def all(
-        cls,
-        currency: str,
-        /,
-        *,
-        per_invoice: Money | None = None,
-        per_month: Money | None = None,
-        lifetime: Money | None = None,
-        whole_invoices: bool = False,
-        minimum: Money | None = None,
-    ) -> Self:
+    def all(cls, currency: str, /, **options: Unpack[LimitOptions]) -> Self:
         """
         Pay all that is outstanding in *currency*, each time.
 
@@ -123,27 +118,11 @@ class Limit:
             InvalidValueError: As the class says.
 
         """
-        return cls(
-            currency=currency,
-            per_invoice=per_invoice,
-            per_month=per_month,
-            lifetime=lifetime,
-            whole_invoices=whole_invoices,
-            minimum=minimum,
-        )
+        # Said aloud, so that none comes in among the options.
+        return cls(currency=currency, per_run=None, **options)
 
     @classmethod
-    def up_to(
-        cls,
-        amount: Money,
-        /,
-        *,
-        per_invoice: Money | None = None,
-        per_month: Money | None = None,
-        lifetime: Money | None = None,
-        whole_invoices: bool = False,
-        minimum: Money | None = None,
-    ) -> Self:
+    def up_to(cls, amount: Money, /, **options: Unpack[LimitOptions]) -> Self:
         """
         Pay up to *amount* each time, oldest to newest.
 
@@ -151,15 +130,7 @@ class Limit:
             InvalidValueError: As the class says.
 
         """
-        return cls(
-            currency=_currency_of(amount),
-            per_run=amount,
-            per_invoice=per_invoice,
-            per_month=per_month,
-            lifetime=lifetime,
-            whole_invoices=whole_invoices,
-            minimum=minimum,
-        )
+        return cls(currency=_currency_of(amount), per_run=amount, **options)
 
     def __repr__(self) -> str:
         """Return the call that makes this limit."""
@@ -169,13 +140,7 @@ class Limit:
             name, first = "up_to", repr(self.per_run)
         options = [
             f"{option}={value!r}"
-            for option in (
-                "per_invoice",
-                "per_month",
-                "lifetime",
-                "whole_invoices",
-                "minimum",
-            )
+            for option in LimitOptions.__annotations__
             if (value := getattr(self, option)) not in (None, False)
         ]
         return f"Limit.{name}({', '.join([first, *options])})"
@@ -231,13 +196,11 @@ class Spent(Readable):
 
     """
 
-    month: Money
-    lifetime: Money
+    month: Money = attrs.field(validator=an_amount)
+    lifetime: Money = attrs.field(validator=an_amount)
 
     def __attrs_post_init__(self) -> None:
-        """Check the fields."""
-        check_money(self.month, "month")
-        check_money(self.lifetime, "lifetime")
+        """Refuse two currencies, and less than nothing."""
         if self.month.currency != self.lifetime.currency:
             raise CurrencyMismatchError(
                 self.month.currency, self.lifetime.currency, path="lifetime"

@@ -1,7 +1,8 @@
 """
 Exact amounts of one currency (M1, M2, M3).
 
-Holds: `Money` and the ISO 4217 table of minor digits. Imports: `errors`. An
+Holds: `Money` and the ISO 4217 table of minor digits. Imports: `_checks`,
+`errors`. An
 amount is an integer of minor units; nothing is rounded and nothing converted,
 so no decimal context, locale or float can change what is charged.
 """
@@ -13,13 +14,14 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn, Self, final
 
 import attrs
 
+from autopay_core._checks import check_type
 from autopay_core.errors import (
     CurrencyMismatchError,
     InvalidValueError,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
 __all__ = ["AMOUNT_MAX_MINOR", "MINOR_DIGITS", "Money"]
 
@@ -76,6 +78,31 @@ def check_money(value: object, path: str) -> None:
     if not isinstance(value, Money):
         code, message = _why_no_amount(value)
         raise InvalidValueError(message, code=code, path=path, value=value)
+
+
+def a_currency(_: object, field: attrs.Attribute[Any], value: object) -> None:
+    """Refuse what `check_currency` refuses, beside a field."""
+    check_currency(value, field.name)
+
+
+def an_amount(_: object, field: attrs.Attribute[Any], value: object) -> None:
+    """Refuse what `check_money` refuses, beside a field."""
+    if type(value) is not Money:
+        check_money(value, field.name)
+
+
+def a_positive(code: str, message: str, /) -> Callable[..., None]:
+    """Refuse all but an amount of more than nothing, beside a field."""
+
+    def check(_: object, field: attrs.Attribute[Any], value: object) -> None:
+        check_type(value, Money, field.name)
+        assert isinstance(value, Money)
+        if value.amount_minor <= 0:
+            raise InvalidValueError(
+                message, code=code, path=field.name, value=value.amount_minor
+            )
+
+    return check
 
 
 @final

@@ -1,10 +1,11 @@
 """
 What people are told (N1, N2).
 
-Holds: `Notice`, its kinds, and the functions that make them. Imports: the
-value modules and `postings`. A notice is stored in the same step as what it
-tells, and delivered at least once under a key that removes duplicates. Its
-fields are typed data, never text to be formatted by a template.
+Holds: `Notice`, its kinds, and the functions that make them. Imports:
+`_checks`, `_hashes`, `money`, `references`. A notice is stored in the same
+step as what it tells, and delivered at least once under a key that removes
+duplicates. Its fields are typed data, never text to be formatted by a
+template.
 """
 
 from __future__ import annotations
@@ -17,10 +18,10 @@ import attrs
 from autopay_core._checks import (
     Choice,
     Readable,
-    check_date,
-    check_id,
-    check_text,
-    check_type,
+    a,
+    a_date,
+    a_text,
+    an_id,
     report_text,
 )
 from autopay_core._hashes import sha256
@@ -102,26 +103,15 @@ class Notice(Readable):
 
     """
 
-    key: str
-    kind: NoticeKind
-    payer: PayerId | str
-    autopay: AutoPayId | str
-    on: date
-    name: str = ""
+    key: str = attrs.field(validator=an_id)
+    kind: NoticeKind = attrs.field(validator=a(NoticeKind))
+    payer: PayerId | str = attrs.field(validator=an_id)
+    autopay: AutoPayId | str = attrs.field(validator=an_id)
+    on: date = attrs.field(validator=a_date)
+    name: str = attrs.field(default="", validator=a_text())
     amount: Money | None = None
-    reason: str = ""
-    detail: str = ""
-
-    def __attrs_post_init__(self) -> None:
-        """Check the fields."""
-        check_id(self.key, "key")
-        check_type(self.kind, NoticeKind, "kind")
-        check_id(self.payer, "payer")
-        check_id(self.autopay, "autopay")
-        check_date(self.on, "on")
-        check_text(self.name, "name")
-        check_text(self.reason, "reason", most=64)
-        check_text(self.detail, "detail")
+    reason: str = attrs.field(default="", validator=a_text(most=64))
+    detail: str = attrs.field(default="", validator=a_text())
 
     @property
     def title(self) -> str:

@@ -1,11 +1,9 @@
 """
-What is written down about money: intents, runs, postings (R1 to R4, P1 to P4).
+A paid share on its way into the firm's ledger, and back (P1 to P4).
 
-Holds: `Intent`, `Attempt`, `RunRecord` and its states, `Posting` and its life
-cycle, the two transition tables, the staff's views, and the pure functions
-that make postings from a captured charge and from its reversal. Imports: the
-value modules and `allocation`. Nothing here is ever edited: each step makes a
-new value.
+Holds: `Posting` with its transition table, the staff's views, `Reversal`, and
+what is open. Imports: `money`, `references` and what is below them. Nothing
+here is ever edited: each step makes a new value.
 """
 
 from __future__ import annotations
@@ -20,17 +18,17 @@ import attrs
 from autopay_core._checks import (
     Choice,
     Readable,
-    check_date,
-    check_id,
-    check_text,
-    check_type,
+    a,
+    a_date,
+    a_text,
+    an_id,
 )
 from autopay_core._hashes import sha256
 from autopay_core._moved import moved
 from autopay_core.errors import (
     InvalidValueError,
 )
-from autopay_core.money import Money
+from autopay_core.money import Money, a_positive
 from autopay_core.references import (
     ClientId,
     DepositAccount,
@@ -84,24 +82,12 @@ class Reversal(Readable):
 
     """
 
-    event: str
-    kind: ReversalKind
-    amount: Money
-    on: date
-
-    def __attrs_post_init__(self) -> None:
-        """Check the fields."""
-        check_id(self.event, "event")
-        check_type(self.kind, ReversalKind, "kind")
-        check_type(self.amount, Money, "amount")
-        if not self.amount.is_positive:
-            raise InvalidValueError(
-                "a reversal is more than nothing",
-                code="PostingSign",
-                path="amount",
-                value=self.amount.amount_minor,
-            )
-        check_date(self.on, "on")
+    event: str = attrs.field(validator=an_id)
+    kind: ReversalKind = attrs.field(validator=a(ReversalKind))
+    amount: Money = attrs.field(
+        validator=a_positive("PostingSign", "a reversal is more than nothing")
+    )
+    on: date = attrs.field(validator=a_date)
 
 
 class PostingStatus(Choice):
@@ -226,31 +212,23 @@ class Posting(Readable):
 
     """
 
-    id: PostingId | str
+    id: PostingId | str = attrs.field(validator=an_id)
     run: RunKey
-    payer: PayerId | str
-    client: ClientId | str
-    matter: MatterId | str
-    invoice: InvoiceNumber | str
-    amount: Money
-    charged_on: date
+    payer: PayerId | str = attrs.field(validator=an_id)
+    client: ClientId | str = attrs.field(validator=an_id)
+    matter: MatterId | str = attrs.field(validator=an_id)
+    invoice: InvoiceNumber | str = attrs.field(validator=an_id)
+    amount: Money = attrs.field(validator=a(Money))
+    charged_on: date = attrs.field(validator=a_date)
     payment_reference: str
     deposit_account: DepositAccount
     ar_message: str = ""
     status: PostingStatus = PostingStatus.PENDING
     reverses: PostingId | str | None = None
-    note: str = ""
+    note: str = attrs.field(default="", validator=a_text())
 
     def __attrs_post_init__(self) -> None:
-        """Check the fields."""
-        check_id(self.id, "id")
-        check_id(self.payer, "payer")
-        check_id(self.client, "client")
-        check_id(self.matter, "matter")
-        check_id(self.invoice, "invoice")
-        check_type(self.amount, Money, "amount")
-        check_date(self.charged_on, "charged_on")
-        check_text(self.note, "note")
+        """Refuse a sign that does not fit (P4)."""
         if self.amount.is_zero or self.amount.is_negative == (
             self.reverses is None
         ):

@@ -15,9 +15,8 @@ from typing import Final, final
 
 import attrs
 
-from autopay_core._checks import Readable, check_type
+from autopay_core._checks import Readable, a_number
 from autopay_core.charges import DeclineClass, Declined
-from autopay_core.errors import InvalidValueError
 from autopay_core.money import Money
 from autopay_core.references import MethodKind, PaymentMethodRef
 
@@ -109,26 +108,9 @@ class RetryPolicy(Readable):
 
     """
 
-    retries_most: int = 2
-    every_days: int = 3
-    within_days: int = 21
-
-    def __attrs_post_init__(self) -> None:
-        """Check the fields."""
-        for name, least, most in (
-            ("retries_most", 1, 3),
-            ("every_days", 1, 30),
-            ("within_days", 1, 180),
-        ):
-            value = getattr(self, name)
-            check_type(value, int, name)
-            if not least <= value <= most:
-                raise InvalidValueError(
-                    f"{least} to {most}",
-                    code="OutOfRange",
-                    path=name,
-                    value=value,
-                )
+    retries_most: int = attrs.field(default=2, validator=a_number(1, 3))
+    every_days: int = attrs.field(default=3, validator=a_number(1, 30))
+    within_days: int = attrs.field(default=21, validator=a_number(1, 180))
 
 
 @final

@@ -18,12 +18,13 @@ import attrs
 from autopay_core._checks import (
     Choice,
     Readable,
-    check_date,
-    check_each,
-    check_id,
-    check_instant,
-    check_text,
-    check_type,
+    ReadOnly,
+    a,
+    a_date,
+    a_text,
+    an_id,
+    an_instant,
+    tuple_of,
 )
 from autopay_core.allocation import Allocation
 from autopay_core.charges import (
@@ -190,15 +191,13 @@ class Intent(Readable):
 
     allocation: Allocation
     request: ChargeRequest
-    ar_message: str = ""
-    name: str = ""
+    ar_message: str = attrs.field(default="", validator=a_text())
+    name: str = attrs.field(default="", validator=a_text())
     retry: RetryPolicy | None = None
     plans: tuple[InvoiceNumber | str, ...] = ()
 
     def __attrs_post_init__(self) -> None:
-        """Check the fields."""
-        check_text(self.ar_message, "ar_message")
-        check_text(self.name, "name")
+        """Refuse a charge of another amount than was allocated (R3)."""
         if self.request.amount != self.allocation.total:
             raise InvalidValueError(
                 "the charge must equal the allocation's total",
@@ -233,28 +232,22 @@ class Attempt(Readable):
 
     """
 
-    number: int
-    key: IdempotencyKey | str
-    amount: Money
-    method: str
-    began_at: datetime
-    deadline: datetime
+    number: int = attrs.field(validator=a(int))
+    key: IdempotencyKey | str = attrs.field(validator=an_id)
+    amount: Money = attrs.field(validator=a(Money))
+    method: str = attrs.field(validator=an_id)
+    began_at: datetime = attrs.field(validator=an_instant)
+    deadline: datetime = attrs.field(validator=an_instant)
     request_hash: str
-    two_step: bool = False
-    tries: int = 1
+    two_step: bool = attrs.field(default=False, validator=a(bool))
+    tries: int = attrs.field(default=1, validator=a(int))
     reference: str | None = None
     outcome: Captured | Pending | Declined | None = None
 
-    def __attrs_post_init__(self) -> None:
-        """Check the fields."""
-        check_type(self.number, int, "number")
-        check_id(self.key, "key")
-        check_type(self.amount, Money, "amount")
-        check_id(self.method, "method")
-        check_instant(self.began_at, "began_at")
-        check_instant(self.deadline, "deadline")
-        check_type(self.two_step, bool, "two_step")
-        check_type(self.tries, int, "tries")
+
+def _kept(amounts: Mapping[str, Money] | None) -> Mapping[str, Money] | None:
+    """Keep what was announced from whoever still holds the mapping."""
+    return None if amounts is None else ReadOnly(amounts)
 
 
 @final
@@ -283,23 +276,24 @@ class RunRecord(Readable):
 
     key: RunKey
     payer: PayerId | str
-    version: int
+    version: int = attrs.field(validator=a(int))
     state: RunState
-    charge_on: date
-    attempts: tuple[Attempt, ...] = ()
+    charge_on: date = attrs.field(validator=a_date)
+    attempts: tuple[Attempt, ...] = attrs.field(
+        default=(), validator=tuple_of(Attempt)
+    )
     intent: Intent | None = None
     plan: Allocation | None = None
     reason: str = ""
     detail: str = ""
     next_try_at: datetime | None = None
     reversals: tuple[Reversal, ...] = ()
-    announced: Mapping[str, Money] | None = None
+    announced: Mapping[str, Money] | None = attrs.field(
+        default=None, converter=_kept
+    )
 
     def __attrs_post_init__(self) -> None:
-        """Check the fields that later steps rely on."""
-        check_type(self.version, int, "version")
-        check_date(self.charge_on, "charge_on")
-        check_each(self.attempts, Attempt, "attempts")
+        """Refuse a record without what later steps rely on."""
         if self.state in RESERVING_STATES or self.state is RunState.PAID:
             if self.intent is None or not self.attempts:
                 raise InvalidValueError(

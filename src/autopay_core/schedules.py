@@ -28,6 +28,7 @@ from autopay_core._checks import (
     DATE_MIN,
     Choice,
     Readable,
+    check_type,
     plain_date,
 )
 from autopay_core._moved import moved
@@ -37,7 +38,6 @@ from autopay_core.business_days import (
     BusinessCalendar,
     OpenDays,
     Roll,
-    check_kind,
     open_days,
 )
 from autopay_core.errors import InvalidValueError
@@ -1115,7 +1115,7 @@ class Schedule:
         """Return the dropped indices as ascending, disjoint spans."""
         spans: list[_Span] = []
         for pause in pauses:
-            check_kind(pause, Pause, "PauseType", "pauses")
+            check_type(pause, Pause, "pauses", "PauseType")
             start = self._boundary(self._dates.rank(pause.from_on))
             stop = _NEVER
             if pause.to_on is not None:
@@ -1210,7 +1210,7 @@ def _day_or_that_of(first_on: date, day: int | None) -> int:
 
 def _ascending(days: tuple[DayOfMonth, ...]) -> tuple[DayOfMonth, ...]:
     """Put numbers in order and ``"last"`` behind them."""
-    check_kind(days, tuple, "DaysInvalid", "days")
+    check_type(days, tuple, "days", "DaysInvalid")
     return tuple(
         sorted(
             days,
@@ -1245,7 +1245,7 @@ def _dates_of(schedule: Schedule) -> _Dates:
 def _check_recurrence(schedule: Schedule) -> None:
     """Refuse what cannot recur (S1, S4)."""
     kind = schedule.kind
-    check_kind(kind, ScheduleKind, "KindInvalid", "kind")
+    check_type(kind, ScheduleKind, "kind", "KindInvalid")
     most = 1 if kind in _WITHOUT_INTERVAL else EVERY_MAX
     every = schedule.every
     if type(every) is not int or not 1 <= every <= most:
@@ -1280,7 +1280,7 @@ def _check_days(kind: ScheduleKind, days: tuple[DayOfMonth, ...]) -> None:
         expected = 2
     else:
         expected = 1 if kind in _MONTHS_OF else 0
-    check_kind(days, tuple, "DaysInvalid", "days")
+    check_type(days, tuple, "days", "DaysInvalid")
     if len(days) != expected:
         raise InvalidValueError(
             f"{kind.value} takes a tuple of {expected} days of the month",
@@ -1343,7 +1343,7 @@ def _check_end(schedule: Schedule) -> None:
 
 def _check_roll(schedule: Schedule) -> None:
     """Refuse a roll without a calendar, and the other way round (S9)."""
-    check_kind(schedule.roll, Roll, "RollInvalid", "roll")
+    check_type(schedule.roll, Roll, "roll", "RollInvalid")
     if schedule.calendar is None:
         if schedule.roll is not Roll.NONE:
             raise InvalidValueError(
@@ -1352,7 +1352,7 @@ def _check_roll(schedule: Schedule) -> None:
                 path="calendar",
             )
         return
-    check_kind(schedule.calendar, BusinessCalendar, "CalendarType", "calendar")
+    check_type(schedule.calendar, BusinessCalendar, "calendar", "CalendarType")
     if schedule.roll is Roll.NONE:
         # Somebody believes that closed days are avoided; they would not be.
         raise InvalidValueError(
@@ -1465,7 +1465,7 @@ def split_missed(
 
     """
     as_of = plain_date(as_of, "as_of")
-    check_kind(policy, MissedPolicy, "PolicyInvalid", "policy")
+    check_type(policy, MissedPolicy, "policy", "PolicyInvalid")
     ordered = sorted(due, key=lambda each: (each.charge_on, each.nominal_on))
     if ordered and ordered[-1].charge_on > as_of:
         raise InvalidValueError(

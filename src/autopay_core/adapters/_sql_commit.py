@@ -45,7 +45,7 @@ from autopay_core.adapters._sql_rows import (
     run_row,
 )
 from autopay_core.adapters._sql_schema import UNFINISHED
-from autopay_core.commits import Change, Committed, Conflict
+from autopay_core.commits import Change, Committed, Conflict, ConflictReason
 from autopay_core.errors import PostingConflictError
 from autopay_core.history import (
     chain_of,
@@ -372,13 +372,13 @@ def _conflict(change: Change, facts: _Facts) -> Conflict | None:
         if reason is not None:
             return Conflict(reason=reason)
     if facts.is_stopped:
-        return Conflict(reason="stopped")
+        return Conflict(reason=ConflictReason.STOPPED)
     if _is_open_changed(change, facts):
-        return Conflict(reason="open", open_amounts=facts.opened)
+        return Conflict(reason=ConflictReason.OPEN, open_amounts=facts.opened)
     for move in change.moves:
         known = facts.postings.get(move.before.id)
         if known is None or known[STATUS] != move.before.status.value:
-            return Conflict(reason="posting")
+            return Conflict(reason=ConflictReason.POSTING)
     for new in change.postings:
         known = facts.postings.get(new.id)
         if known is not None and known != posting_row(new):
@@ -388,18 +388,18 @@ def _conflict(change: Change, facts: _Facts) -> Conflict | None:
     return None
 
 
-def _run_conflict(record: RunRecord, facts: _Facts) -> str | None:
+def _run_conflict(record: RunRecord, facts: _Facts) -> ConflictReason | None:
     autopay, nominal_on = key = key_row(record.key)
     stands = facts.runs.get(key)
     if record.version != (1 if stands is None else stands[0] + 1):
-        return "version"
+        return ConflictReason.VERSION
     for other, other_on, state in facts.others:
         if (
             other == autopay
             and other_on != nominal_on
             and RunState(state).is_doubtful
         ):
-            return "doubt"
+            return ConflictReason.DOUBT
     return None
 
 

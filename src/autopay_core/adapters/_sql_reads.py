@@ -8,7 +8,7 @@ A read is one batch on one snapshot, so that it costs one round trip.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from typing import Any, Final
 
 from autopay_core.adapters._sql import Ask, Clock, Dialect, Mark, Row, Steps
@@ -21,6 +21,7 @@ from autopay_core.adapters._sql_rows import (
 )
 from autopay_core.adapters._sql_schema import UNFINISHED
 from autopay_core.commits import (
+    CLOCK_BEHIND,
     OpenAmounts,
     PostingFilter,
     Standing,
@@ -36,9 +37,6 @@ from autopay_core.runs import RunRecord
 from autopay_core.serialization import loads
 
 __all__ = ["ASK_STOPS", "ASK_VERSIONS", "SqlReads"]
-
-CLOCK_BEHIND: Final = timedelta(minutes=5)
-"""A clock that is further behind its own past is suspect."""
 
 _ASK_RUN: Final = (
     "SELECT nominal_on, data FROM autopay_runs "

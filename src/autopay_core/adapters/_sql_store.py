@@ -13,7 +13,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from datetime import date, datetime
 from functools import partial
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from autopay_core.adapters._sql import (
     AnswerLostError,
@@ -44,7 +44,8 @@ from autopay_core.runs import RunRecord
 __all__ = ["BlockingSqlStore"]
 
 _T = TypeVar("_T")
-_PAGE = 500
+PAGE: Final = 500
+"""So many rows are read at once."""
 
 
 class BlockingSqlStore(ABC):
@@ -163,14 +164,14 @@ class BlockingSqlStore(ABC):
     def runs(self) -> Iterator[RunRecord]:
         """Read every run on record, by key, a page at a time."""
         after: RunKey | None = None
-        while page := self._read(self._steps.runs(after, _PAGE)):
+        while page := self._read(self._steps.runs(after, PAGE)):
             yield from page
             after = page[-1].key
 
     def notices(self) -> Iterator[Notice]:
         """Read every notice on record, oldest first, a page at a time."""
         after = 0
-        while page := self._read(self._steps.notices(after, _PAGE)):
+        while page := self._read(self._steps.notices(after, PAGE)):
             for _, notice in page:
                 yield notice
             after = page[-1][0]

@@ -82,7 +82,7 @@ from autopay_core.adapters._sql_schema import (
     check_schema,
     migrations_for,
 )
-from autopay_core.adapters._sql_store import BlockingSqlStore
+from autopay_core.adapters._sql_store import PAGE, BlockingSqlStore
 from autopay_core.commits import (
     Change,
     Committed,
@@ -123,7 +123,6 @@ _Blocking: TypeAlias = "psycopg.Connection[Any]"
 _Awaitable: TypeAlias = "psycopg.AsyncConnection[Any]"
 _Transaction: TypeAlias = Generator[Batch, list[list[Row]], _T]
 
-_PAGE: Final = 500
 _PARTS_MOST: Final = 4
 """So many writes go in one statement: psycopg forgets longer ones."""
 
@@ -1127,7 +1126,7 @@ class AsyncPostgresPostingStore:
     async def runs(self) -> AsyncIterator[RunRecord]:
         """Read every run on record, by key, a page at a time."""
         after: RunKey | None = None
-        while page := await self._read(self._steps.runs(after, _PAGE)):
+        while page := await self._read(self._steps.runs(after, PAGE)):
             for record in page:
                 yield record
             after = page[-1].key
@@ -1135,7 +1134,7 @@ class AsyncPostgresPostingStore:
     async def notices(self) -> AsyncIterator[Notice]:
         """Read every notice on record, oldest first, a page at a time."""
         after = 0
-        while page := await self._read(self._steps.notices(after, _PAGE)):
+        while page := await self._read(self._steps.notices(after, PAGE)):
             for _, notice in page:
                 yield notice
             after = page[-1][0]

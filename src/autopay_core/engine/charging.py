@@ -19,7 +19,7 @@ from autopay_core.charges import (
     Indeterminate,
     Pending,
 )
-from autopay_core.commits import Change, Conflict
+from autopay_core.commits import Change, Conflict, ConflictReason
 from autopay_core.engine.requests import (
     Charge,
     Confirm,
@@ -132,7 +132,7 @@ def _with_reference(
 
 def _overtaken(record: RunRecord, conflict: Conflict) -> Flow[RunResult]:
     """Give way: somebody moved the run, or a stop order came (R7)."""
-    if conflict.reason == "stopped":
+    if conflict.reason is ConflictReason.STOPPED:
         # No reference is on record, so none was or will be confirmed.
         return (yield from finish_or_read(record, cancel(record)))
     return (yield from as_it_stands(record))

@@ -113,9 +113,10 @@ def reverse(
     Record that captured money went back, once for each event (P4).
 
     Raises:
-        InvalidValueError: The run is not paid (``NotCaptured``), more would go
-            back than was captured, or the event came before with another
-            content (both ``ReversalExceeds`` or ``EventConflict``).
+        InvalidValueError: The run took no money (``OrphanEvent``), more would
+            go back than was captured (``ReversalExceeds``), or the event came
+            before with another content (``EventConflict``).
+        CurrencyMismatchError: The reversal is in another currency.
 
     """
     while True:

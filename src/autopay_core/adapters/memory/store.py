@@ -10,13 +10,15 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime, timedelta
-from typing import Final, final
+from typing import final
 
 from autopay_core.adapters.memory.gateway import Clock, system_clock
 from autopay_core.commits import (
+    CLOCK_BEHIND,
     Change,
     Committed,
     Conflict,
+    ConflictReason,
     OpenAmounts,
     PostingFilter,
     Standing,
@@ -36,9 +38,6 @@ from autopay_core.runs import (
 )
 
 __all__ = ["MemoryPostingStore"]
-
-CLOCK_BEHIND: Final = timedelta(minutes=5)
-"""A clock that is further behind its own past is suspect."""
 
 
 @final
@@ -242,13 +241,15 @@ class MemoryPostingStore:
         if conflict is not None:
             return conflict
         if self._is_stopped(change.unless_stopped):
-            return Conflict(reason="stopped")
+            return Conflict(reason=ConflictReason.STOPPED)
         if self._is_open_changed(change):
-            return Conflict(reason="open", open_amounts=self._open_of(change))
+            return Conflict(
+                reason=ConflictReason.OPEN, open_amounts=self._open_of(change)
+            )
         for move in change.moves:
             posting = self._postings.get(move.before.id)
             if posting is None or posting.status is not move.before.status:
-                return Conflict(reason="posting")
+                return Conflict(reason=ConflictReason.POSTING)
         for new in change.postings:
             known = self._postings.get(new.id)
             if known is not None and known != new:
@@ -262,13 +263,13 @@ class MemoryPostingStore:
         for record in change.runs:
             stands = self._runs.get(record.key)
             if record.version != (1 if stands is None else stands.version + 1):
-                return Conflict(reason="version")
+                return Conflict(reason=ConflictReason.VERSION)
             others = self._autopays.get(record.key.autopay, {})
             if change.only_doubtful and any(
                 other.state.is_doubtful and key != record.key
                 for key, other in others.items()
             ):
-                return Conflict(reason="doubt")
+                return Conflict(reason=ConflictReason.DOUBT)
         return None
 
     def _is_open_changed(self, change: Change) -> bool:

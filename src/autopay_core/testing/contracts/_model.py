@@ -28,6 +28,7 @@ from autopay_core.commits import (
     Change,
     Committed,
     Conflict,
+    ConflictReason,
     PostingFilter,
     PostingMove,
     StopOrder,
@@ -423,7 +424,9 @@ class StoreMachine(RuleBasedStateMachine):
             before=before, after=move_posting(before, to, note="why")
         )
         self.both(Change(moves=(step,)))
-        assert self.both(Change(moves=(step,))) == Conflict(reason="posting")
+        assert self.both(Change(moves=(step,))) == Conflict(
+            reason=ConflictReason.POSTING
+        )
 
     @precondition(lambda self: self.written())
     @rule(data=st.data(), is_other=st.booleans())

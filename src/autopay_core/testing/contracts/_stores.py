@@ -23,6 +23,7 @@ from autopay_core.commits import (
     Change,
     Committed,
     Conflict,
+    ConflictReason,
     PostingFilter,
     PostingMove,
     StopOrder,
@@ -208,7 +209,7 @@ class PostingStoreContract(Contract):
             stale = attrs.evolve(later, version=version)
 
             assert store.commit(Change(runs=(stale,))) == Conflict(
-                reason="version"
+                reason=ConflictReason.VERSION
             )
 
         assert _run(store, record.key) == later
@@ -241,7 +242,7 @@ class PostingStoreContract(Contract):
         other = intended(first.key, invoice("INV-2", 500))
 
         assert store.commit(Change(runs=(other,))) == Conflict(
-            reason="version"
+            reason=ConflictReason.VERSION
         )
         assert _run(store, first.key) == first
 
@@ -301,7 +302,7 @@ class PostingStoreContract(Contract):
         now = attrs.evolve(change, expect_versions={"C-1": _version(store)})
 
         assert isinstance(refused, Conflict)
-        assert refused.reason == "open"
+        assert refused.reason is ConflictReason.OPEN
         assert isinstance(store.commit(now), Committed)
 
     def test_ps_4_of_racing_plans_on_one_client_one_stands(
@@ -337,7 +338,7 @@ class PostingStoreContract(Contract):
         )
 
         assert refused == Conflict(
-            reason="open", open_amounts={"INV-1": usd(4_000)}
+            reason=ConflictReason.OPEN, open_amounts={"INV-1": usd(4_000)}
         )
         assert isinstance(known, Committed)
 
@@ -366,7 +367,7 @@ class PostingStoreContract(Contract):
             )
         )
 
-        assert refused == Conflict(reason="open")
+        assert refused == Conflict(reason=ConflictReason.OPEN)
 
     def test_ps_11_reservations_and_open_postings_count_once_each(
         self, store: PostingStore
@@ -440,7 +441,7 @@ class PostingStoreContract(Contract):
             Change(runs=(intended(run_key("ap-2")),), only_doubtful=True)
         )
 
-        assert refused == Conflict(reason="doubt")
+        assert refused == Conflict(reason=ConflictReason.DOUBT)
         assert isinstance(other, Committed)
 
     @pytest.mark.parametrize(
@@ -491,7 +492,7 @@ class PostingStoreContract(Contract):
         )
 
         assert store.standing(run_key(), "m-1").is_stopped
-        assert store.commit(change) == Conflict(reason="stopped")
+        assert store.commit(change) == Conflict(reason=ConflictReason.STOPPED)
         lifted = attrs.evolve(stop, active=False)
         store.commit(Change(stops=(lifted,)))
 
@@ -559,7 +560,7 @@ class PostingStoreContract(Contract):
             Change(moves=(removed,), notices=(notice("n-9"),))
         )
 
-        assert refused == Conflict(reason="posting")
+        assert refused == Conflict(reason=ConflictReason.POSTING)
         assert _all(store) == (queued.after,)
         assert "n-9" not in {each.key for each in store.undelivered(10)}
 
@@ -573,7 +574,7 @@ class PostingStoreContract(Contract):
         )
 
         assert store.commit(Change(moves=(move,))) == Conflict(
-            reason="posting"
+            reason=ConflictReason.POSTING
         )
         assert _all(store) == ()
 
