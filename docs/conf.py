@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import re
+import sys
+from enum import Enum
 from importlib import metadata
-from typing import TYPE_CHECKING
+from inspect import Parameter, signature
+from typing import TYPE_CHECKING, Any
 
-from autopay_core._checks import Readable
+import attrs
+from sphinx.util import inspect
+
+from autopay_core._checks import Choice, Readable
 
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
@@ -37,6 +43,8 @@ autodoc_mock_imports = ["psycopg"]
 autoclass_content = "class"
 autodoc_class_signature = "mixed"
 autodoc_member_order = "bysource"
+# A module's names in the order of its source; `keep_public` asks `__all__`.
+autodoc_default_options = {"ignore-module-all": True}
 autodoc_preserve_defaults = True
 autodoc_typehints = "signature"
 add_module_names = False
@@ -57,17 +65,29 @@ html_show_sourcelink = False
 # "PG-1  A key seen before …", with its further lines indented: a clause of a
 # port. For docutils it is a paragraph that goes wrong.
 _CLAUSE = re.compile(r"([A-Z]{2}-\d+) +(.*)")
+# "Imports: `money` and the standard library.": for maintainers only.
+_IMPORTS = re.compile(r"Imports: (?:`[^`]*`|[^.`])*\.\s?")
+_VALUE_MAX = 60
 
 
 def list_clauses(
     _app: Sphinx,
-    _what: str,
+    what: str,
     _name: str,
     _thing: object,
     _options: object,
     lines: list[str],
 ) -> None:
-    """Make a list of the clauses in a docstring."""
+    """
+    Make a list of the clauses in a docstring; leave out what it imports.
+
+    Of "text: more" on the first line of an attribute, napoleon would make a
+    type and a text; an empty line of a kind comes before it.
+    """
+    if what in {"attribute", "data", "property"} and lines:
+        lines.insert(0, "\\ ")
+    if what == "module":
+        lines[:] = _IMPORTS.sub("", "\n".join(lines)).split("\n")
     listed: list[str] = []
     in_clause = False
     for line in lines:
@@ -83,6 +103,83 @@ def list_clauses(
     lines[:] = listed
 
 
+def keep_public(
+    app: Sphinx,
+    _what: str,
+    name: str,
+    _thing: object,
+    _skip: bool,  # noqa: FBT001 - as Sphinx calls it
+    _options: object,
+) -> bool | None:
+    """Skip what a module does not list in its `__all__`."""
+    module = sys.modules.get(app.env.current_document.autodoc_module)
+    if app.env.current_document.autodoc_class or module is None:
+        return None
+    return True if name not in getattr(module, "__all__", [name]) else None
+
+
+class Shown:
+    """A default, as it is shown in a signature."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def __repr__(self) -> str:
+        """Return the text."""
+        return self.text
+
+
+def show_defaults(_app: Sphinx, made: Any, _bound: object) -> None:  # noqa: ANN401
+    """Show the defaults of a value's fields, which attrs keeps elsewhere."""
+    kind = getattr(made, "__globals__", {}).get("attr_dict")
+    if kind is None:
+        return
+    shown: dict[str, Shown] = {}
+    for name, field in kind.items():
+        default = field.default
+        if isinstance(default, attrs.Factory):  # type: ignore[arg-type]
+            default = Shown("…") if default.takes_self else default.factory()
+        if default is not attrs.NOTHING:
+            shown[field.alias or name] = Shown(repr(default))
+    found = signature(made)
+    made.__signature__ = found.replace(
+        parameters=[
+            each.replace(default=shown.get(each.name, each.default))
+            if each.default is not Parameter.empty
+            else each
+            for each in found.parameters.values()
+        ]
+    )
+
+
+def call_nobody(
+    _app: Sphinx,
+    _what: str,
+    _name: str,
+    thing: object,
+    _options: object,
+    _signature: str | None,
+    _returns: str | None,
+) -> tuple[str, str] | None:
+    """Show no call of what is not called: enumerations and protocols."""
+    if isinstance(thing, type) and (
+        issubclass(thing, Enum) or getattr(thing, "_is_protocol", False)
+    ):
+        return "", ""
+    return None
+
+
+def shorten_values() -> None:
+    """Leave out a table where the value of a name is shown."""
+    describe = inspect.object_description
+
+    def describe_briefly(thing: object, **more: Any) -> str:  # noqa: ANN401
+        text = describe(thing, **more)
+        return text if len(text) <= _VALUE_MAX else "…"
+
+    inspect.object_description = describe_briefly
+
+
 def hide_readable(
     _app: Sphinx,
     _name: str,
@@ -91,10 +188,15 @@ def hide_readable(
     bases: list[type],
 ) -> None:
     """Leave out a base that is nobody's business."""
-    bases[:] = [object if each is Readable else each for each in bases]
+    shown = {Readable: object, Choice: Enum}
+    bases[:] = [shown.get(each, each) for each in bases]
 
 
 def setup(app: Sphinx) -> None:
     """Get hold of docstrings before napoleon does."""
     app.connect("autodoc-process-docstring", list_clauses, priority=400)
     app.connect("autodoc-process-bases", hide_readable)
+    app.connect("autodoc-skip-member", keep_public)
+    app.connect("autodoc-before-process-signature", show_defaults)
+    app.connect("autodoc-process-signature", call_nobody)
+    shorten_values()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
+from autopay_core import ports
 from autopay_core.testing.clauses import UNPROVEN
 
 if TYPE_CHECKING:
@@ -108,3 +109,63 @@ def test_every_page_is_reached_from_its_index(folder: str) -> None:
     ]
 
     assert not missing
+
+
+def _members_without_docstring(tree: ast.Module) -> Iterator[str]:
+    for node in tree.body:
+        match node:
+            case ast.ClassDef(
+                name=name, bases=[ast.Name(id="Choice" | "Enum")], body=body
+            ) if not name.startswith("_"):
+                for member, after in zip(body, [*body[1:], None], strict=True):
+                    match member, after:
+                        case ast.Assign(), ast.Expr(value=ast.Constant()):
+                            pass
+                        case ast.Assign(targets=[ast.Name(id=each)]), _:
+                            yield f"{name}.{each}"
+                        case _:
+                            pass
+            case _:
+                pass
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        path
+        for path in sorted(PACKAGE.rglob("*.py"))
+        if "testing" not in path.parts
+    ],
+    ids=lambda path: str(path.relative_to(PACKAGE)),
+)
+def test_every_member_of_an_enumeration_says_what_it_means(path: Path) -> None:
+    tree = ast.parse(path.read_text("utf-8"))
+
+    assert not list(_members_without_docstring(tree))
+
+
+def test_a_member_without_a_meaning_is_found() -> None:
+    tree = ast.parse(
+        'class Side(Choice):\n    LEFT = "l"\n    """Left."""\n'
+        '    RIGHT = "r"\n    TOP = "t"\n    """Up."""'
+    )
+
+    assert list(_members_without_docstring(tree)) == ["Side.RIGHT"]
+
+
+def test_the_page_on_ports_names_all_that_they_export() -> None:
+    page = (REFERENCE / "ports.md").read_text("utf-8")
+    here = {
+        name
+        for name in ports.__all__
+        if getattr(getattr(ports, name), "__module__", "") == ports.__name__
+    }
+
+    missing = [
+        name
+        for name in ports.__all__
+        if name not in here and f"`{name}`" not in page
+    ]
+
+    assert not missing
+    assert {"MatterData", "Ports"} <= here

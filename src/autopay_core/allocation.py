@@ -86,13 +86,14 @@ class Order(Choice):
     """
     Which date comes first when invoices are put in order (L2).
 
-    `ISSUED`: invoice date, then due date. `DUE`: due date, then invoice
-    date. Either way an invoice without a due date comes after those that
-    have one, and the invoice number decides the rest.
+    Either way an invoice without a due date comes after those that have one,
+    and the invoice number decides the rest.
     """
 
     ISSUED = "issued"
+    """Invoice date, then due date."""
     DUE = "due"
+    """Due date, then invoice date."""
 
 
 def natural_key(number: str, /) -> NaturalKey:
@@ -148,31 +149,54 @@ class Reason(Choice):
     """Why an invoice gets what it gets; `text` is for people (L4)."""
 
     PAID = "paid"
+    """All that is payable."""
     PART_PAID = "part_paid"
+    """What was left of the run's limit."""
     PER_INVOICE_LIMIT = "per_invoice_limit"
+    """Up to the limit per invoice (L7)."""
     ANNOUNCED_LIMIT = "announced_limit"
+    """Up to what was announced (N4)."""
 
     COVERED_BY_OPEN = "covered_by_open"
+    """Nothing: all of it is on its way (L1)."""
     OVER_POSTED = "over_posted"
+    """Nothing: more is on its way than is owed."""
     NOTHING_OWED = "nothing_owed"
+    """Nothing: its balance is zero."""
     CREDIT_BALANCE = "credit_balance"
+    """Nothing: the firm owes the client (L5)."""
 
     LIMIT_REACHED = "limit_reached"
+    """Nothing: older invoices used the limit up."""
     WHOLE_INVOICES = "whole_invoices"
+    """Nothing: less than the whole is left of the limit (L7)."""
     WAITS_FOR_OLDER = "waits_for_older"
+    """Nothing: an older one could not be paid whole."""
     BELOW_MINIMUM = "below_minimum"
+    """Nothing: less is due in all than may be charged."""
 
     ON_HOLD = "on_hold"
+    """Nothing: the firm keeps it back."""
     DISPUTED = "disputed"
+    """Nothing: the client disputes it."""
     DRAFT = "draft"
+    """Nothing: it was not sent yet."""
     VOID = "void"
+    """Nothing: it was withdrawn."""
     IN_COLLECTIONS = "in_collections"
+    """Nothing: somebody else collects it."""
     UNKNOWN_STATUS = "unknown_status"
+    """Nothing: its status is not understood."""
     NOT_YET_ISSUED = "not_yet_issued"
+    """Nothing: its invoice date is still to come."""
     OTHER_ACCOUNT = "other_account"
+    """Nothing: its money goes to the other kind of account (L6)."""
     BALANCE_EXCEEDS_TOTAL = "balance_exceeds_total"
+    """Nothing: more is outstanding than was billed."""
     ENROLLMENT_ENDED = "enrollment_ended"
+    """Nothing: its enrolment has ended (S6, S7)."""
     NOT_ANNOUNCED = "not_announced"
+    """Nothing: it was not in the announcement (N4)."""
 
     @property
     def text(self) -> str:

@@ -50,8 +50,11 @@ class Level(Choice):
     """How much an association covers (A1)."""
 
     CLIENT = "client"
+    """Every invoice of a client."""
     MATTER = "matter"
+    """Every invoice of a matter."""
     INVOICE = "invoice"
+    """One invoice."""
 
 
 @final

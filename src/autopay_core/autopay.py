@@ -278,10 +278,15 @@ class AutoPayState(Choice):
     """What an auto-pay does at a date."""
 
     NOT_STARTED = "not_started"
+    """Its first date is still to come."""
     ACTIVE = "active"
+    """It runs."""
     PAUSED = "paused"
+    """It rests, and goes on after."""
     OFF = "off"
+    """It was turned off."""
     ENDED = "ended"
+    """No date of it is left."""
 
 
 def years(

@@ -150,19 +150,16 @@ class ChargeRequest(Readable):
 
 
 class DeclineClass(Choice):
-    """
-    What a decline means for trying again (N3).
-
-    `NEVER`: the account is closed, stolen or revoked. `FIX_FIRST`: the payer
-    must do something, such as renew the card. `LATER`: funds may be there on
-    another day. `UNKNOWN`: a code that the adapter does not know: not tried
-    again.
-    """
+    """What a decline means for trying again (N3)."""
 
     NEVER = "never"
+    """The account is closed, stolen or revoked."""
     FIX_FIRST = "fix_first"
+    """The payer must do something, such as renew the card."""
     LATER = "later"
+    """Funds may be there on another day."""
     UNKNOWN = "unknown"
+    """A code that the adapter does not know: not tried again."""
 
 
 @final

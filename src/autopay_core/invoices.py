@@ -46,19 +46,22 @@ BALANCE_MAX_MINOR: Final = 10**12
 
 
 class InvoiceStatus(Choice):
-    """
-    Whether an invoice may be collected; only `OPEN` is.
-
-    `UNKNOWN` is for words that an adapter has never seen: not collected (L4).
-    """
+    """Whether an invoice may be collected; only `OPEN` is (L4)."""
 
     OPEN = "open"
+    """It is collected."""
     ON_HOLD = "on_hold"
+    """The firm keeps it back."""
     DISPUTED = "disputed"
+    """The client disputes it."""
     DRAFT = "draft"
+    """It was not sent yet."""
     VOID = "void"
+    """It was withdrawn."""
     IN_COLLECTIONS = "in_collections"
+    """Somebody else collects it."""
     UNKNOWN = "unknown"
+    """A word that an adapter has never seen; not collected."""
 
 
 def _a_balance(_: object, field: attrs.Attribute[Any], value: Money) -> None:
@@ -130,10 +133,15 @@ class SearchBy(Choice):
     """The criterion by which staff find what to associate (A6)."""
 
     CLIENT_NAME = "client_name"
+    """A part of the client's name."""
     CLIENT_NUMBER = "client_number"
+    """The client's number, exactly."""
     MATTER_NUMBER = "matter_number"
+    """The matter's number, exactly."""
     MATTER_DESCRIPTION = "matter_description"
+    """A part of the matter's description."""
     INVOICE_NUMBER = "invoice_number"
+    """The invoice's number, exactly."""
 
 
 @final

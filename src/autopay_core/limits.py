@@ -30,8 +30,11 @@ class LimitName(Choice):
     """The limits that bound a run's total, of which the smallest counts."""
 
     PER_RUN = "per_run"
+    """What one run may take."""
     PER_MONTH = "per_month"
+    """What a calendar month may take, by charge date."""
     LIFETIME = "lifetime"
+    """What the auto-pay may take in all its life."""
 
 
 class LimitOptions(TypedDict, total=False):

@@ -64,8 +64,11 @@ class ReversalKind(Choice):
     """Why captured money went back (P4)."""
 
     RETURN = "return"
+    """A bank returned a debit."""
     REFUND = "refund"
+    """The firm gave it back."""
     CHARGEBACK = "chargeback"
+    """The payer disputed the charge."""
 
 
 @final
@@ -94,17 +97,21 @@ class PostingStatus(Choice):
     """
     Where a posting record stands on its way into the firm's ledger (P2).
 
-    `PENDING`: waits. `INCOMPLETE`: a data conflict that someone must mend.
-    `QUEUED`: selected for posting. `POSTED`: sent. `APPLIED`: the ledger
-    shows it. `REMOVED`: handled by hand.
+    What may follow is in `POSTING_MOVES`; all but the last two are open.
     """
 
     PENDING = "pending"
+    """Waits to be sent."""
     INCOMPLETE = "incomplete"
+    """A data conflict that someone must mend."""
     QUEUED = "queued"
+    """Selected to be sent."""
     POSTED = "posted"
+    """Sent."""
     APPLIED = "applied"
+    """The ledger shows it in the balance."""
     REMOVED = "removed"
+    """Handled by hand."""
 
 
 OPEN_STATUSES: Final = frozenset(
@@ -160,12 +167,19 @@ class PostingView(Choice):
     """The staff's views in Manage Postings, each a set of statuses (P3)."""
 
     PENDING_INCOMPLETE = "pending/incomplete"
+    """What waits, with or without a conflict."""
     PENDING = "pending"
+    """What waits and can be sent."""
     INCOMPLETE = "incomplete"
+    """What someone must mend."""
     QUEUED = "queued"
+    """What was selected."""
     POSTED = "posted"
+    """What was sent, applied or not."""
     REMOVED = "removed"
+    """What was handled by hand."""
     ALL = "all"
+    """Every one."""
 
     @property
     def statuses(self) -> frozenset[PostingStatus]:

@@ -59,14 +59,18 @@ class AccountKind(Choice):
     """Whose money an account holds; the two never share a charge (L6)."""
 
     OPERATING = "operating"
+    """The firm's own."""
     TRUST = "trust"
+    """Its clients'."""
 
 
 class MethodKind(Choice):
     """What stands behind a payment method; decides its network's rules."""
 
     CARD = "card"
+    """A credit or debit card."""
     BANK_ACCOUNT = "bank_account"
+    """A bank account that is debited."""
 
 
 def _an_open_id(_: object, field: attrs.Attribute[str], value: str) -> None:

@@ -67,29 +67,28 @@ __all__ = [
 
 
 class RunState(Choice):
-    """
-    Where a run stands; what may follow is in `RUN_MOVES`.
-
-    `ANNOUNCED`: amount and date were announced, nothing is reserved (N4).
-    `OPEN`: the intent is written and money may have moved (R1, R4).
-    `PENDING`: the gateway says that a bank debit is under way.
-    `REVIEW`: parked for a person; still looked up, never final (R4, R8).
-    `WAITING`: nothing is under way; another attempt comes later (N3).
-    `PAID`: captured, and every cent has its posting record.
-    `FAILED`: definitively not charged; "Error - Failed AutoPay" (N1).
-    `NOTHING_DUE`, `CANCELLED`, `MISSED`: definitively not charged.
-    """
+    """Where a run stands; what may follow is in `RUN_MOVES`."""
 
     ANNOUNCED = "announced"
+    """Amount and date were announced, nothing is reserved (N4)."""
     OPEN = "open"
+    """The intent is written and money may have moved (R1, R4)."""
     PENDING = "pending"
+    """The gateway says that a bank debit is under way."""
     REVIEW = "review"
+    """Parked for a person; still looked up, never final (R4, R8)."""
     WAITING = "waiting"
+    """Nothing is under way; another attempt comes later (N3)."""
     PAID = "paid"
+    """Captured, and every cent has its posting record."""
     FAILED = "failed"
+    """Definitively not charged: "Error - Failed AutoPay" (N1)."""
     NOTHING_DUE = "nothing_due"
+    """Definitively not charged: there was nothing to pay."""
     CANCELLED = "cancelled"
+    """Definitively not charged: stopped, or not announced in time."""
     MISSED = "missed"
+    """Definitively not charged: nothing swept on that day (S12)."""
 
     @property
     def is_finished(self) -> bool:
@@ -490,23 +489,33 @@ class RunStatus(Choice):
     """
     How a call about a run ended: the run's state, or why it has none.
 
-    `POSTPONED`: something could not be read or reached; nothing was charged,
-    and the next sweep tries again. `BLOCKED`: another run of the auto-pay is
-    in doubt, and nothing else of it is charged until that is resolved (R4).
+    All but the last two are the names of `RunState`.
     """
 
     ANNOUNCED = "announced"
+    """Amount and date were announced."""
     OPEN = "open"
+    """It is not known yet whether money moved."""
     PENDING = "pending"
+    """A bank debit is under way."""
     REVIEW = "review"
+    """A person has to look at it."""
     WAITING = "waiting"
+    """Another attempt comes later."""
     PAID = "paid"
+    """Captured and posted."""
     FAILED = "failed"
+    """Not charged, and people were told why."""
     NOTHING_DUE = "nothing_due"
+    """There was nothing to pay."""
     CANCELLED = "cancelled"
+    """Stopped, or not announced in time."""
     MISSED = "missed"
+    """Nothing swept on that day."""
     POSTPONED = "postponed"
+    """Not read or not reached; nothing was charged, the next sweep tries."""
     BLOCKED = "blocked"
+    """Another run of the auto-pay is in doubt, and that comes first (R4)."""
 
 
 @final

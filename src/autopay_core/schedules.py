@@ -81,14 +81,23 @@ class ScheduleKind(Choice):
     """How a schedule recurs (S1)."""
 
     ONCE = "once"
+    """On one date."""
     DAILY = "daily"
+    """Every day, or every so many."""
     WEEKLY = "weekly"
+    """On one day of the week."""
     TWICE_MONTHLY = "twice_monthly"
+    """On two days of the month, of which one may be the last."""
     MONTHLY = "monthly"
+    """On one day of the month."""
     LAST_DAY = "last_day"
+    """On the last day of the month."""
     QUARTERLY = "quarterly"
+    """Every three months."""
     SEMIANNUAL = "semiannual"
+    """Every six months."""
     YEARLY = "yearly"
+    """Every year."""
 
 
 class MissedPolicy(Choice):

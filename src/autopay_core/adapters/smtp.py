@@ -52,17 +52,14 @@ _PERMANENT: Final = 500
 
 
 class Security(Enum):
-    """
-    How the connection to the mail server is protected.
-
-    `STARTTLS`: encrypted from the second command on, usually on port 587.
-    `TLS`: from the first byte on, usually on port 465. `NONE`: for a server
-    on this machine.
-    """
+    """How the connection to the mail server is protected."""
 
     STARTTLS = "starttls"
+    """Encrypted from the second command on, usually on port 587."""
     TLS = "tls"
+    """Encrypted from the first byte on, usually on port 465."""
     NONE = "none"
+    """Not at all: for a server on this machine."""
 
 
 def _system_clock() -> datetime:

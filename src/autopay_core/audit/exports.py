@@ -80,11 +80,17 @@ class GatewayKind(Enum):
     """What a row of a gateway export tells."""
 
     CAPTURED = "captured"
+    """Money was taken."""
     PENDING = "pending"
+    """A bank debit is under way."""
     DECLINED = "declined"
+    """It was refused."""
     RETURN = "return"
+    """A bank returned a debit."""
     REFUND = "refund"
+    """The firm gave money back."""
     CHARGEBACK = "chargeback"
+    """The payer disputed the charge."""
 
     @property
     def goes_back(self) -> bool:
@@ -135,17 +141,14 @@ class GatewayRow:
 
 
 class LedgerKind(Enum):
-    """
-    What a row of a ledger export tells.
-
-    `BILLED`: what the invoice asks for, credit notes included. `POSTING`: a
-    posting record of ours that the balance shows. `OTHER`: a payment of
-    anybody else.
-    """
+    """What a row of a ledger export tells."""
 
     BILLED = "billed"
+    """What the invoice asks for, credit notes included."""
     POSTING = "posting"
+    """A posting record of ours that the balance shows."""
     OTHER = "other"
+    """A payment of anybody else."""
 
 
 @final

@@ -55,28 +55,26 @@ def system_clock() -> datetime:
 
 
 class Fault(Enum):
-    """
-    What a gateway in memory does on demand, once for each time it is asked.
-
-    `UNAVAILABLE`: raises `PortUnavailableError`; nothing happened.
-    `LOSE_REQUEST`: in doubt; the request never arrives.
-    `LOSE_ANSWER`: in doubt; the money was taken.
-    `ANSWER_LATE`: in doubt; the request arrives at `flush`.
-    `RAISE`: takes the money, then raises an error of its own.
-    `PEND`: a bank debit, until `settle` or `fail`.
-    `WRONG_AMOUNT`, `WRONG_KEY`: breaks PG-7.
-    `ANSWER_NONE`: returns None, as a careless adapter would.
-    """
+    """What a gateway in memory does on demand, once for each time asked."""
 
     UNAVAILABLE = "unavailable"
+    """Raises `PortUnavailableError`; nothing happened."""
     LOSE_REQUEST = "lose_request"
+    """In doubt; the request never arrives."""
     LOSE_ANSWER = "lose_answer"
+    """In doubt; the money was taken."""
     ANSWER_LATE = "answer_late"
+    """In doubt; the request arrives at `flush`."""
     RAISE = "raise"
+    """Takes the money, then raises an error of its own."""
     PEND = "pend"
+    """A bank debit, until `settle` or `fail`."""
     WRONG_AMOUNT = "wrong_amount"
+    """Answers with another amount, against PG-7."""
     WRONG_KEY = "wrong_key"
+    """Answers with another key, against PG-7."""
     ANSWER_NONE = "answer_none"
+    """Returns None, as a careless adapter would."""
 
 
 @attrs.define(kw_only=True)
