@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -169,3 +170,19 @@ def test_the_page_on_ports_names_all_that_they_export() -> None:
 
     assert not missing
     assert {"MatterData", "Ports"} <= here
+
+
+def test_the_house_is_described_with_all_its_rooms() -> None:
+    page = (ROOT / "docs/explanation/architecture.md").read_text("utf-8")
+    house = page.split("## The house", 1)[1].split("\n## ", 1)[0]
+    rooms = {
+        path.stem
+        for folder in (PACKAGE, PACKAGE / "engine")
+        for path in folder.iterdir()
+        if not path.name.startswith("_")
+        and (path.suffix == ".py" or (path / "__init__.py").exists())
+    }
+    described = set(re.findall(r"`(\w+)`", house))
+
+    assert not sorted(rooms - described)
+    assert {"allocation", "engine", "collecting"} <= rooms

@@ -263,19 +263,18 @@ class Committed(Readable):
 
 
 class ConflictReason(Choice):
-    """
-    What changed since it was read, so that a step does not stand.
-
-    `VERSION`: a run moved. `OPEN`: open amounts changed. `DOUBT`: another run
-    of the auto-pay is in doubt. `STOPPED`: a stop order came. `POSTING`: a
-    posting moved.
-    """
+    """What changed since it was read, so that a step does not stand."""
 
     VERSION = "version"
+    """A run moved."""
     OPEN = "open"
+    """Open amounts changed."""
     DOUBT = "doubt"
+    """Another run of the auto-pay is in doubt."""
     STOPPED = "stopped"
+    """A stop order came."""
     POSTING = "posting"
+    """A posting moved."""
 
 
 @final
