@@ -45,9 +45,9 @@ DATE_MIN: Final = date(1900, 1, 1)
 DATE_MAX: Final = date(2200, 12, 31)
 """Latest date that an invoice or a run may carry."""
 
-# C0, DEL, C1, line and paragraph separators, bidi controls, zero-width
-# characters and lone surrogates: they hide or reorder what a person reads,
-# or break the database and the header they are written to.
+# Control characters, DEL, line and paragraph separators, bidi controls,
+# zero-width characters and lone surrogates: they hide or reorder what a
+# person reads, or break the database and the header they are written to.
 _UNSAFE = re.compile(
     "[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff"
     "\ud800-\udfff]"

@@ -439,7 +439,7 @@ def _code(error: psycopg.Error) -> str:
 
 
 def _check_settings(row: Row) -> None:
-    """Refuse what could lose a commit (J1)."""
+    """Refuse what could lose a commit (PS-1)."""
     fsync, synchronous_commit, is_replica = row
     if fsync != "on":
         raise UnsafeStoreError("PostgreSQL runs with fsync off")

@@ -331,7 +331,7 @@ class SqlitePostingStore(BlockingSqlStore):
                 return str(mode)
 
     def _make_safe(self, connection: sqlite3.Connection) -> None:
-        """Set what durability rests on, and see that it is so (J1)."""
+        """Set what durability rests on, and see that it is so (PS-1)."""
         if self._in_memory:
             return
         mode = self._start_log(connection)

@@ -61,7 +61,7 @@ __all__ = ["Executed", "Gateway", "Killed", "Ledger", "Mailbox", "Store"]
 
 _LATEST_SECONDS: Final = 200
 """With a quarter of the retention: how long a request lives at most, where a
-gateway honours no deadline (assumption G3)."""
+gateway honours no deadline (PG-6)."""
 
 
 class Killed(BaseException):
@@ -191,7 +191,7 @@ class Gateway:
         """
         Tell whether a request outlives what is assumed of the network.
 
-        Only for a one-step gateway that honours no deadline (assumption G3).
+        Only for a one-step gateway that honours no deadline (PG-6).
         """
         if self.is_two_step or self._capabilities.honours_deadline:
             return False
