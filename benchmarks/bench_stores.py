@@ -35,8 +35,8 @@ from table import Row, compare, show
 
 import autopay_core as ap
 from autopay_core.adapters import postgres, sqlite
-from autopay_core.adapters._sql import Ask, Insert
 from autopay_core.adapters.memory import MemoryPostingStore, memory_ports
+from autopay_core.adapters.sql.words import Ask, Insert
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence

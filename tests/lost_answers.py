@@ -7,9 +7,11 @@ the next COMMIT.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from autopay_core.adapters._sql import AnswerLostError, Ask
+from autopay_core.adapters.sql.words import AnswerLostError, Ask
+from autopay_core.engine.driving import drive
 
 if TYPE_CHECKING:
     import pytest
@@ -25,7 +27,8 @@ def lose_on_sqlite(monkeypatch: pytest.MonkeyPatch, when: str) -> None:
         if when == "after":
             raise AnswerLostError(genuine(connection, steps))
         connection.execute("BEGIN IMMEDIATE")
-        result = sqlite._drive(connection, steps)
+        cursor = connection.cursor()
+        result = drive(steps, partial(sqlite._execute, cursor))
         connection.execute("ROLLBACK")
         raise AnswerLostError(result)
 
@@ -36,30 +39,17 @@ def lose_on_postgres(monkeypatch: pytest.MonkeyPatch, when: str) -> None:
     import psycopg
 
     from autopay_core.adapters import postgres
+    from autopay_core.adapters.sql.postgres_sources import execute, settled
 
-    execute, execute_async = postgres._execute, postgres._execute_async
     broken: list[str] = []
 
-    def breaks(batch: Any) -> bool:
-        return not broken and batch == [Ask("COMMIT")]
-
-    def run(connection: Any, batch: Any) -> Any:
-        if not breaks(batch):
-            return execute(connection, batch)
+    async def run(connection: Any, batch: Any) -> Any:
+        if broken or batch != [Ask("COMMIT")]:
+            return await execute(connection, batch)
         broken.append(when)
         if when == "after":
-            execute(connection, batch)
-        connection.close()
+            await execute(connection, batch)
+        await settled(connection.close())
         raise psycopg.OperationalError("the connection is lost")
 
-    async def run_async(connection: Any, batch: Any) -> Any:
-        if not breaks(batch):
-            return await execute_async(connection, batch)
-        broken.append(when)
-        if when == "after":
-            await execute_async(connection, batch)
-        await connection.close()
-        raise psycopg.OperationalError("the connection is lost")
-
-    monkeypatch.setattr(postgres, "_execute", run)
-    monkeypatch.setattr(postgres, "_execute_async", run_async)
+    monkeypatch.setattr(postgres, "execute", run)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import psycopg
 import pytest
@@ -101,7 +101,8 @@ class TestPostgresPostingStore(_Trouble, PostingStoreContract):
     def reopen(
         self, opened: list[PostgresPostingStore]
     ) -> Callable[[PostingStore, Clock], PostingStore]:
-        def again(_: PostingStore, clock: Clock) -> PostingStore:
+        def again(store: PostingStore, clock: Clock) -> PostingStore:
+            cast("PostgresPostingStore", store).close()
             opened.append(PostgresPostingStore(_contracts(), clock=clock))
             return opened[-1]
 
@@ -130,8 +131,11 @@ class TestAsyncPostgresPostingStore(_Trouble, AsyncPostingStoreContract):
         return made
 
     @pytest.fixture
-    def async_reopen(self, opened: list[Any]) -> Callable[[Any, Clock], Any]:
-        def again(_: Any, clock: Clock) -> Any:
+    def async_reopen(
+        self, opened: list[Any], loop: Loop
+    ) -> Callable[[Any, Clock], Any]:
+        def again(store: Any, clock: Clock) -> Any:
+            loop.run(store.close())
             opened.append(AsyncPostgresPostingStore(_contracts(), clock=clock))
             return opened[-1]
 

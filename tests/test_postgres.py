@@ -15,16 +15,18 @@ import pytest
 from hypothesis import settings
 
 from autopay_core.adapters import postgres
-from autopay_core.adapters._sql import Ask, lock_number
-from autopay_core.adapters._sql_schema import (
-    MIGRATIONS,
-    POSTGRES_WORDS,
-    migrations_for,
-)
 from autopay_core.adapters.postgres import (
     AsyncPostgresPostingStore,
     PostgresPostingStore,
 )
+from autopay_core.adapters.sql import postgres_sources
+from autopay_core.adapters.sql.postgres_sources import at_once, execute
+from autopay_core.adapters.sql.schema import (
+    MIGRATIONS,
+    POSTGRES_WORDS,
+    migrations_for,
+)
+from autopay_core.adapters.sql.words import Ask, lock_number
 from autopay_core.commits import Change, Committed, Conflict, ConflictReason
 from autopay_core.errors import (
     InvalidValueError,
@@ -390,30 +392,27 @@ def test_a_commit_that_hangs_is_waited_for_before_it_is_given_up(
 
     Looking at once would find nothing, although the commit comes to stand.
     """
-    execute = postgres._execute
     hanging: list[Any] = []
 
-    def lose(connection: Any, batch: Any) -> Any:
+    async def lose(connection: Any, batch: Any) -> Any:
         if batch != [Ask("COMMIT")] or hanging:
-            return execute(connection, batch)
+            return await execute(connection, batch)
         hanging.append(connection)
 
         def end_later() -> None:
             time.sleep(0.5)
-            execute(connection, batch)
+            at_once(execute(connection, batch))
             connection.close()
 
         threading.Thread(target=end_later).start()
         raise psycopg.OperationalError("no answer")
 
-    monkeypatch.setattr(postgres, "_execute", lose)
-    monkeypatch.setattr(
-        PostgresPostingStore,
-        "_give",
-        lambda store, connection: (
-            None if connection in hanging else store._source.give(connection)
-        ),
-    )
+    async def give(store: Any, connection: Any) -> None:
+        if connection not in hanging:
+            await store._source.give(connection)
+
+    monkeypatch.setattr(postgres, "execute", lose)
+    monkeypatch.setattr(PostgresPostingStore, "_give", give)
     with PostgresPostingStore(conninfo) as store:
         assert reserve(store, "ap-1") == Committed()
         assert len(list(store.runs())) == 1
@@ -466,7 +465,7 @@ def test_it_goes_on_after_the_server_was_killed() -> None:
 def test_a_connection_that_was_cut_while_it_rested_is_replaced(
     conninfo: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(postgres, "_FRESH_SECONDS", 0.0)
+    monkeypatch.setattr(postgres_sources, "FRESH_SECONDS", 0.0)
     with PostgresPostingStore(conninfo) as store:
         reserve(store, "ap-1")
         with psycopg.connect(conninfo, autocommit=True) as other:

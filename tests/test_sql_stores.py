@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import pytest
 
-from autopay_core.adapters import _sql_commit
-from autopay_core.adapters._sql import Ask
+from autopay_core.adapters.sql.commit import SqlCommits
+from autopay_core.adapters.sql.words import Ask
 from autopay_core.adapters.sqlite import SqlitePostingStore
 from autopay_core.commits import (
     Change,
@@ -468,12 +468,12 @@ def test_a_lost_race_is_run_again(
     store, other = world.open(), world.open()
     record = run_of("ap-1")
     store.commit(Change(runs=(record,)))
-    genuine = _sql_commit.SqlSteps._writes
+    genuine = SqlCommits._writes
     stolen = after(record, RunState.REVIEW, reason="first")
 
     def write(*args: Any) -> Any:
         writes, guards = genuine(*args)
-        monkeypatch.setattr(_sql_commit.SqlSteps, "_writes", genuine)
+        monkeypatch.setattr(SqlCommits, "_writes", genuine)
         # Somebody without our locks wins in between.
         changed = [
             each._replace(values=(*each.values[:-1], 77))
@@ -483,7 +483,7 @@ def test_a_lost_race_is_run_again(
         ]
         return changed, guards
 
-    monkeypatch.setattr(_sql_commit.SqlSteps, "_writes", write)
+    monkeypatch.setattr(SqlCommits, "_writes", write)
 
     assert store.commit(Change(runs=(stolen,))) == Committed()
     assert other.standing(record.key, "").run == stolen
@@ -908,10 +908,12 @@ def test_no_statement_reads_a_whole_table_on_postgres(
     import psycopg
 
     from autopay_core.adapters import postgres
+    from autopay_core.adapters.sql.postgres_sources import execute
+    from autopay_core.adapters.sql.postgres_words import statement
 
     world = PostgresWorld()
     ears = Eavesdropper()
-    monkeypatch.setattr(postgres, "_execute", ears.wrap(postgres._execute))
+    monkeypatch.setattr(postgres, "execute", ears.wrap(execute))
     with world.open() as store:
         use_everything(store)
 
@@ -924,7 +926,7 @@ def test_no_statement_reads_a_whole_table_on_postgres(
                 continue
             if "autopay_schema" in sql:
                 continue
-            text, values = postgres._statement(ask)
+            text, values = statement(ask)
             plan = "\n".join(
                 line
                 for (line,) in connection.execute(b"EXPLAIN " + text, values)

@@ -18,7 +18,7 @@ import pytest
 from hypothesis import settings
 
 from autopay_core.adapters import sqlite
-from autopay_core.adapters._sql_schema import (
+from autopay_core.adapters.sql.schema import (
     MIGRATIONS,
     SQLITE_WORDS,
     migrations_for,

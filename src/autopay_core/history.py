@@ -1,14 +1,15 @@
 """
 The tamper-evident history of a store (issue: every step leaves an entry).
 
-Holds: `HistoryEntry`, `HistoryHead`, the hash that chains them, and
-`verify_history`. Imports: the value modules. Every commit that changes
-something leaves one entry in the same transaction. There are a fixed number
-of chains, so that workers need not wait for one another; an auto-pay's
-entries are all in one of them. Each entry's hash covers the entry before it,
-so a changed, removed or re-ordered entry breaks its chain; whoever keeps the
-heads somewhere else (`history_heads`) finds a chain that was cut off, or
-written anew from the beginning.
+Holds: `HistoryEntry`, `HistoryHead`, the hash that chains them,
+`verify_history`, and protocols of what stores show beside their port.
+Imports: the values. Every commit that changes something leaves one entry in
+the same transaction. There are a fixed number of chains, so that workers need
+not wait for one another; an auto-pay's entries are all in one of them. Each
+entry's hash covers the entry before it, so a changed, removed or re-ordered
+entry breaks its chain; whoever keeps the heads somewhere else
+(`history_heads`) finds a chain that was cut off, or written anew from the
+beginning.
 
 Entries say what happened, with a digest of what was written. They hold no
 payment token, no name and no message to a payer (E3).
@@ -26,11 +27,14 @@ from typing import Final, Protocol, final
 import attrs
 
 from autopay_core._checks import check_type
-from autopay_core.commits import Change
+from autopay_core.commits import Change, OpenAmounts, PostingFilter
 from autopay_core.errors import InvalidValueError
+from autopay_core.postings import Posting
+from autopay_core.runs import RunRecord
 
 __all__ = [
     "CHAINS",
+    "AuditedStore",
     "HistoryEntry",
     "HistoryFault",
     "HistoryHead",
@@ -143,6 +147,26 @@ class HistoryStore(Protocol):
 
     def history_heads(self) -> Sequence[HistoryHead]:
         """Read the newest entry's place and hash of every chain."""
+        ...
+
+
+class AuditedStore(Protocol):
+    """What the audit reads; the stores of this library have it."""
+
+    def now(self) -> datetime:
+        """Return the store's time."""
+        ...
+
+    def runs(self) -> Iterable[RunRecord]:
+        """Read every run on record."""
+        ...
+
+    def postings(self, wanted: PostingFilter, /) -> Sequence[Posting]:
+        """Read postings in order of id."""
+        ...
+
+    def open_amounts(self, clients: Sequence[str], /) -> OpenAmounts:
+        """Read what is open on the clients' invoices."""
         ...
 
 

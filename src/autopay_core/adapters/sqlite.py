@@ -1,12 +1,13 @@
 """
 A posting store in one SQLite file: the embedded default.
 
-Holds: `SqlitePostingStore` and `migrations`. Imports: the core and the
-standard library's sqlite3. Safe for any number of threads and processes on
-one machine; not on a network file system. Every commit is one transaction in
-WAL mode with full synchronous writing: when `commit` returns, the change
-survives a crash of the machine. SQLite has one writer at a time, taken with
-``BEGIN IMMEDIATE``, so what a commit reads under it cannot change.
+Holds: `SqlitePostingStore` and `migrations`. Imports: `sql`, `engine.driving`,
+`errors` and the standard library's sqlite3. Safe for any number of threads
+and processes on one machine; not on a network file system. Every commit is
+one transaction in WAL mode with full synchronous writing: when `commit`
+returns, the change survives a crash of the machine. SQLite has one writer at
+a time, taken with ``BEGIN IMMEDIATE``, so what a commit reads under it cannot
+change.
 """
 
 from __future__ import annotations
@@ -17,30 +18,32 @@ import sqlite3
 import threading
 import time
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, partial
 from typing import Any, Final, TypeVar, final
 
-from autopay_core.adapters._sql import (
+from autopay_core.adapters.sql.schema import (
+    SQLITE_WORDS,
+    Migration,
+    check_schema,
+    migrations_for,
+)
+from autopay_core.adapters.sql.store import BlockingStore
+from autopay_core.adapters.sql.words import (
     AnswerLostError,
     Ask,
     Batch,
     Clock,
     Dialect,
     Insert,
+    Read,
     Row,
     Steps,
     Table,
+    Transaction,
 )
-from autopay_core.adapters._sql_commit import SqlSteps
-from autopay_core.adapters._sql_schema import (
-    SQLITE_WORDS,
-    Migration,
-    check_schema,
-    migrations_for,
-)
-from autopay_core.adapters._sql_store import BlockingSqlStore
+from autopay_core.engine.driving import drive
 from autopay_core.errors import (
     AutopayError,
     InvalidValueError,
@@ -65,6 +68,9 @@ fewer are copied. 16 MB are read in no time when the file is opened again.
 
 _MEMORY: Final = ":memory:"
 _T = TypeVar("_T")
+
+# Pages that were not synchronized may yet be found after a crash.
+_DIALECT: Final = Dialect(clock=None, locks=None, absence_is_proof=False)
 
 
 def migrations() -> tuple[Migration, ...]:
@@ -147,17 +153,6 @@ def _execute(cursor: sqlite3.Cursor, batch: Batch) -> list[list[Row]]:
     return answers
 
 
-def _drive(connection: sqlite3.Connection, steps: Steps[_T]) -> _T:
-    cursor = connection.cursor()
-    try:
-        batch = next(steps)
-        while True:
-            batch = steps.send(_execute(cursor, batch))
-    except StopIteration as stopped:
-        result: _T = stopped.value
-        return result
-
-
 _ERRORS: Final = (sqlite3.Error, UnicodeEncodeError, OverflowError)
 
 
@@ -188,7 +183,7 @@ def _code(name: str) -> str:
 
 
 @final
-class SqlitePostingStore(BlockingSqlStore):
+class SqlitePostingStore(BlockingStore):
     """
     A posting store in one SQLite file (PS-1 to PS-15).
 
@@ -227,11 +222,7 @@ class SqlitePostingStore(BlockingSqlStore):
                 "or later is needed",
                 code="StoreTooOld",
             )
-        super().__init__(
-            SqlSteps(Dialect(clock=None, locks=None), clock),
-            # Pages that were not synchronized may yet be found after a crash.
-            absence_is_proof=False,
-        )
+        super().__init__(_DIALECT, clock)
         self._in_memory = in_memory
         self._busy_seconds = busy_seconds
         self._writer = threading.Lock()
@@ -351,27 +342,21 @@ class SqlitePostingStore(BlockingSqlStore):
 
     # -- Transactions --------------------------------------------------------
 
-    def _read(self, steps: Steps[_T]) -> _T:
-        """Carry out *steps* on one snapshot."""
+    def _carry_out(self, wanted: Transaction) -> object:
+        """Carry out one transaction."""
+        if isinstance(wanted, Read):
+            return self._lend(partial(_read_on, batch=wanted.batch))
+        with self._writer:
+            return self._lend(partial(_write_on, steps=wanted.steps))
+
+    def _lend(self, use: Callable[[sqlite3.Connection], _T]) -> _T:
+        """Let *use* have a connection that nobody else uses meanwhile."""
         try:
             connection = self._take()
             try:
-                connection.execute("BEGIN")
-                return _drive(connection, steps)
+                return use(connection)
             finally:
                 self._give(connection)
-        except _ERRORS as error:
-            raise _translated(error) from error
-
-    def _write(self, steps: Steps[_T]) -> _T:
-        """Carry out *steps* in one durable transaction."""
-        try:
-            with self._writer:
-                connection = self._take()
-                try:
-                    return _write_on(connection, steps)
-                finally:
-                    self._give(connection)
         except _ERRORS as error:
             raise _translated(error) from error
 
@@ -379,14 +364,13 @@ class SqlitePostingStore(BlockingSqlStore):
 
     def _migrate(self, *, may_change: bool) -> None:
         """Bring the schema up to date, or refuse it."""
-        try:
-            connection = self._take()
-            try:
-                _migrate_on(connection, may_change=may_change)
-            finally:
-                self._give(connection)
-        except _ERRORS as error:
-            raise _translated(error) from error
+        self._lend(partial(_migrate_on, may_change=may_change))
+
+
+def _read_on(connection: sqlite3.Connection, batch: Batch) -> list[list[Row]]:
+    """Carry out a batch on one snapshot."""
+    connection.execute("BEGIN")
+    return _execute(connection.cursor(), batch)
 
 
 def _write_on(connection: sqlite3.Connection, steps: Steps[_T]) -> _T:
@@ -400,7 +384,7 @@ def _write_on(connection: sqlite3.Connection, steps: Steps[_T]) -> _T:
     """
     connection.execute("BEGIN IMMEDIATE")
     before = connection.total_changes
-    result = _drive(connection, steps)
+    result = drive(steps, partial(_execute, connection.cursor()))
     if connection.total_changes == before:
         return result
     try:

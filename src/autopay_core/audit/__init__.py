@@ -18,7 +18,6 @@ from autopay_core.audit.command import main
 from autopay_core.audit.exports import (
     GATEWAY_COLUMNS,
     LEDGER_COLUMNS,
-    AuditedStore,
     GatewayKind,
     GatewayRow,
     LedgerKind,
@@ -30,6 +29,7 @@ from autopay_core.audit.exports import (
     write_rows,
 )
 from autopay_core.audit.findings import Code, Difference
+from autopay_core.history import AuditedStore
 
 __all__ = [
     "GATEWAY_COLUMNS",

@@ -19,13 +19,13 @@ from autopay_core.audit.checks import PENDING_SECONDS, STUCK_SECONDS, audit
 from autopay_core.audit.exports import (
     GATEWAY_COLUMNS,
     LEDGER_COLUMNS,
-    AuditedStore,
     export_store,
     read_gateway_rows,
     read_ledger_rows,
 )
 from autopay_core.audit.findings import Code, Difference
 from autopay_core.errors import AutopayError, FormatError, safe_text
+from autopay_core.history import AuditedStore
 
 __all__ = ["main"]
 

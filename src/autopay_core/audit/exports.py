@@ -14,14 +14,19 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from enum import Enum
 from pathlib import Path
-from typing import Final, Protocol, TextIO, TypeVar, cast, final
+from typing import Final, TextIO, TypeVar, cast, final
 
 import attrs
 
 from autopay_core._checks import check_id, check_instant, check_type
 from autopay_core.commits import OpenAmounts, PostingFilter
 from autopay_core.errors import FormatError, InvalidValueError
-from autopay_core.history import HistoryFault, HistoryStore, verify_history
+from autopay_core.history import (
+    AuditedStore,
+    HistoryFault,
+    HistoryStore,
+    verify_history,
+)
 from autopay_core.money import Money
 from autopay_core.postings import Posting
 from autopay_core.runs import RunRecord
@@ -29,7 +34,6 @@ from autopay_core.runs import RunRecord
 __all__ = [
     "GATEWAY_COLUMNS",
     "LEDGER_COLUMNS",
-    "AuditedStore",
     "GatewayKind",
     "GatewayRow",
     "LedgerKind",
@@ -179,26 +183,6 @@ class LedgerRow:
 
 
 # -- The store ---------------------------------------------------------------
-
-
-class AuditedStore(Protocol):
-    """What `export_store` reads; the stores of this library have it."""
-
-    def now(self) -> datetime:
-        """Return the store's time."""
-        ...
-
-    def runs(self) -> Iterable[RunRecord]:
-        """Read every run on record."""
-        ...
-
-    def postings(self, wanted: PostingFilter, /) -> Sequence[Posting]:
-        """Read postings in order of id."""
-        ...
-
-    def open_amounts(self, clients: Sequence[str], /) -> OpenAmounts:
-        """Read what is open on the clients' invoices."""
-        ...
 
 
 @final

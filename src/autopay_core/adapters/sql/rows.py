@@ -2,16 +2,17 @@
 How values become rows of the SQL stores' tables, and rows values again.
 
 Holds: the tables that are filled in bulk, and functions between values and
-rows. Imports: the value modules, `history`, `_sql`.
+rows. Imports: the values, `history`, `words`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, date, datetime, timedelta
+from operator import attrgetter
 from typing import Any, Final
 
-from autopay_core.adapters._sql import Row, Table
+from autopay_core.adapters.sql.words import Row, Table
 from autopay_core.history import digest, microseconds
 from autopay_core.money import Money
 from autopay_core.postings import Posting, PostingStatus
@@ -56,27 +57,35 @@ ATTEMPTS: Final = Table(
     "OR autopay_attempts.minor <> excluded.minor "
     "OR autopay_attempts.currency <> excluded.currency",
 )
+_POSTING: Final = {
+    "id": "id",
+    "autopay": "run.autopay",
+    "nominal_on": "run.nominal_on",
+    "payer": "payer",
+    "client": "client",
+    "matter": "matter",
+    "invoice": "invoice",
+    "currency": "amount.currency",
+    "charged_on": "charged_on",
+    "payment_reference": "payment_reference",
+    "account": "deposit_account.id",
+    "account_kind": "deposit_account.kind",
+    "ar_message": "ar_message",
+    "reverses": "reverses",
+    # Up to here nothing ever changes, nor does the amount.
+    "status": "status",
+    "note": "note",
+    "minor": "amount.amount_minor",
+    "is_open": "is_open",
+}
+"""Where a posting has what stands in a column; text columns come first."""
+
+_LASTING: Final = 13
+_NUMBERS: Final = 2
 POSTINGS: Final = Table(
     "autopay_postings",
-    (
-        "id",
-        "autopay",
-        "nominal_on",
-        "payer",
-        "client",
-        "matter",
-        "invoice",
-        "currency",
-        "charged_on",
-        "payment_reference",
-        "account",
-        "account_kind",
-        "ar_message",
-        "reverses",
-        "status",
-        "note",
-    ),
-    ("minor", "is_open"),
+    tuple(_POSTING)[:-_NUMBERS],
+    tuple(_POSTING)[-_NUMBERS:],
 )
 NOTICES: Final = Table("autopay_notices", ("key", "data"), ("is_delivered",))
 CLIENTS: Final = Table(
@@ -104,38 +113,46 @@ _MINOR: Final = POSTINGS.columns.index("minor")
 
 
 def instant(at: int) -> datetime:
+    """Return the instant of so many microseconds since 1970."""
     return _EPOCH + timedelta(microseconds=at)
 
 
 def key_row(key: RunKey) -> tuple[str, str]:
+    """Return a run's key as two columns."""
     return key.autopay, key.nominal_on.isoformat()
 
 
+_WHOLE: Final = {
+    "run": RunKey,
+    "amount": Money,
+    "deposit_account": DepositAccount,
+}
+"""What is in several columns."""
+
+_value: Final = attrgetter("value")
+_FORMS: Final[Mapping[str, tuple[Callable[[Any], object], ...]]] = {
+    "nominal_on": (date.isoformat, date.fromisoformat),
+    "charged_on": (date.isoformat, date.fromisoformat),
+    "account_kind": (_value, AccountKind),
+    "status": (_value, PostingStatus),
+    "is_open": (int, bool),
+}
+"""How to write and read what is of another type in a posting."""
+
+_parts: Final = attrgetter(*_POSTING.values())
+_WRITTEN: Final = tuple(
+    (place, _FORMS[column][0])
+    for place, column in enumerate(_POSTING)
+    if column in _FORMS
+)
+
+
 def posting_row(posting: Posting) -> Row:
-    account = posting.deposit_account
-    return (
-        posting.id,
-        *key_row(posting.run),
-        posting.payer,
-        posting.client,
-        posting.matter,
-        posting.invoice,
-        posting.amount.currency,
-        posting.charged_on.isoformat(),
-        posting.payment_reference,
-        account.id,
-        account.kind.value,
-        posting.ar_message,
-        posting.reverses,
-        posting.status.value,
-        posting.note,
-        posting.amount.amount_minor,
-        int(posting.is_open),
-    )
-
-
-_LASTING: Final = 13
-"""So many text columns of a posting never change, nor does its amount."""
+    """Return a posting's columns, in the order of `POSTINGS`."""
+    row = list(_parts(posting))
+    for place, written in _WRITTEN:
+        row[place] = written(row[place])
+    return tuple(row)
 
 
 def postings_digest(rows: Iterable[Row]) -> str:
@@ -151,44 +168,16 @@ def postings_digest(rows: Iterable[Row]) -> str:
 
 
 def posting_of(row: Row) -> Posting:
-    (
-        posting_id,
-        autopay,
-        nominal_on,
-        payer,
-        client,
-        matter,
-        invoice,
-        currency,
-        charged_on,
-        payment_reference,
-        account,
-        account_kind,
-        ar_message,
-        reverses,
-        status,
-        note,
-        minor,
-        _,
-    ) = row
-    return Posting(
-        id=posting_id,
-        run=RunKey(autopay=autopay, nominal_on=date.fromisoformat(nominal_on)),
-        payer=payer,
-        client=client,
-        matter=matter,
-        invoice=invoice,
-        amount=Money(amount_minor=minor, currency=currency),
-        charged_on=date.fromisoformat(charged_on),
-        payment_reference=payment_reference,
-        deposit_account=DepositAccount(
-            id=account, kind=AccountKind(account_kind)
-        ),
-        ar_message=ar_message,
-        reverses=reverses,
-        status=PostingStatus(status),
-        note=note,
-    )
+    """Return the posting that *row* holds."""
+    fields: dict[str, Any] = {}
+    for (column, path), value in zip(_POSTING.items(), row, strict=True):
+        found = _FORMS[column][1](value) if column in _FORMS else value
+        whole, _, part = path.rpartition(".")
+        (fields.setdefault(whole, {}) if whole else fields)[part] = found
+    del fields["is_open"]  # Follows from the status.
+    for whole, kind in _WHOLE.items():
+        fields[whole] = kind(**fields[whole])
+    return Posting(**fields)
 
 
 def held_by(record: RunRecord) -> dict[str, tuple[str, str, int]]:
@@ -222,5 +211,6 @@ def run_row(record: RunRecord) -> tuple[Any, ...]:
 
 
 def add_to(total: dict[str, Money], number: str, amount: Money) -> None:
+    """Add an amount to an invoice's."""
     before = total.get(number)
     total[number] = amount if before is None else before + amount

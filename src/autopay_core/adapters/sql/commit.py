@@ -1,33 +1,26 @@
 """
-How the SQL stores commit a change, as steps that a driver carries out.
+How the SQL stores commit a change.
 
-Holds: `SqlSteps`. Imports: the core, `serialization`, `history`, `_sql`. A
-commit is two batches inside one transaction. The first takes locks (on
-PostgreSQL; SQLite has one writer anyway) and reads all that the change is
-conditional on. If that holds, the second writes, and the history's entry is
-part of it.
+Holds: `SqlCommits`. Imports: the values, `serialization`, `history`, `words`,
+`rows`, `schema`, `methods`, `reads`. A commit is two batches inside one
+transaction. The first takes locks (on PostgreSQL; SQLite has one writer
+anyway) and reads all that the change is conditional on. If that holds, the
+second writes, and the history's entry is part of it.
 """
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Mapping, Sequence
-from typing import Final, NamedTuple, final
+from typing import Final, NamedTuple
 
-from autopay_core.adapters._sql import (
-    Ask,
-    Clock,
-    Dialect,
-    Insert,
-    LostRaceError,
-    Row,
-    Steps,
-)
-from autopay_core.adapters._sql_reads import (
+from autopay_core.adapters.sql.methods import call
+from autopay_core.adapters.sql.reads import (
     ASK_STOPS,
     ASK_VERSIONS,
     SqlReads,
 )
-from autopay_core.adapters._sql_rows import (
+from autopay_core.adapters.sql.rows import (
     ATTEMPTS,
     CLIENTS,
     HISTORY,
@@ -44,9 +37,26 @@ from autopay_core.adapters._sql_rows import (
     postings_digest,
     run_row,
 )
-from autopay_core.adapters._sql_schema import UNFINISHED
+from autopay_core.adapters.sql.schema import UNFINISHED
+from autopay_core.adapters.sql.words import (
+    AnswerLostError,
+    Ask,
+    Calls,
+    Clock,
+    Dialect,
+    Insert,
+    LostRaceError,
+    Row,
+    Steps,
+    Write,
+)
 from autopay_core.commits import Change, Committed, Conflict, ConflictReason
-from autopay_core.errors import PostingConflictError
+from autopay_core.errors import (
+    CommitUnknownError,
+    PortError,
+    PortUnavailableError,
+    PostingConflictError,
+)
 from autopay_core.history import (
     chain_of,
     digest,
@@ -59,7 +69,10 @@ from autopay_core.notices import Notice
 from autopay_core.runs import RESERVING_STATES, RunRecord, RunState
 from autopay_core.serialization import dumps
 
-__all__ = ["SqlSteps"]
+__all__ = ["SqlCommits"]
+
+_TRIES: Final = 3
+"""How often a transaction is tried that others keep winning."""
 
 _LOCKS_MOST: Final = 200
 """A commit that touches more names locks the whole store instead."""
@@ -110,10 +123,9 @@ class _Facts(NamedTuple):
     notices: frozenset[str]
 
 
-@final
-class SqlSteps(SqlReads):
+class SqlCommits(SqlReads):
     """
-    The methods of a posting store, as steps.
+    What a posting store reads and writes.
 
     Args:
         dialect: How the database differs.
@@ -125,7 +137,58 @@ class SqlSteps(SqlReads):
         super().__init__(dialect, clock)
         self._ask_head = _ASK_HEAD.replace("{clock}", self._time)
 
-    def commit(
+    @call
+    def commit(self, change: Change, /) -> Calls[Committed | Conflict]:
+        """
+        Write *change* in one atomic, durable step, or nothing of it.
+
+        A commit whose answer was lost is looked for (PS-1, PS-13).
+
+        Raises:
+            PortUnavailableError: Nothing was written.
+            CommitUnknownError: It may have been.
+            PostingConflictError: Other content stands under a posting's id.
+
+        """
+        transition = secrets.token_hex(16)
+        for _ in range(_TRIES):
+            try:
+                result: Committed | Conflict = yield Write(
+                    self._commit(change, transition)
+                )
+            except LostRaceError:
+                continue
+            except AnswerLostError as lost:
+                return (yield from self._settle(change, transition, lost))
+            return result
+        raise PortUnavailableError(
+            "other writers kept winning; nothing was written",
+            code="StoreBusy",
+        )
+
+    def _settle(
+        self, change: Change, transition: str, lost: AnswerLostError
+    ) -> Calls[Committed | Conflict]:
+        try:
+            stands: bool = yield Write(self._is_committed(change, transition))
+        except (PortError, AnswerLostError) as error:
+            raise CommitUnknownError(
+                "the answer to a commit was lost, and the store cannot be "
+                "asked; read again before doing anything"
+            ) from error
+        if stands:
+            found: Committed | Conflict = lost.result
+            return found
+        if self._dialect.absence_is_proof:
+            raise PortUnavailableError(
+                "the commit broke off; nothing was written"
+            ) from lost
+        raise CommitUnknownError(
+            "the commit broke off and is not there now; it may appear when "
+            "the database recovers"
+        ) from lost
+
+    def _commit(
         self, change: Change, transition: str
     ) -> Steps[Committed | Conflict]:
         """
@@ -158,7 +221,7 @@ class SqlSteps(SqlReads):
             new_notices=frozenset(each.key for each in new_notices)
         )
 
-    def is_committed(self, change: Change, transition: str) -> Steps[bool]:
+    def _is_committed(self, change: Change, transition: str) -> Steps[bool]:
         """
         Tell whether a commit stands whose answer was lost (PS-13).
 
@@ -237,7 +300,7 @@ class SqlSteps(SqlReads):
             next(answers) if each else [] for _, each in lists
         )
         return _Facts(
-            at=self.mark.now(clock, kept),
+            at=self._mark.now(clock, kept),
             seq=seq,
             head=head,
             runs={

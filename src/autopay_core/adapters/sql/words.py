@@ -1,12 +1,12 @@
 """
 The words in which SQL stores describe what a database is to do.
 
-Holds: statements (`Ask`, `Insert`), `Steps` that yield batches of them and
-are sent their rows, `Calls` that take several transactions, `Dialect` for
-what differs between databases, and `Mark` for time that never goes back
-(PS-12). Imports: nothing of the package. Nothing here does I/O: SQLite, and
-PostgreSQL blocking and awaitable, drive the same steps (`_sql_reads`,
-`_sql_commit`), so that they cannot differ in what they decide.
+Holds: statements (`Ask`, `Insert`); `Read` and `Write`, the transactions that
+a method yields; `Steps`, which yield a transaction's batches and are sent
+their rows; `Dialect` for what differs between databases; and `Mark` for time
+that never goes back (PS-12). Imports: nothing of the package. Nothing here
+does I/O: SQLite, and PostgreSQL blocking and awaitable, carry out the same
+methods (`reads`, `commit`), so that they cannot differ in what they decide.
 """
 
 from __future__ import annotations
@@ -32,10 +32,12 @@ __all__ = [
     "Insert",
     "LostRaceError",
     "Mark",
+    "Read",
     "Row",
     "Steps",
     "Table",
-    "Transact",
+    "Transaction",
+    "Write",
     "lock_number",
 ]
 
@@ -99,21 +101,31 @@ class Dialect(NamedTuple):
         locks: Makes statements that lock names until the transaction ends,
             one after another as given; True locks a name for sharing. None
             if there is one writer at a time anyway.
+        absence_is_proof: A commit that a later look does not find can never
+            appear afterwards.
 
     """
 
     clock: str | None
     locks: Callable[[Mapping[str, bool]], Sequence[Ask]] | None
+    absence_is_proof: bool
 
 
-class Transact(NamedTuple):
-    """One transaction that a call needs; answered with what its steps give."""
+class Read(NamedTuple):
+    """One batch on one snapshot; answered with its rows."""
+
+    batch: Batch
+
+
+class Write(NamedTuple):
+    """One durable transaction; answered with what its steps give."""
 
     steps: Steps[Any]
-    writes: bool
 
 
-Calls: TypeAlias = Generator[Transact, Any, _T]
+Transaction: TypeAlias = Read | Write
+Calls: TypeAlias = Generator[Transaction, Any, _T]
+"""A method of a store: yields transactions, returns *_T*."""
 
 
 class AnswerLostError(Exception):
