@@ -1,5 +1,5 @@
 """
-The tamper-evident history of a store (issue: every step leaves an entry).
+The history of a store, chained by hash so that tampering shows.
 
 Holds: `HistoryEntry`, `HistoryHead`, the hash that chains them,
 `verify_history`, and protocols of what stores show beside their port.
@@ -18,6 +18,7 @@ payment token, no name and no message to a payer (E3).
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -176,20 +177,15 @@ def chain_of(change: Change, /) -> int:
 
     By what it is about, so that an auto-pay's entries stand in their order.
     """
-    if change.runs:
-        subject = str(change.runs[0].key.autopay)
-    elif change.moves:
-        subject = str(change.moves[0].after.run.autopay)
-    elif change.postings:
-        subject = str(change.postings[0].run.autopay)
-    elif change.notices:
-        subject = str(change.notices[0].autopay)
-    elif change.delivered:
-        subject = change.delivered[0]
-    elif change.stops:
-        subject = change.stops[0].target
-    else:
-        subject = ""
+    subjects = itertools.chain(
+        (each.key.autopay for each in change.runs),
+        (each.after.run.autopay for each in change.moves),
+        (each.run.autopay for each in change.postings),
+        (each.autopay for each in change.notices),
+        change.delivered,
+        (each.target for each in change.stops),
+    )
+    subject = next(subjects, "")
     return zlib.crc32(subject.encode("utf-8", "replace")) % CHAINS
 
 
@@ -217,9 +213,9 @@ def entry_body(
         new_notices: Keys of the notices that were not there before.
 
     """
-    facts: dict[str, object] = {}
-    if change.runs:
-        facts["runs"] = [
+    postings = list(new_postings)
+    facts: dict[str, object] = {
+        "runs": [
             {
                 "run": str(each.key),
                 "version": each.version,
@@ -228,29 +224,23 @@ def entry_body(
                 "digest": digests[str(each.key)],
             }
             for each in change.runs
-        ]
-    postings = list(new_postings)
-    if postings:
-        facts["postings"] = {"ids": postings, "digest": digests["postings"]}
-    if change.moves:
-        facts["moves"] = [
+        ],
+        "postings": postings
+        and {"ids": postings, "digest": digests["postings"]},
+        "moves": [
             [each.after.id, each.before.status.value, each.after.status.value]
             for each in change.moves
-        ]
-    new = list(new_notices)
-    if new:
-        facts["notices"] = new
-    if change.delivered:
-        facts["delivered"] = list(change.delivered)
-    if change.stops:
-        facts["stops"] = [
+        ],
+        "notices": list(new_notices),
+        "delivered": list(change.delivered),
+        "stops": [
             [each.target, each.active, each.by, each.reason]
             for each in change.stops
-        ]
-    if change.by:
-        facts["by"] = change.by
-    if change.reason:
-        facts["reason"] = change.reason
+        ],
+        "by": change.by,
+        "reason": change.reason,
+    }
+    facts = {name: fact for name, fact in facts.items() if fact}
     return _encode(facts)
 
 

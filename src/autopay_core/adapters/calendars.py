@@ -1,9 +1,9 @@
 """
 Business calendars from published holidays (S9).
 
-Holds: `market_calendar`. Imports: `schedules`, and holidays when it is called
-(extra ``calendars``; importing it takes a third of a second). A calendar is
-the host's to choose: the library has none of its own.
+Holds: `market_calendar`. Imports: `business_days`, and holidays when it is
+called (extra ``calendars``; importing it takes a third of a second). A
+calendar is the host's to choose: the library has none of its own.
 """
 
 from __future__ import annotations

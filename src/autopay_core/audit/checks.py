@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from datetime import datetime, timedelta
 from enum import Enum
-from typing import Final, final
+from typing import Final, cast, final
 
 import attrs
 
@@ -515,7 +515,11 @@ def _cell(value: object, column: str, run: str | None) -> object:
     if column == "run" and run is not None:
         return run
     name = "amount" if column in {"minor", "currency"} else column
-    found = value[name] if isinstance(value, dict) else getattr(value, name)
+    found: object
+    if isinstance(value, dict):
+        found = cast("dict[str, object]", value)[name]
+    else:
+        found = getattr(value, name)
     match found:
         case Money():
             minor = found.amount_minor

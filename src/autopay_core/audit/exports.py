@@ -59,22 +59,12 @@ GATEWAY_COLUMNS: Final = (
 """
 Columns of a gateway export, in CSV or as fields of JSON lines.
 
-``kind`` is one of `GatewayKind`; ``reference`` the gateway's payment
-reference, or the event's id for money that went back; ``key`` the idempotency
-key of a charge, empty for money that went back; ``amount`` and ``currency``
-as in ``125.50`` and ``USD``; ``of`` the reference of the payment that went
-back, empty for a charge.
+They are the fields of `GatewayRow`; ``amount`` and ``currency`` as in
+``125.50`` and ``USD``.
 """
 
 LEDGER_COLUMNS: Final = ("kind", "id", "invoice", "amount", "currency")
-"""
-Columns of a ledger export, in CSV or as fields of JSON lines.
-
-``kind`` is one of `LedgerKind`; ``id`` the posting record's id for a
-``posting``, any text for the others; ``invoice`` its number; ``amount`` what
-was billed, or what the payment took off the balance, negative for money that
-went back.
-"""
+"""Columns of a ledger export: the fields of `LedgerRow`."""
 
 
 # -- Rows of the exports -----------------------------------------------------
@@ -116,7 +106,7 @@ class GatewayRow:
     Attributes:
         kind: What it tells.
         reference: The payment's reference, or the id of the event.
-        key: Idempotency key of a charge; empty if the gateway does not say.
+        key: Idempotency key of a charge; empty for money that went back.
         amount: More than nothing.
         of: Reference of the payment that went back; empty for a charge.
 
@@ -165,7 +155,8 @@ class LedgerRow:
         kind: What it tells.
         id: Id of the posting record; any text for other kinds.
         invoice: The invoice's number.
-        amount: Billed, or taken off the balance.
+        amount: Billed, or taken off the balance; negative for money that
+            went back.
 
     """
 
@@ -353,13 +344,7 @@ def read_ledger_rows(path: str | os.PathLike[str], /) -> Iterator[LedgerRow]:
     """
     Read a ledger export: `LEDGER_COLUMNS`, in any order, others ignored.
 
-    Args:
-        path: As for `read_gateway_rows`.
-
-    Raises:
-        FormatError: A line cannot be read; the path is ``file:line.column``.
-        InvalidValueError: A value refuses itself; the path says where.
-
+    Path and errors are as for `read_gateway_rows`.
     """
     return _read(path, LEDGER_COLUMNS, LedgerKind, LedgerRow)
 

@@ -1,16 +1,18 @@
 """
 A firm's folder: its exports, its auto-pays and what the world does to them.
 
-Holds: `Firm`, `load_firm`. Imports: the core, the csv adapter and the
-standard library's tomllib. The file firm.toml is read strictly: what is
-unknown, missing or of another type is refused with its path.
+Holds: `Firm`, `load_firm`. Imports: the values, the csv adapter,
+`serialization` (what types a value's fields have) and the standard library's
+tomllib. The file firm.toml is read strictly: what is unknown, missing or of
+another type is refused with its path.
 """
 
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from datetime import date, datetime
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, TypeVar, cast, final
@@ -27,23 +29,25 @@ from autopay_core.adapters.csv import (
     InvoiceColumns,
     MatterColumns,
 )
-from autopay_core.allocation import Order
 from autopay_core.associations import Association
 from autopay_core.autopay import AutoPay, Enrollment
 from autopay_core.business_days import BusinessCalendar, Roll
-from autopay_core.charges import DeclineClass
 from autopay_core.errors import FormatError, InvalidValueError
-from autopay_core.invoices import InvoiceStatus
 from autopay_core.limits import Limit
 from autopay_core.money import Money
 from autopay_core.references import (
     AccountKind,
     DepositAccount,
-    MethodKind,
     PaymentMethodRef,
 )
 from autopay_core.retries import RetryPolicy
 from autopay_core.schedules import Pause, Schedule
+from autopay_core.serialization.kinds import (
+    fields_of,
+    is_enum,
+    is_text,
+    members_of,
+)
 from autopay_core.testing.gateway_file import DeclineRule
 
 __all__ = ["FIRM_FILE", "Firm", "load_firm"]
@@ -146,7 +150,9 @@ def _firm(folder: Path, top: _Section) -> Firm:
         last_day=top.day("last_day"),
         mapping=_mapping(top.section("csv")),
         autopays=tuple(map(_autopay, top.sections("autopay"))),
-        declines=tuple(map(_decline, gateway.sections("declines"))),
+        declines=tuple(
+            each.value(DeclineRule) for each in gateway.sections("declines")
+        ),
         debit_days=gateway.take("debit_days", int, 0),
         ledger_days=_days(ledger),
         refused={str(each): str(refused[each]) for each in refused},
@@ -216,7 +222,9 @@ class _Section:
         """Take a date, if it is there."""
         return self.day(name) if self.has(name) else None
 
-    def choice(self, name: str, kind: Callable[[str], _T], default: str) -> _T:
+    def choice(
+        self, name: str, kind: Callable[[str], _T], default: str | None = None
+    ) -> _T:
         """Take a word that is the value of an enumeration."""
         word = self.take(name, str, default)
         try:
@@ -246,9 +254,39 @@ class _Section:
             made.append(_Section(cast("dict[str, Any]", each), path))
         return made
 
-    def texts(self, *names: str) -> dict[str, Any]:
-        """Take those of these texts that are there."""
-        return {name: self.take(name, str) for name in names if self.has(name)}
+    def fields(self, kind: type[Any], *others: str) -> dict[str, Any]:
+        """Take a value's fields that are texts, numbers, dates or words."""
+        found: dict[str, Any] = {}
+        known = attrs.fields_dict(kind)
+        for name, each in fields_of(kind).items():
+            take = self._taker(members_of(each)[0])
+            is_needed = known[name].default is attrs.NOTHING
+            if name in others or take is None:
+                continue
+            if is_needed or self.has(name):
+                found[name] = take(name)
+        return found
+
+    def _taker(self, types: tuple[Any, ...]) -> Callable[[str], Any] | None:
+        """Return what takes a field of such a type, if it is a plain one."""
+        if is_text(types):
+            return partial(self.take, kind=str)
+        kind: Any = types[0] if len(types) == 1 else object
+        if kind is date:
+            return self.day
+        if is_enum(kind):
+            return partial(self.choice, kind=kind)
+        return partial(self.take, kind=kind) if kind in {bool, int} else None
+
+    def value(self, kind: type[_T], **given: object) -> _T:
+        """Make a value of what is here and what is *given*, and no more."""
+        fields = self.fields(kind, *given)
+        self.done()
+        return self.made(lambda: kind(**fields, **given))
+
+    def optional(self, name: str, kind: type[_T]) -> _T | None:
+        """Make a value of a table, if it is there."""
+        return self.section(name).value(kind) if self.has(name) else None
 
     def made(self, make: Callable[[], _T]) -> _T:
         """Make a value; what refuses itself says where it stands."""
@@ -273,121 +311,52 @@ class _Section:
 
 
 def _mapping(csv: _Section) -> CsvMapping:
-    written, invoices = csv.section("written"), csv.section("invoices")
-    fields: dict[str, Any] = {"currency": csv.take("currency", str)}
-    fields["written"] = csv.made(lambda: _written(written))
-    fields["invoices"] = invoices.made(lambda: _invoices(invoices))
-    fields["clients"] = _columns(
-        csv, "clients", ClientColumns, ("file", "number", "name")
+    return csv.value(
+        CsvMapping,
+        written=csv.section("written").value(CsvFormat),
+        invoices=_invoices(csv.section("invoices")),
+        clients=csv.optional("clients", ClientColumns),
+        matters=csv.optional("matters", MatterColumns),
     )
-    fields["matters"] = _columns(
-        csv,
-        "matters",
-        MatterColumns,
-        ("file", "number", "client", "description"),
-    )
-    csv.done()
-    return csv.made(lambda: CsvMapping(**fields))
-
-
-def _columns(
-    csv: _Section, name: str, kind: Callable[..., _T], names: Sequence[str]
-) -> _T | None:
-    if not csv.has(name):
-        return None
-    section = csv.section(name)
-    texts = section.texts(*names)
-    section.done()
-    return section.made(lambda: kind(**texts))
-
-
-def _written(section: _Section) -> CsvFormat:
-    texts = section.texts(
-        "delimiter",
-        "encoding",
-        "date",
-        "decimal_point",
-        "digit_group",
-        "symbol",
-    )
-    if section.has("parentheses"):
-        texts["parentheses"] = section.take("parentheses", bool)
-    section.done()
-    return CsvFormat(**texts)
 
 
 def _invoices(section: _Section) -> InvoiceColumns:
-    fields = section.texts(
-        "file",
-        "number",
-        "client",
-        "matter",
-        "issued_on",
-        "balance",
-        "due_on",
-        "total",
-        "currency",
-        "status",
-        "account",
-    )
+    given: dict[str, Any] = {
+        "holds": tuple(each.value(Hold) for each in section.sections("holds"))
+    }
     if section.has("constant_matter"):
-        fields["matter"] = Constant(section.take("constant_matter", str))
-    fields["holds"] = tuple(map(_hold, section.sections("holds")))
-    section.done()
-    return InvoiceColumns(**fields)
-
-
-def _hold(section: _Section) -> Hold:
-    column = section.take("column", str)
-    status = section.choice("status", InvoiceStatus, "on_hold")
-    section.done()
-    return section.made(lambda: Hold(column=column, status=status))
-
-
-# -- The world ---------------------------------------------------------------
-
-
-def _decline(section: _Section) -> DeclineRule:
-    def make() -> DeclineRule:
-        return DeclineRule(
-            token=section.take("token", str),
-            from_on=section.optional_day("from_on"),
-            before=section.optional_day("before"),
-            decline_class=section.choice(
-                "decline_class", DeclineClass, "later"
-            ),
-            **section.texts("code", "message"),
-        )
-
-    rule = section.made(make)
-    section.done()
-    return rule
+        text = section.take("constant_matter", str)
+        given["matter"] = section.made(lambda: Constant(text))
+    elif section.has("matter"):
+        given["matter"] = section.take("matter", str)
+    return section.value(InvoiceColumns, **given)
 
 
 # -- The auto-pays -----------------------------------------------------------
 
 
 def _autopay(section: _Section) -> AutoPay:
+    currency = section.take("currency", str, "USD")
+    account = section.choice("account", AccountKind, "operating")
+    fields = section.fields(AutoPay)
+
     def make() -> AutoPay:
-        currency = section.take("currency", str, "USD")
-        payer = section.take("payer", str)
-        account = section.choice("account", AccountKind, "operating")
         return AutoPay(
-            id=section.take("id", str),
-            payer=payer,
-            name=section.take("name", str),
-            method=_method(section),
+            method=PaymentMethodRef(
+                provider="demo", **section.fields(PaymentMethodRef, "provider")
+            ),
             deposit_account=DepositAccount(id=account.value, kind=account),
             schedule=_schedule(section.section("schedule")),
             limit=_limit(section, currency),
             enrollments=tuple(
-                _enrollment(payer, each) for each in section.sections("enroll")
+                _enrollment(fields["payer"], each)
+                for each in section.sections("enroll")
             ),
-            order=section.choice("order", Order, "issued"),
-            pauses=tuple(map(_pause, section.sections("pauses"))),
-            off_from=section.optional_day("off_from"),
-            retry=_retry(section),
-            **section.texts("ar_message"),
+            pauses=tuple(
+                each.value(Pause) for each in section.sections("pauses")
+            ),
+            retry=section.optional("retry", RetryPolicy),
+            **fields,
         )
 
     autopay = section.made(make)
@@ -395,68 +364,21 @@ def _autopay(section: _Section) -> AutoPay:
     return autopay
 
 
-def _method(section: _Section) -> PaymentMethodRef:
-    return PaymentMethodRef(
-        provider="demo",
-        token=section.take("token", str),
-        kind=section.choice("kind", MethodKind, "card"),
-        expires_on=section.optional_day("expires_on"),
-        **section.texts("network"),
-    )
-
-
 def _limit(section: _Section, currency: str) -> Limit:
-    fields: dict[str, Any] = {}
+    fields = section.fields(Limit, "currency")
     per_run = section.take("limit", str)
     if per_run != "all":
         fields["per_run"] = Money.of(per_run, currency)
     for name in ("per_invoice", "per_month", "lifetime", "minimum"):
         if section.has(name):
             fields[name] = Money.of(section.take(name, str), currency)
-    if section.has("whole_invoices"):
-        fields["whole_invoices"] = section.take("whole_invoices", bool)
     return Limit(currency=currency, **fields)
 
 
-def _retry(section: _Section) -> RetryPolicy | None:
-    if not section.has("retry"):
-        return None
-    inner = section.section("retry")
-    fields = {
-        name: inner.take(name, int)
-        for name in ("retries_most", "every_days", "within_days")
-        if inner.has(name)
-    }
-    inner.done()
-    return inner.made(lambda: RetryPolicy(**fields))
-
-
-def _pause(section: _Section) -> Pause:
-    pause = section.made(
-        lambda: Pause(
-            from_on=section.day("from_on"),
-            to_on=section.optional_day("to_on"),
-        )
-    )
-    section.done()
-    return pause
-
-
 def _enrollment(payer: str, section: _Section) -> Enrollment:
-    since = section.optional_day("since")
-    fields = section.texts("client", "matter", "invoice")
-    section.done()
-    if "client" not in fields:
-        raise FormatError(
-            "it is missing",
-            code="FieldMissing",
-            path=f"{section.path}.client",
-        )
-    return section.made(
-        lambda: Enrollment(
-            association=Association(payer=payer, **fields), since=since
-        )
-    )
+    fields = section.fields(Association, "payer")
+    association = section.made(lambda: Association(payer=payer, **fields))
+    return section.value(Enrollment, association=association)
 
 
 _KINDS: Final[Mapping[str, Callable[..., Schedule]]] = {

@@ -2,9 +2,9 @@
 What stands in a CSV file: rows by column, and cells as values (E2, M2).
 
 Holds: `CsvFormat`, `Table`, `Cell` and the functions that read them. Imports:
-`money` and the standard library's csv. Nothing is guessed: how
-dates and amounts are written is said beforehand, and a cell that is written
-otherwise is refused with file, line and column.
+`money` and the standard library's csv. How dates and amounts are written is
+said beforehand; a cell that is written otherwise is refused with file, line
+and column.
 """
 
 from __future__ import annotations
@@ -99,23 +99,17 @@ class CsvFormat:
         for name in ("encoding", "date", "symbol"):
             check_text(getattr(self, name), name, most=32)
         check_type(self.parentheses, bool, "parentheses")
-        for name, fits in (
-            ("delimiter", self.delimiter in _DELIMITERS),
-            ("encoding", self.encoding in _ENCODINGS),
-            ("date", _date_pattern(self.date) is not None),
-            ("decimal_point", self.decimal_point in {".", ","}),
-            (
-                "digit_group",
-                self.digit_group in _GROUPS
-                and self.digit_group != self.decimal_point,
-            ),
-            (
-                "symbol",
-                len(self.symbol) <= _SYMBOL_MAX
-                and not re.search(r"[0-9().,+-]", self.symbol),
-            ),
-        ):
-            if not fits:
+        fits = {
+            "delimiter": self.delimiter in _DELIMITERS,
+            "encoding": self.encoding in _ENCODINGS,
+            "date": _date_pattern(self.date) is not None,
+            "decimal_point": self.decimal_point in {".", ","},
+            "digit_group": self.digit_group in _GROUPS - {self.decimal_point},
+            "symbol": len(self.symbol) <= _SYMBOL_MAX
+            and not re.search(r"[0-9().,+-]", self.symbol),
+        }
+        for name, fit in fits.items():
+            if not fit:
                 raise InvalidValueError(
                     "no cells are written so",
                     code="FormatInvalid",

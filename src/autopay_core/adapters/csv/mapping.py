@@ -55,9 +55,8 @@ def _file(_: object, field: _Field, value: str) -> None:
         )
 
 
-def _words(words: Mapping[str, Any]) -> Any:  # noqa: ANN401 - as attrs.field
+def _words(words: Mapping[str, Any], kind: type[Any]) -> Any:  # noqa: ANN401 - as attrs.field
     """Make a field of words that are compared without case and blanks."""
-    kind = type(next(iter(words.values())))
 
     def check(_: object, field: _Field, value: Mapping[str, object]) -> None:
         for word, meaning in value.items():
@@ -132,7 +131,7 @@ class Hold:
 
     column: str = attrs.field(validator=_column)
     status: InvoiceStatus = InvoiceStatus.ON_HOLD
-    words: Mapping[str, bool] = _words(_YES_NO)
+    words: Mapping[str, bool] = _words(_YES_NO, bool)
 
     def __attrs_post_init__(self) -> None:
         """Check the field."""
@@ -176,9 +175,9 @@ class InvoiceColumns(Export):
     total: str | None = attrs.field(default=None, validator=_optional)
     currency: str | None = attrs.field(default=None, validator=_optional)
     status: str | None = attrs.field(default=None, validator=_optional)
-    statuses: Mapping[str, InvoiceStatus] = _words(_STATUSES)
+    statuses: Mapping[str, InvoiceStatus] = _words(_STATUSES, InvoiceStatus)
     account: str | None = attrs.field(default=None, validator=_optional)
-    accounts: Mapping[str, AccountKind] = _words(_ACCOUNTS)
+    accounts: Mapping[str, AccountKind] = _words(_ACCOUNTS, AccountKind)
     holds: tuple[Hold, ...] = ()
 
     def __attrs_post_init__(self) -> None:

@@ -1,0 +1,107 @@
+"""
+What has a format, and of what its fields are.
+
+Holds: `KINDS`, and functions that tell types of fields apart. Imports: the
+modules of the values. A kind is written here once; its fields are those of
+its class.
+"""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Mapping
+from enum import Enum
+from typing import Any, Final, Literal, Union, get_args, get_origin
+
+import attrs
+
+from autopay_core import (
+    allocation,
+    associations,
+    autopay,
+    business_days,
+    charges,
+    commits,
+    invoices,
+    limits,
+    money,
+    notices,
+    postings,
+    references,
+    retries,
+    runs,
+    schedules,
+)
+
+__all__ = ["KINDS"]
+
+KINDS: Final[Mapping[str, type[Any]]] = types.MappingProxyType(
+    {
+        "advance_notice": autopay.AdvanceNotice,
+        "allocation": allocation.Allocation,
+        "allocation_line": allocation.AllocationLine,
+        "association": associations.Association,
+        "attempt": runs.Attempt,
+        "attempt_record": retries.AttemptRecord,
+        "autopay": autopay.AutoPay,
+        "business_calendar": business_days.BusinessCalendar,
+        "captured": charges.Captured,
+        "charge_request": charges.ChargeRequest,
+        "declined": charges.Declined,
+        "deposit_account": references.DepositAccount,
+        "enrollment": autopay.Enrollment,
+        "indeterminate": charges.Indeterminate,
+        "intent": runs.Intent,
+        "invoice": invoices.Invoice,
+        "limit": limits.Limit,
+        "money": money.Money,
+        "not_found": charges.NotFound,
+        "notice": notices.Notice,
+        "occurrence": schedules.Occurrence,
+        "pause": schedules.Pause,
+        "payment_method": references.PaymentMethodRef,
+        "pending": charges.Pending,
+        "posting": postings.Posting,
+        "retry_policy": retries.RetryPolicy,
+        "reversal": postings.Reversal,
+        "run_key": references.RunKey,
+        "run_record": runs.RunRecord,
+        "schedule": schedules.Schedule,
+        "search_result": invoices.SearchResult,
+        "spent": limits.Spent,
+        "stop_order": commits.StopOrder,
+    }
+)
+"""Every type that has a format, by its schema's name."""
+
+NAMES: Final = {kind: name for name, kind in KINDS.items()}
+
+DAY: Final = int | Literal["last"]
+"""A day of the month."""
+
+
+def fields_of(kind: type[Any]) -> dict[str, Any]:
+    """Return the types of a value's fields, by name."""
+    attrs.resolve_types(kind)
+    return {each.name: each.type for each in attrs.fields(kind) if each.init}
+
+
+def members_of(kind: object) -> tuple[tuple[Any, ...], bool]:
+    """Return what a field may be, and whether it may be nothing as well."""
+    if get_origin(kind) not in (Union, types.UnionType):
+        return (kind,), False
+    members = get_args(kind)
+    some = tuple(each for each in members if each is not type(None))
+    return some, len(some) < len(members)
+
+
+def is_text(members: tuple[Any, ...]) -> bool:
+    """Tell whether all is text, perhaps by a name: `InvoiceNumber | str`."""
+    return all(
+        each is str or getattr(each, "__supertype__", None) is str
+        for each in members
+    )
+
+
+def is_enum(kind: object) -> bool:
+    return isinstance(kind, type) and issubclass(kind, Enum)
