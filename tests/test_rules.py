@@ -136,7 +136,9 @@ def test_what_is_cited_is_defined() -> None:
 
 
 def test_what_is_defined_is_cited() -> None:
-    assert not set(_defined()) - _cited().keys()
+    uncited = sorted(set(_defined()) - _cited().keys())
+
+    assert not uncited
 
 
 def test_an_id_is_defined_once_and_is_one() -> None:
