@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -186,3 +187,42 @@ def test_the_house_is_described_with_all_its_rooms() -> None:
 
     assert not sorted(rooms - described)
     assert {"allocation", "engine", "collecting"} <= rooms
+
+
+_DIRECTIVE: Final = re.compile(r"\.\. auto(module|class|function):: ([\w.]+)")
+
+
+def _modules_with_a_page() -> list[str]:
+    """Return the public modules, but for what only forwards names."""
+    return [
+        ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts)
+        for path in sorted(PACKAGE.glob("*.py"))
+        if not path.stem.startswith("_") and path.stem not in NO_PAGE
+    ]
+
+
+def _home(thing: object, module: str) -> str:
+    """Return where a name of ours was made; a constant stands in *module*."""
+    home = str(getattr(thing, "__module__", ""))
+    return home if home.startswith("autopay_core") else module
+
+
+@pytest.mark.parametrize("module", _modules_with_a_page())
+def test_every_public_name_is_in_the_reference(module: str) -> None:
+    listed = [
+        found
+        for page in REFERENCE.rglob("*.md")
+        for found in _DIRECTIVE.findall(page.read_text("utf-8"))
+    ]
+    modules = {name for kind, name in listed if kind == "module"}
+    names = {name for kind, name in listed if kind != "module"}
+    found = import_module(module)
+
+    missing = [
+        name
+        for name in found.__all__
+        if f"{module}.{name}" not in names
+        and _home(getattr(found, name), module) not in modules
+    ]
+
+    assert not missing
