@@ -27,9 +27,8 @@ from typing import Final, Protocol, final
 
 import attrs
 
-from autopay_core._checks import check_type
+from autopay_core._checks import a, a_number
 from autopay_core.commits import Change, OpenAmounts, PostingFilter
-from autopay_core.errors import InvalidValueError
 from autopay_core.postings import Posting
 from autopay_core.runs import RunRecord
 
@@ -99,22 +98,10 @@ class HistoryHead:
 
     """
 
-    chain: int
-    seq: int
-    hash: str
-
-    def __attrs_post_init__(self) -> None:
-        """Check the fields, which may come from a file."""
-        check_type(self.chain, int, "chain")
-        check_type(self.seq, int, "seq")
-        check_type(self.hash, str, "hash")
-        if not 0 <= self.chain < CHAINS or self.seq < 0:
-            raise InvalidValueError(
-                f"chains are 0 to {CHAINS - 1}, entries count from 1",
-                code="OutOfRange",
-                path="chain",
-                value=self.chain,
-            )
+    # They may come from a file.
+    chain: int = attrs.field(validator=a_number(0, CHAINS - 1))
+    seq: int = attrs.field(validator=a_number(0))
+    hash: str = attrs.field(validator=a(str))
 
 
 @final

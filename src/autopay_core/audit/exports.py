@@ -18,7 +18,7 @@ from typing import Final, TextIO, TypeVar, cast, final
 
 import attrs
 
-from autopay_core._checks import check_id, check_instant, check_type
+from autopay_core._checks import a, an_id, an_instant, check_id
 from autopay_core.commits import OpenAmounts, PostingFilter
 from autopay_core.errors import FormatError, InvalidValueError
 from autopay_core.history import (
@@ -112,17 +112,14 @@ class GatewayRow:
 
     """
 
-    kind: GatewayKind
-    reference: str
-    amount: Money
+    kind: GatewayKind = attrs.field(validator=a(GatewayKind))
+    reference: str = attrs.field(validator=an_id)
+    amount: Money = attrs.field(validator=a(Money))
     key: str = ""
     of: str = ""
 
     def __attrs_post_init__(self) -> None:
-        """Check the fields."""
-        check_type(self.kind, GatewayKind, "kind")
-        check_id(self.reference, "reference")
-        check_type(self.amount, Money, "amount")
+        """Check the amount, and what names the payment."""
         if not self.amount.is_positive:
             raise FormatError(
                 "an amount at the gateway is more than nothing",
@@ -160,17 +157,10 @@ class LedgerRow:
 
     """
 
-    kind: LedgerKind
-    id: str
-    invoice: str
-    amount: Money
-
-    def __attrs_post_init__(self) -> None:
-        """Check the fields."""
-        check_type(self.kind, LedgerKind, "kind")
-        check_id(self.id, "id")
-        check_id(self.invoice, "invoice")
-        check_type(self.amount, Money, "amount")
+    kind: LedgerKind = attrs.field(validator=a(LedgerKind))
+    id: str = attrs.field(validator=an_id)
+    invoice: str = attrs.field(validator=an_id)
+    amount: Money = attrs.field(validator=a(Money))
 
 
 # -- The store ---------------------------------------------------------------
@@ -192,15 +182,11 @@ class StoreExport:
 
     """
 
-    now: datetime
+    now: datetime = attrs.field(validator=an_instant)
     runs: Iterable[RunRecord]
     postings: Iterable[Posting]
     open_amounts: Callable[[Sequence[str]], OpenAmounts] | None = None
     history_faults: Iterable[HistoryFault] = ()
-
-    def __attrs_post_init__(self) -> None:
-        """Check what ages are counted from."""
-        check_instant(self.now, "now")
 
 
 def _all_postings(store: AuditedStore) -> Iterator[Posting]:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Final, TextIO, final
 
 import attrs
 
-from autopay_core._checks import check_each, check_type, clean_text
+from autopay_core._checks import a, check_each, clean_text, tuple_of
 from autopay_core.allocation import Reason
 from autopay_core.errors import InvalidValueError
 from autopay_core.money import Money
@@ -76,19 +76,15 @@ class Table:
 
     """
 
-    title: str
-    header: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    footer: tuple[str, ...] = ()
+    title: str = attrs.field(validator=a(str))
+    header: tuple[str, ...] = attrs.field(validator=tuple_of(str))
+    rows: tuple[tuple[str, ...], ...] = attrs.field(validator=tuple_of(tuple))
+    footer: tuple[str, ...] = attrs.field(default=(), validator=tuple_of(str))
     numeric: frozenset[int] = frozenset()
     folded: frozenset[int] = frozenset()
 
     def __attrs_post_init__(self) -> None:
         """Check the shape."""
-        check_type(self.title, str, "title")
-        check_each(self.header, str, "header")
-        check_each(self.rows, tuple, "rows")
-        check_each(self.footer, str, "footer")
         for place, row in enumerate(self.rows):
             check_each(row, str, f"rows[{place}]")
         for row in (*self.rows, *((self.footer,) if self.footer else ())):

@@ -9,16 +9,27 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, Final, TypeAlias, final
+from typing import TYPE_CHECKING, Any, Final, final
 
 import attrs
 
-from autopay_core._checks import check_each, check_id, check_text, check_type
+from autopay_core._checks import (
+    a,
+    a_text,
+    an_id,
+    check_text,
+    check_type,
+    optional,
+    tuple_of,
+)
 from autopay_core.adapters.csv.cells import CsvFormat, fold
 from autopay_core.errors import InvalidValueError
 from autopay_core.invoices import InvoiceStatus
 from autopay_core.money import check_currency
 from autopay_core.references import AccountKind
+
+if TYPE_CHECKING:
+    from autopay_core._checks import Field
 
 __all__ = [
     "ClientColumns",
@@ -31,21 +42,13 @@ __all__ = [
 
 # -- Checks of one field -----------------------------------------------------
 
-_Field: TypeAlias = "attrs.Attribute[Any]"
+_column: Final = a_text(most=128, empty=False)
+_optional: Final = optional(_column)
 
 
-def _column(_: object, field: _Field, value: object) -> None:
-    check_text(value, field.name, most=128, empty=False)
-
-
-def _optional(_: object, field: _Field, value: object) -> None:
-    if value is not None:
-        _column(_, field, value)
-
-
-def _file(_: object, field: _Field, value: str) -> None:
+def _file(_: object, field: Field, value: str) -> None:
     """Refuse a name that could lead out of the folder."""
-    check_text(value, field.name, most=128, empty=False)
+    _column(_, field, value)
     if value in {".", ".."} or re.search(r"[/\\:]", value):
         raise InvalidValueError(
             "expected the name of a file in the folder",
@@ -58,7 +61,7 @@ def _file(_: object, field: _Field, value: str) -> None:
 def _words(words: Mapping[str, Any], kind: type[Any]) -> Any:  # noqa: ANN401 - as attrs.field
     """Make a field of words that are compared without case and blanks."""
 
-    def check(_: object, field: _Field, value: Mapping[str, object]) -> None:
+    def check(_: object, field: Field, value: Mapping[str, object]) -> None:
         for word, meaning in value.items():
             check_type(meaning, kind, f"{field.name}[{word!r}]")
 
@@ -108,11 +111,7 @@ class Constant:
 
     """
 
-    text: str
-
-    def __attrs_post_init__(self) -> None:
-        """Check the field."""
-        check_id(self.text, "text")
+    text: str = attrs.field(validator=an_id)
 
 
 @final
@@ -130,12 +129,10 @@ class Hold:
     """
 
     column: str = attrs.field(validator=_column)
-    status: InvoiceStatus = InvoiceStatus.ON_HOLD
+    status: InvoiceStatus = attrs.field(
+        default=InvoiceStatus.ON_HOLD, validator=a(InvoiceStatus)
+    )
     words: Mapping[str, bool] = _words(_YES_NO, bool)
-
-    def __attrs_post_init__(self) -> None:
-        """Check the field."""
-        check_type(self.status, InvoiceStatus, "status")
 
 
 @final
@@ -178,11 +175,10 @@ class InvoiceColumns(Export):
     statuses: Mapping[str, InvoiceStatus] = _words(_STATUSES, InvoiceStatus)
     account: str | None = attrs.field(default=None, validator=_optional)
     accounts: Mapping[str, AccountKind] = _words(_ACCOUNTS, AccountKind)
-    holds: tuple[Hold, ...] = ()
+    holds: tuple[Hold, ...] = attrs.field(default=(), validator=tuple_of(Hold))
 
     def __attrs_post_init__(self) -> None:
         """Check the matter and what depends on it."""
-        check_each(self.holds, Hold, "holds")
         if not isinstance(self.matter, Constant):
             check_text(self.matter, "matter", most=128, empty=False)
         elif self.client is None:
@@ -268,20 +264,20 @@ class CsvMapping:
     """
 
     currency: str
-    invoices: InvoiceColumns = attrs.field(factory=InvoiceColumns)
-    clients: ClientColumns | None = attrs.field(factory=ClientColumns)
-    matters: MatterColumns | None = attrs.field(factory=MatterColumns)
-    written: CsvFormat = attrs.field(factory=CsvFormat)
+    invoices: InvoiceColumns = attrs.field(
+        factory=InvoiceColumns, validator=a(InvoiceColumns)
+    )
+    clients: ClientColumns | None = attrs.field(
+        factory=ClientColumns, validator=optional(a(ClientColumns))
+    )
+    matters: MatterColumns | None = attrs.field(
+        factory=MatterColumns, validator=optional(a(MatterColumns))
+    )
+    written: CsvFormat = attrs.field(factory=CsvFormat, validator=a(CsvFormat))
 
     def __attrs_post_init__(self) -> None:
-        """Check the fields."""
+        """Check the currency, and that a client can be found."""
         check_currency(self.currency)
-        check_type(self.invoices, InvoiceColumns, "invoices")
-        if self.clients is not None:
-            check_type(self.clients, ClientColumns, "clients")
-        if self.matters is not None:
-            check_type(self.matters, MatterColumns, "matters")
-        check_type(self.written, CsvFormat, "written")
         if self.invoices.client is None and self.matters is None:
             raise InvalidValueError(
                 "the client of an invoice stands in no export",
