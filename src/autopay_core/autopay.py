@@ -2,8 +2,8 @@
 The standing order: what an auto-pay is, and when it is due (S6 to S8, S11).
 
 Holds: `AutoPay`, `Enrollment`, `AdvanceNotice`, and the functions that tell
-its state at a date, what is due, and what to tell about it. Imports: the value
-modules, `schedules`, `associations`, `allocation`, `retries`, `notices`.
+its state at a date, what is due, and what to tell about it. Imports: the
+values.
 """
 
 from __future__ import annotations
@@ -370,8 +370,9 @@ def state_on(autopay: AutoPay, on: date, /) -> AutoPayState:
         return AutoPayState.OFF
     if on < autopay.schedule.first.charge_on:
         return AutoPayState.NOT_STARTED
+    # Where occurrences are counted, a skip brings one that comes later (S11).
     unpaused = attrs.evolve(autopay, pauses=(), skips=frozenset())
-    if upcoming(unpaused, on) is None:
+    if upcoming(unpaused, on) is None and upcoming(autopay, on) is None:
         return AutoPayState.ENDED
     for pause in autopay.pauses:
         if pause.from_on <= on and (pause.to_on is None or on < pause.to_on):
