@@ -2,9 +2,8 @@
 Names that have moved, importable from where they were, with a warning.
 
 Holds: `MOVED`, old place to new, and `moved`, which makes a module's
-`__getattr__` of it. Imports: nothing of the package before a name is asked
-for. Until 1.0 a minor version may take rows away; docs/how-to/upgrade.md has
-the same table for people.
+`__getattr__` of it. Imports: nothing of the package. Until 1.0 a minor version
+may take rows away; docs/how-to/upgrade.md has the same table for people.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 The calls of the public face for hosts on an event loop.
 
 Holds: `Ports` and the protocols of `ports` with awaitable methods, and the
-calls of `calls` under the same names. Imports: `calls`, `ports`, `engine` and
-the values. The flows are the same; only the loop that carries their requests
+calls of `calls` under the same names. Imports: `ports`, `engine` and the
+values. The flows are the same; only the loop that carries their requests
 awaits the answers.
 """
 

@@ -1,10 +1,10 @@
 """
 Which invoice gets how much of a run's payment, and why (L1 to L7).
 
-Holds: `Limit`, `Order`, `Spent`, `Reason`, `Allocation` and its lines, and
-the one rule, `allocate`. Imports: `_checks`, `errors`, `money`, `references`,
-`invoices`. No clock: "today" is the caller's `as_of`. Inside, amounts are
-plain integers of minor units; at the borders they are `Money`.
+Holds: `Limit`, `Order`, `Spent`, `Reason`, `Allocation` and its lines, and the
+one rule, `allocate`. Imports: the values. No clock: "today" is the caller's
+`as_of`. Inside, amounts are plain integers of minor units; at the borders they
+are `Money`.
 """
 
 from __future__ import annotations

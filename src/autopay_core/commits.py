@@ -2,9 +2,9 @@
 What the posting store is asked to keep, in one atomic step each (R1, N1).
 
 Holds: `Change` (one step), its answers `Committed` and `Conflict`, and what is
-read from the store: `Standing`, `OpenAmounts`. Imports: `runs`, `notices`,
-`postings` and the values below them. A change is computed by the core, so a
-store only compares versions and writes; that keeps every store equal.
+read from the store: `Standing`, `OpenAmounts`. Imports: the values. A change
+is computed by the core, so a store only compares versions and writes; that
+keeps every store equal.
 """
 
 from __future__ import annotations

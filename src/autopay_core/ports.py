@@ -4,9 +4,8 @@ The four ports: what the library needs from the world, in numbered clauses.
 Holds: `MatterData`, `PaymentGateway` and `TwoStepGateway`, `PostingStore`,
 `Notifier`; `Ports`, in which a host hands them in; and every type that their
 signatures name, so that an integrator imports from here alone. Imports: the
-value modules and `commits`. Each clause has an id and a test of
-`autopay_core.testing.contracts`. The protocols are structural; who inherits
-is checked for missing methods.
+values. Each clause has an id and a test of `autopay_core.testing.contracts`.
+The protocols are structural; who inherits is checked for missing methods.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 A paid share on its way into the firm's ledger, and back (P1 to P4).
 
 Holds: `Posting` with its transition table, the staff's views, `Reversal`, and
-what is open. Imports: `money`, `references` and what is below them. Nothing
-here is ever edited: each step makes a new value.
+what is open. Imports: `money` and `references`. Nothing here is ever edited:
+each step makes a new value.
 """
 
 from __future__ import annotations

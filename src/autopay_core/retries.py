@@ -2,9 +2,9 @@
 Whether a declined charge may be tried again, and when (N3).
 
 Holds: `RetryPolicy`, the networks' limits as dated tables, `next_attempt()`.
-Imports: the value modules. Off unless an auto-pay has a policy; never after a
-hard decline. Attempts are counted per payment method across everything that
-charges it.
+Imports: `charges`, `money` and `references`. Off unless an auto-pay has a
+policy; never after a hard decline. Attempts are counted per payment method
+across everything that charges it.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 One life cycle: what is written down about a run (R1 to R5, P1).
 
 Holds: `Intent`, `Attempt`, `RunRecord`, `RunState` with its transition table,
-`RunResult`, and the postings that a record makes. Imports: `postings` and the
-values below it. Nothing here is ever edited: each step makes a new value.
+`RunResult`, and the postings that a record makes. Imports: the values. Nothing
+here is ever edited: each step makes a new value.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """
 A notifier that sends e-mail (NT-1 to NT-4).
 
-Holds: `SmtpNotifier`, `Security`, `compose`. Imports: `notices`, `show` and
-the standard library's smtplib and email. Whoever is told of a notice twice
+Holds: `SmtpNotifier`, `Security`, `compose`. Imports: `show.sentences`,
+`notices` and the standard library's smtplib. Whoever is told of a notice twice
 finds two messages with one Message-ID, which mail servers and readers that
 remove duplicates recognize. A notice's fields are data: whatever stands in
 them, it ends up encoded in the subject or in the text, and adds neither a

@@ -1,11 +1,13 @@
 """
 A year of a firm's auto-pays, from files to posting records, day by day.
 
-Holds: `play`, which runs it, and `main`, its command line. Imports:
-everything. The gateway and the ledger are make-believe; all the rest is what
-a host would do: sweep once a day. Nothing is remembered between two days but
-what stands in the store's and the gateway's files, so it may be killed at any
-time: started again it goes on where it was, and charges nothing twice.
+Holds: `play`, which runs it, and `main`, its command line. Imports: its
+modules, `adapters.csv`, `adapters.memory`, `adapters.sqlite`,
+`testing.gateway_file`, `testing.ledger`, `calls` and `ports`. The gateway and
+the ledger are make-believe; all the rest is what a host would do: sweep once a
+day. Nothing is remembered between two days but what stands in the store's and
+the gateway's files, so it may be killed at any time: started again it goes on
+where it was, and charges nothing twice.
 """
 
 from __future__ import annotations

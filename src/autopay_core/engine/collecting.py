@@ -1,9 +1,9 @@
 """
 One run from look-up to posting (R1 to R8).
 
-Holds: `collect`. Imports: `charging`, `recovery`, `planning`, `steps`,
-`telling`, `requests` and the values. Every yield is a point where the process
-may die; a flow remembers nothing, for the posting store is the memory.
+Holds: `collect`. Imports: `case`, `charging`, `planning`, `recovery`,
+`requests`, `steps`, `telling` and the values. Every yield is a point where the
+process may die; a flow remembers nothing, for the posting store is the memory.
 """
 
 from __future__ import annotations

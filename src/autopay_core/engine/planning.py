@@ -1,9 +1,9 @@
 """
 What a run would pay: reads in the right order, then an allocation (R1, A2).
 
-Holds: `plan_run`, `look_ahead` and `Plan`. Imports: `requests`, `allocation`,
-`associations`, `autopay` and the values. Open amounts are read before
-balances: what moves meanwhile is counted twice at worst, never not at all.
+Holds: `plan_run`, `look_ahead` and `Plan`. Imports: `case`, `requests` and the
+values. Open amounts are read before balances: what moves meanwhile is counted
+twice at worst, never not at all.
 """
 
 from __future__ import annotations

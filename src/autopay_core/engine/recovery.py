@@ -1,7 +1,8 @@
 """
 How a run that was left under way goes on (R4, R7).
 
-Holds: `recover_one`. Imports: `charging`, `steps`, `requests` and the values.
+Holds: `recover_one`. Imports: `charging`, `driving`, `requests`, `steps`,
+`telling` and the values.
 """
 
 from __future__ import annotations

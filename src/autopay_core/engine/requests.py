@@ -2,8 +2,8 @@
 What a flow asks of the world, one frozen value at a time (R1).
 
 Holds: the requests, `Flow`, `Terms`, and the helpers that yield a request and
-check the answer's type. Imports: the value modules and `commits`; never
-`ports`: a flow knows what to ask, not whom.
+check the answer's type. Imports: `driving` and the values; never `ports`: a
+flow knows what to ask, not whom.
 """
 
 from __future__ import annotations

@@ -3,8 +3,8 @@ The steps of a run as pure functions, from record to record (R2 to R8, N1).
 
 Holds: the functions that compute a run's next record, with the postings and
 notices of the same commit, as a `Change`; and the arithmetic of key ages and
-pauses. Imports: `planning`, `requests` (for `Terms`) and the values. Nothing
-here asks anybody anything.
+pauses. Imports: `case`, `planning`, `requests` and the values. Nothing here
+asks anybody anything.
 """
 
 from __future__ import annotations

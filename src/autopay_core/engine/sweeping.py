@@ -2,8 +2,8 @@
 An auto-pay's turn: what was left open, missed, due, or is coming (S12, N4).
 
 Holds: `preview`, `run`, `sweep` and `sweep_one`, the turn of one auto-pay.
-Imports: `collecting`, `recovery`, `telling`, `planning`, `case`, `requests`
-and the values.
+Imports: `case`, `collecting`, `driving`, `planning`, `recovery`, `requests`,
+`steps`, `telling` and the values.
 """
 
 from __future__ import annotations

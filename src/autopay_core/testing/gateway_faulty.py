@@ -2,10 +2,10 @@
 A payment gateway to test against: one file, many processes, all its faults.
 
 Holds: `FaultyGateway`, `FaultyTwoStepGateway`, and the `Mischief` they do.
-Imports: the core, `audit` and the standard library. What a gateway has
-executed stands in an SQLite file that survives the death of every process, so
-that a test can kill whatever it likes and ask afterwards what was truly
-taken. Nothing leaves the machine; no money moves.
+Imports: `audit`, `history`, `charges`, `money`, `references` and the standard
+library. What a gateway has executed stands in an SQLite file that survives the
+death of every process, so that a test can kill whatever it likes and ask
+afterwards what was truly taken. Nothing leaves the machine; no money moves.
 
 The gateway keeps its promises (PG-1 to PG-9, TS-1 to TS-7) and does no more
 than they demand: look-ups lag, keys are forgotten after their retention,

@@ -1,8 +1,8 @@
 """
 A make-believe payment gateway that outlives its process (PG-1 to PG-9).
 
-Holds: `FileGateway`, `DeclineRule`. Imports: the core, `serialization` and
-the standard library's sqlite3. It moves no money, but remembers in a file
+Holds: `FileGateway`, `DeclineRule`. Imports: `charges`, `money`, `references`
+and the standard library's sqlite3. It moves no money, but remembers in a file
 what it would have moved: kill the process that uses it, start it again, and
 count what was taken under each key.
 """

@@ -2,10 +2,10 @@
 CSV exports as matter data, and posting records as CSV (MD-1 to MD-9, A6).
 
 Holds: nothing of its own; gives what `cells` (how cells are written),
-`mapping` (what is where in a practice-management system's exports),
-`matters` (the port) and `postings` (the way out) hold. Imports: these.
-Nothing is guessed: a cell that cannot be read is refused with file, line and
-column, such as ``open_invoices.csv:17:Balance``.
+`mapping` (what is where in a practice-management system's exports), `matters`
+(the port) and `postings` (the way out) hold. Imports: its modules. Nothing is
+guessed: a cell that cannot be read is refused with file, line and column, such
+as ``open_invoices.csv:17:Balance``.
 """
 
 from autopay_core.adapters.csv.cells import CsvFormat

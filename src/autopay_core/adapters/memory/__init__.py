@@ -2,9 +2,9 @@
 All four ports in memory, for notebooks, tests and the simulator.
 
 Holds: `memory_ports`; gives what `matters`, `gateway`, `store` and `notifier`
-hold. Imports: these and `ports`. They keep every clause of their ports, and
-break a promise only on demand: the gateway can decline, delay, lose an
-answer, forget a key and answer late.
+hold. Imports: its modules, `ports` and `invoices`. They keep every clause of
+their ports, and break a promise only on demand: the gateway can decline,
+delay, lose an answer, forget a key and answer late.
 """
 
 from __future__ import annotations

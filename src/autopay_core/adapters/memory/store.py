@@ -1,8 +1,7 @@
 """
 A posting store in memory (PS-1 to PS-15).
 
-Holds: `MemoryPostingStore`. Imports: `gateway` (its clock), `commits` and
-what it is made of.
+Holds: `MemoryPostingStore`. Imports: `gateway` and the values.
 """
 
 from __future__ import annotations

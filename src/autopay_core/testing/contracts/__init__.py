@@ -1,6 +1,8 @@
 """
 The contract kit: a test for every numbered clause of every port.
 
+Imports: its modules.
+
 Subclass the class of your port, override its fixtures, and let pytest find
 the subclass:
 

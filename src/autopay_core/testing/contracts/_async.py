@@ -1,8 +1,9 @@
 """
 The contracts of the async ports: the same tests through an event loop.
 
-Holds: an ``Async…Contract`` for each port. Imports: the blocking contracts.
-The loop runs in a thread of its own, so that racing callers race on it.
+Holds: an ``Async…Contract`` for each port. Imports: `_base`, `_gateways`,
+`_matters`, `_stores`, `aio`, `ports` and `invoices`. The loop runs in a thread
+of its own, so that racing callers race on it.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """
 Generated values, and a machine that compares a store with the memory store.
 
-Holds: `records`, `notices`, `machine_of`. Imports: `_base`, the memory store
-and hypothesis.
+Holds: `records`, `notices`, `machine_of`. Imports: `_base`, `adapters.memory`,
+the core and hypothesis.
 """
 
 from __future__ import annotations

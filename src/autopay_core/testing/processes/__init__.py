@@ -2,7 +2,7 @@
 Real processes that are killed, on a real database, and then audited.
 
 Holds: `drive` and `Trial`; ``python -m autopay_core.testing.processes`` is the
-command. Imports: its own modules.
+command. Imports: its modules.
 
 Workers sweep the same auto-pays until they are killed with SIGKILL, or stopped
 with SIGSTOP for seconds and let go on; so are the process that posts to the

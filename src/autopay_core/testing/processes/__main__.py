@@ -1,8 +1,8 @@
 """
 The command ``python -m autopay_core.testing.processes``.
 
-Holds: `main`. Imports: the driver. Exit status 0 if nothing was found, 1 if
-something was, 2 for a wrong command.
+Holds: `main`. Imports: `driver` and `trial`. Exit status 0 if nothing was
+found, 1 if something was, 2 for a wrong command.
 """
 
 from __future__ import annotations

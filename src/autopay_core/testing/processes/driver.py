@@ -1,10 +1,10 @@
 """
 What kills: the parent of every process of a trial.
 
-Holds: `drive`. Imports: the roles; it opens no database and starts no thread,
-so that a fork costs milliseconds and hands nothing down that must not be.
-Only processes that it forked are killed or stopped, each by its id, while
-they are not yet reaped, so that no id can mean somebody else.
+Holds: `drive`. Imports: `firm`, `roles` and `trial`; it opens no database and
+starts no thread, so that a fork costs milliseconds and hands nothing down that
+must not be. Only processes that it forked are killed or stopped, each by its
+id, while they are not yet reaped, so that no id can mean somebody else.
 """
 
 from __future__ import annotations

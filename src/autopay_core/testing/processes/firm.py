@@ -2,10 +2,10 @@
 The firm of a trial: its ledger, its mail, and the gateway over a socket.
 
 Holds: `Ledger` (matter data, posted payments, delivered notices),
-`RemoteGateway` and `serve`. Imports: the core and the standard library. The
-ledger is one SQLite file that every process opens; the gateway is a process
-of its own on a Unix socket, so that a worker can die while its request lives
-on.
+`RemoteGateway` and `serve`. Imports: `trial`, `audit`, `serialization`,
+`gateway_faulty`, the core and the standard library. The ledger is one SQLite
+file that every process opens; the gateway is a process of its own on a Unix
+socket, so that a worker can die while its request lives on.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """
 What the processes of a trial do until they are killed, and how it ends.
 
-Holds: `work`, `post`, `settle`, `examine`. Imports: the core, `audit`, and
-the trial's firm. A worker is a host like any other: it sweeps, and knows of
-nothing but its ports.
+Holds: `work`, `post`, `settle`, `examine`. Imports: `firm`, `trial`,
+`adapters.memory`, `adapters.sqlite`, `audit` and the core. A worker is a host
+like any other: it sweeps, and knows of nothing but its ports.
 """
 
 from __future__ import annotations

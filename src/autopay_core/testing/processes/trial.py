@@ -2,9 +2,10 @@
 What a trial is made of: its settings, its clocks, its firm and its payers.
 
 Holds: `Trial`, `Shared`, the auto-pays and bills, and `open_store`. Imports:
-the core and the stores. All times are the trial's own: one second of the
-machine is ten minutes of the store, so that deadlines pass, keys are
-forgotten and zombies wake up too late within seconds.
+`adapters.postgres`, `adapters.sqlite`, `gateway_faulty` and the values. All
+times are the trial's own: one second of the machine is ten minutes of the
+store, so that deadlines pass, keys are forgotten and zombies wake up too late
+within seconds.
 """
 
 from __future__ import annotations

@@ -1,6 +1,8 @@
 """
 Deterministic simulation of the flows and the memory store, as shipped.
 
+Imports: its modules.
+
 A seed decides a small world: auto-pays that compete for a few invoices, two
 or three workers that sweep them, and what goes wrong. Workers are interleaved
 at every yield of a flow. What goes wrong: kills before and after each call and

@@ -1,6 +1,8 @@
 """
 Simulate a range of seeds: ``python -m autopay_core.testing.simulator``.
 
+Imports: `_ranges` and `_simulation`.
+
 ``--seeds 0:25000`` runs them on both workers and prints progress, throughput
 and every broken promise with the command that repeats it; exit status 1 if
 there is one. ``--trace 42`` prints what happens in one seed.

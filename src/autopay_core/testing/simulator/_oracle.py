@@ -1,9 +1,9 @@
 """
 The promises, checked from outside at every step (I1 to I17, Q1 to Q6).
 
-Holds: `Oracle`, `PromiseBroken`. It keeps books of its own: what was
-committed, what the gateway took, what the ledger shows; it never asks the
-posting store for its opinion, except to compare.
+Holds: `Oracle`, `PromiseBroken`. Imports: the values. It keeps books of its
+own: what was committed, what the gateway took, what the ledger shows; it never
+asks the posting store for its opinion, except to compare.
 """
 
 from __future__ import annotations

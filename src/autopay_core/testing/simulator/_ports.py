@@ -3,7 +3,7 @@ The world behind the ports: a gateway, a ledger, people, a clock, all faulty.
 
 Holds: `Gateway`, `TwoStep`, `Ledger`, `Store` and `Mailbox`. `Store` is the
 shipped memory store, unmodified, behind a connection that breaks. Imports:
-`_nature`, `_oracle`, `_settings` and the values. Every call tells the oracle
+`_nature`, `_oracle`, `_settings` and the core. Every call tells the oracle
 what really happened before a fault spoils the answer.
 """
 

@@ -1,8 +1,8 @@
 """
 Ranges of seeds on several processes.
 
-Holds: `Tally`, `tally`, `tallies`. In a module of its own, for what another
-process is sent cannot live in ``__main__``.
+Holds: `Tally`, `tally`, `tallies`. Imports: `_simulation`. In a module of its
+own, for what another process is sent cannot live in ``__main__``.
 """
 
 from __future__ import annotations

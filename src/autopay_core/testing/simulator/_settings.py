@@ -1,9 +1,9 @@
 """
 What a seed decides: faults and their strength, promises, the world's people.
 
-Holds: `Settings` and `draw_settings`. Swarm testing: every kind of fault has
-a strength of its own in each seed, often none, so that one kind does not
-always drown another.
+Holds: `Settings` and `draw_settings`. Imports: the values. Swarm testing:
+every kind of fault has a strength of its own in each seed, often none, so that
+one kind does not always drown another.
 """
 
 from __future__ import annotations

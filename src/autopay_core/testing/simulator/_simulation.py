@@ -1,10 +1,9 @@
 """
 One seed: a world, its workers step by step, faults, and the healing.
 
-Holds: `System`, `World`, `Outcome`, `simulate`. Imports: the engine, the
-memory store, its sibling modules but `_ranges`, and the values. The flows are
-those that production runs, or what a test puts into a `System` in their
-place.
+Holds: `System`, `World`, `Outcome`, `simulate`. Imports: `_nature`, `_oracle`,
+`_ports`, `_settings`, `adapters.memory` and the core. The flows are those that
+production runs, or what a test puts into a `System` in their place.
 """
 
 from __future__ import annotations
