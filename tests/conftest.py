@@ -14,6 +14,10 @@ settings.register_profile(
     max_examples=50,
     suppress_health_check=[HealthCheck.too_slow],
 )
+# At every save: a look at each property, not a search.
+settings.register_profile(
+    "fast", settings.get_profile("dev"), database=None, max_examples=10
+)
 # A gate is about the change under it: the same examples every time.
 settings.register_profile(
     "ci",

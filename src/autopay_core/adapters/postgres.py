@@ -2,7 +2,7 @@
 A posting store in PostgreSQL, for any number of workers.
 
 Holds: `PostgresPostingStore`, `AsyncPostgresPostingStore` and `migrations`.
-Imports: `sql`, `engine.driving`, `errors` and psycopg 3 (extra ``postgres``);
+Imports: `sql`, `engine.driving`, `commits` and psycopg 3 (extra ``postgres``);
 a host's psycopg_pool or SQLAlchemy engine can be handed in. Both stores are
 one text; the blocking one runs it with connections that block.
 

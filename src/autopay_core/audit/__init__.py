@@ -3,10 +3,10 @@ The books compared: the store with gateway and ledger (P1, R4, PS-11).
 
 Holds: nothing of its own; gives what `exports` (the rows, and what a store
 says), `findings` (what a difference is), `checks` (the comparisons) and
-`command` hold. Imports: its modules. The truth is outside: what the gateway
-took and what the firm's ledger shows is compared with what the store believes,
-never the store with itself alone. On a command line it is ``python -m
-autopay_core.audit``.
+`command` hold. Imports: its modules and `history`. The truth is outside: what
+the gateway took and what the firm's ledger shows is compared with what the
+store believes, never the store with itself alone. On a command line it is
+``python -m autopay_core.audit``.
 """
 
 from autopay_core.audit.checks import (

@@ -1,9 +1,9 @@
 """
 The audit as a command (``python -m autopay_core.audit``).
 
-Holds: `main`. Imports: `checks`, `exports`, `findings`, and `adapters.sqlite`
-and `adapters.postgres` when a store is opened: as a library, the audit needs
-no driver.
+Holds: `main`. Imports: `checks`, `exports`, `findings`, `history`, and
+`adapters.sqlite` and `adapters.postgres` when a store is opened: as a library,
+the audit needs no driver.
 """
 
 from __future__ import annotations

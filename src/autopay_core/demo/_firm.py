@@ -1,10 +1,10 @@
 """
 A firm's folder: its exports, its auto-pays and what the world does to them.
 
-Holds: `Firm`, `load_firm`. Imports: the values, the csv adapter,
-`serialization` (what types a value's fields have) and the standard library's
-tomllib. The file firm.toml is read strictly: what is unknown, missing or of
-another type is refused with its path.
+Holds: `Firm`, `load_firm`. Imports: `adapters.csv`, `serialization.kinds`,
+`testing.gateway_file`, the values and the standard library's tomllib. The file
+firm.toml is read strictly: what is unknown, missing or of another type is
+refused with its path.
 """
 
 from __future__ import annotations

@@ -2,8 +2,7 @@
 What has a format, and of what its fields are.
 
 Holds: `KINDS`, and functions that tell types of fields apart. Imports: the
-modules of the values. A kind is written here once; its fields are those of
-its class.
+values. A kind is written here once; its fields are those of its class.
 """
 
 from __future__ import annotations

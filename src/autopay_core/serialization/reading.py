@@ -1,9 +1,9 @@
 """
 JSON text to values, strictly.
 
-Holds: `parse`, `reader`, `refuse`, `under`. Imports: `kinds`, `errors`, and
-`writing` for the one text of an instant. Nothing is converted, and what is
-refused says where it stands.
+Holds: `parse`, `reader`, `refuse`, `under`. Imports: `kinds` and `writing`
+(for the one text of an instant). Nothing is converted, and what is refused
+says where it stands.
 """
 
 from __future__ import annotations

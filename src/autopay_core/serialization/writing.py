@@ -1,11 +1,11 @@
 """
 Values to JSON text.
 
-Holds: `writer`, `quote`, `instant_text`. Imports: `kinds`, and `runs` for
-what is remembered of an intent. A value's writer is one expression, made from
-the fields of its class, as attrs makes an `__init__`: that is three times as
-quick as going through dictionaries, and runs of a hundred thousand lines are
-most of what a store writes.
+Holds: `writer`, `quote`, `instant_text`. Imports: `kinds` and `runs`. A
+value's writer is one expression, made from the fields of its class, as attrs
+makes an `__init__`: that is three times as quick as going through
+dictionaries, and runs of a hundred thousand lines are most of what a store
+writes.
 """
 
 from __future__ import annotations
