@@ -415,6 +415,26 @@ def test_a_notice_written_by_sixteen_at_once_is_new_once(
     ]
 
 
+class Snatched(list[Any]):
+    """Looks as if something lay in it, and another thread was faster."""
+
+    def __bool__(self) -> bool:
+        return True
+
+
+def test_an_idle_connection_that_another_thread_takes_is_not_missed(
+    blocking: Any,
+) -> None:
+    store = blocking.open()
+    keeper = store if blocking.kind == "sqlite" else store._source
+    idle, keeper._idle = keeper._idle, Snatched()
+
+    assert store.commit(Change(runs=(run_of("ap-1"),))) == Committed()
+
+    idle.extend(keeper._idle)
+    keeper._idle = idle
+
+
 # -- Commits that break off --------------------------------------------------
 
 

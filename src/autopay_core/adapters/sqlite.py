@@ -42,6 +42,7 @@ from autopay_core.adapters.sql.words import (
     Steps,
     Table,
     Transaction,
+    last_of,
 )
 from autopay_core.engine.driving import drive
 from autopay_core.errors import (
@@ -264,7 +265,7 @@ class SqlitePostingStore(BlockingStore):
         if self._alone is not None:
             self._alone.acquire()
         try:
-            return self._idle.pop() if self._idle else self._connect()
+            return last_of(self._idle) or self._connect()
         except BaseException:
             if self._alone is not None:
                 self._alone.release()
@@ -411,8 +412,8 @@ _INHERITED: Final[list[sqlite3.Connection]] = []
 
 
 def _close_all(idle: list[sqlite3.Connection], pid: int) -> None:
-    while idle and pid == os.getpid():
-        idle.pop().close()
+    while pid == os.getpid() and (connection := last_of(idle)):
+        connection.close()
 
 
 def _made(connection: sqlite3.Connection) -> list[int]:

@@ -17,6 +17,7 @@ from collections.abc import (
     Iterator,
 )
 from functools import wraps
+from types import GenericAlias
 from typing import (
     Any,
     Concatenate,
@@ -131,14 +132,16 @@ def listing(
         def method(store: Any, *args: _P.args, **kwargs: _P.kwargs) -> Any:  # noqa: ANN401 - see `_Listing`
             return store._list(calls(store, *args, **kwargs))  # noqa: SLF001 - ours
 
-        _answers(method, calls, f"Iterator[{kind.__name__}]")
+        _answers(method, calls, GenericAlias(Iterator, kind))
         return cast("_Listing[_P, _T]", method)
 
     return made
 
 
 def _answers(
-    method: Callable[..., object], calls: Callable[..., object], answer: str
+    method: Callable[..., object],
+    calls: Callable[..., object],
+    answer: object,
 ) -> None:
     """Say in the reference what a method answers, not how."""
     method.__annotations__ = {**calls.__annotations__, "return": answer}

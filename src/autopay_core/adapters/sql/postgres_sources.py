@@ -13,7 +13,6 @@ import contextlib
 import os
 import time
 from collections.abc import AsyncGenerator, Callable, Coroutine
-from inspect import isawaitable
 from typing import Any, Final, Protocol, TypeAlias, TypeVar, final
 
 import psycopg
@@ -22,7 +21,7 @@ from autopay_core.adapters.sql.postgres_words import (
     statement,
     statements_of,
 )
-from autopay_core.adapters.sql.words import Ask, Batch, Row
+from autopay_core.adapters.sql.words import Ask, Batch, Row, last_of
 from autopay_core.errors import InvalidValueError
 
 __all__ = ["Connection", "Source", "at_once", "execute", "settled"]
@@ -44,7 +43,7 @@ FRESH_SECONDS: Final = 1.0
 
 async def settled(answer: Any) -> Any:  # noqa: ANN401 - what the driver gives
     """Return an answer of the driver, which may have to be awaited."""
-    return (await answer) if isawaitable(answer) else answer
+    return (await answer) if hasattr(answer, "__await__") else answer
 
 
 def at_once(coroutine: Coroutine[Any, Any, _T]) -> _T:
@@ -128,8 +127,8 @@ class _OwnConnections:
             _INHERITED.extend(connection for connection, _ in self._idle)
             self._idle = []
             self._pid = os.getpid()
-        while self._idle:
-            rested, since = self._idle.pop()
+        while found := last_of(self._idle):
+            rested, since = found
             if time.monotonic() - since < FRESH_SECONDS:
                 return rested
             try:
@@ -149,8 +148,8 @@ class _OwnConnections:
             self._idle.append((connection, time.monotonic()))
 
     async def close(self) -> None:
-        while self._idle and self._pid == os.getpid():
-            await settled(self._idle.pop()[0].close())
+        while self._pid == os.getpid() and (found := last_of(self._idle)):
+            await settled(found[0].close())
 
 
 _INHERITED: Final[list[object]] = []

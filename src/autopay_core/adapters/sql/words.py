@@ -3,10 +3,11 @@ The words in which SQL stores describe what a database is to do.
 
 Holds: statements (`Ask`, `Insert`); `Read` and `Write`, the transactions that
 a method yields; `Steps`, which yield a transaction's batches and are sent
-their rows; `Dialect` for what differs between databases; and `Mark` for time
-that never goes back (PS-12). Imports: nothing of the package. Nothing here
-does I/O: SQLite, and PostgreSQL blocking and awaitable, carry out the same
-methods (`reads`, `commit`), so that they cannot differ in what they decide.
+their rows; `Dialect` for what differs between databases; `Mark` for time that
+never goes back (PS-12); and `last_of`. Imports: nothing of the package.
+Nothing here does I/O: SQLite, and PostgreSQL blocking and awaitable, carry out
+the same methods (`reads`, `commit`), so that they cannot differ in what they
+decide.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ __all__ = [
     "Table",
     "Transaction",
     "Write",
+    "last_of",
     "lock_number",
 ]
 
@@ -178,3 +180,11 @@ def lock_number(name: str) -> int:
     """Return the 64-bit number that stands for a name in a lock."""
     hashed = hashlib.blake2b(f"autopay_core {name}".encode(), digest_size=8)
     return int.from_bytes(hashed.digest(), "big", signed=True)
+
+
+def last_of(idle: list[_T]) -> _T | None:
+    """Take the last of what lies idle, if any; other threads do so too."""
+    try:
+        return idle.pop()
+    except IndexError:
+        return None
