@@ -1,5 +1,8 @@
 """
-Run the examples of README.md and docs/ as tests.
+Run the examples of README.md and docs/ as tests, and choose the fast tests.
+
+``-m fast`` runs what `FAST` lists, and looks at no other file: values,
+schedules, allocation, flows and the memory store, in half a minute.
 
 Every ```` ```python ```` block is executed, whether it is plain code or a
 session with ``>>>``. The blocks of one document share a namespace and run
@@ -25,6 +28,62 @@ if TYPE_CHECKING:
 collect_ignore = ["docs/conf.py", "tests/data"]
 
 _HERE = "_started_in"
+
+FAST = (
+    "allocation",
+    "allocation_inputs",
+    "associations",
+    "autopay",
+    "charges",
+    "commits",
+    "contracts_memory",
+    "flow_*",
+    "invoices",
+    "memory",
+    "money",
+    "notices",
+    "postings",
+    "references",
+    "retries",
+    "run",
+    "run_one",
+    "schedules",
+    "schedules_bad_input",
+    "schedules_cases",
+)
+"""The files whose tests are `fast`, but for those marked otherwise."""
+
+_TESTS = Path(__file__).parent / "tests"
+_FAST = {each: frozenset(_TESTS.glob(f"test_{each}.py")) for each in FAST}
+_NOT_FAST = ("slow", "soak", "postgres", "processes")
+
+
+def _is_fast(path: Path) -> bool:
+    return any(path in files for files in _FAST.values())
+
+
+def pytest_configure() -> None:
+    """Refuse to take a file for fast that is not there."""
+    gone = [each for each, files in _FAST.items() if not files]
+    if gone:
+        raise pytest.UsageError(f"no test is in {', '.join(gone)}: see FAST")
+
+
+def pytest_ignore_collect(
+    collection_path: Path, config: pytest.Config
+) -> bool | None:
+    """Look at fast files only, if only fast tests are asked for."""
+    if config.getoption("markexpr") != "fast" or collection_path.is_dir():
+        return None
+    return not _is_fast(collection_path) or None
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Mark what is fast."""
+    if _is_fast(item.path) and not any(
+        item.get_closest_marker(each) for each in _NOT_FAST
+    ):
+        item.add_marker(pytest.mark.fast)
 
 
 def _enter_a_temporary_folder(namespace: dict[str, Any]) -> None:

@@ -1,9 +1,14 @@
-"""Hypothesis profiles; choose one with ``HYPOTHESIS_PROFILE``."""
+"""
+How many examples Hypothesis tries: a profile for each tier of the tests.
+
+``HYPOTHESIS_PROFILE`` names another one.
+"""
 
 from __future__ import annotations
 
 import os
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 # On a busy machine the clock says more about the neighbours than about the
@@ -34,8 +39,11 @@ settings.register_profile(
     max_examples=5_000,
     print_blob=True,
 )
-settings.load_profile(
-    os.environ.get(
-        "HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI") else "dev"
-    )
-)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Load the profile that is named, or the one of the tier that runs."""
+    tier = "ci" if os.environ.get("CI") else "dev"
+    if config.getoption("markexpr") == "fast":
+        tier = "fast"
+    settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", tier))
