@@ -1,30 +1,28 @@
 """
 Which invoice gets how much of a run's payment, and why (L1 to L7).
 
-Holds: `Limit`, `Order`, `Spent`, `Reason`, `Allocation` and its lines, and the
-one rule, `allocate`. Imports: the values. No clock: "today" is the caller's
-`as_of`. Inside, amounts are plain integers of minor units; at the borders they
-are `Money`.
+Holds: `Allocation` and its lines, and the one rule, `allocate`; and under
+their public names `Order` and `Reason`. Imports: `_checks`, `_moved`,
+`_order`, `_reasons`, `errors`, `invoices`, `limits`, `money`, `references`. No
+clock: "today" is the caller's `as_of`. Inside, amounts are plain integers of
+minor units; at the borders they are `Money`.
 """
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from collections.abc import (
-    Callable,
     Iterable,
     Mapping,
     Set as AbstractSet,
 )
 from datetime import date
 from types import MappingProxyType
-from typing import Final, NoReturn, TypeAlias, final
+from typing import Final, NoReturn, final
 
 import attrs
 
 from autopay_core._checks import (
-    Choice,
     Readable,
     a,
     check_date,
@@ -33,6 +31,8 @@ from autopay_core._checks import (
     tuple_of,
 )
 from autopay_core._moved import moved
+from autopay_core._order import Order, natural_key, sort_key
+from autopay_core._reasons import BY_STATUS, GIVING, Reason
 from autopay_core.errors import (
     CurrencyMismatchError,
     InvalidValueError,
@@ -72,196 +72,7 @@ _NO_AMOUNTS: Final[Mapping[str, Money]] = MappingProxyType({})
 _NO_NUMBERS: Final[AbstractSet[str]] = frozenset()
 
 
-# -- Order (L2) --------------------------------------------------------------
-
-NaturalKey: TypeAlias = tuple[tuple[str | int, ...], str]
-SortKey: TypeAlias = tuple[int, int, NaturalKey]
-
-_split_digits = re.compile("([0-9]+)").split
-_HEX: Final = 16
-_NO_DUE_DATE: Final = date.max.toordinal()
-
-
-class Order(Choice):
-    """
-    Which date comes first when invoices are put in order (L2).
-
-    Either way an invoice without a due date comes after those that have one,
-    and the invoice number decides the rest.
-    """
-
-    ISSUED = "issued"
-    """Invoice date, then due date."""
-    DUE = "due"
-    """Due date, then invoice date."""
-
-
-def natural_key(number: str, /) -> NaturalKey:
-    """
-    Return a sort key that puts INV-9 before INV-10 (L2).
-
-    Runs of ASCII digits compare by value, whatever their length; what is
-    between them by code point. Where that leaves a tie (INV-7, INV-07) the
-    exact text decides, so no two texts share a key, and any two keys can be
-    compared.
-
-    >>> sorted(["INV-10", "INV-9", "INV-09"], key=natural_key)
-    ['INV-09', 'INV-9', 'INV-10']
-
-    """
-    # Texts and numbers alternate from a text on, so like meets like.
-    texts = _split_digits(number)
-    parts: list[str | int] = [*texts]
-    for place in range(1, len(texts), 2):
-        # Digits read in base 16 keep their order, and unlike in base 10 the
-        # conversion has neither a length limit nor a quadratic cost.
-        parts[place] = int(texts[place], _HEX)
-    return tuple(parts), number
-
-
-def sort_key(order: Order, /) -> Callable[[Invoice], SortKey]:
-    """Return the total order of allocation as a key for `sorted` (L2)."""
-    return _by_due if order is Order.DUE else _by_issued
-
-
-def _by_issued(invoice: Invoice) -> SortKey:
-    due_on = invoice.due_on
-    return (
-        invoice.issued_on.toordinal(),
-        _NO_DUE_DATE if due_on is None else due_on.toordinal(),
-        natural_key(invoice.number),
-    )
-
-
-def _by_due(invoice: Invoice) -> SortKey:
-    due_on = invoice.due_on
-    return (
-        _NO_DUE_DATE if due_on is None else due_on.toordinal(),
-        invoice.issued_on.toordinal(),
-        natural_key(invoice.number),
-    )
-
-
 # -- Results (L4) ------------------------------------------------------------
-
-
-class Reason(Choice):
-    """Why an invoice gets what it gets; `text` is for people (L4)."""
-
-    PAID = "paid"
-    """All that is payable."""
-    PART_PAID = "part_paid"
-    """What was left of the run's limit."""
-    PER_INVOICE_LIMIT = "per_invoice_limit"
-    """Up to the limit per invoice (L7)."""
-    ANNOUNCED_LIMIT = "announced_limit"
-    """Up to what was announced (N4)."""
-
-    COVERED_BY_OPEN = "covered_by_open"
-    """Nothing: all of it is on its way (L1)."""
-    OVER_POSTED = "over_posted"
-    """Nothing: more is on its way than is owed."""
-    NOTHING_OWED = "nothing_owed"
-    """Nothing: its balance is zero."""
-    CREDIT_BALANCE = "credit_balance"
-    """Nothing: the firm owes the client (L5)."""
-
-    LIMIT_REACHED = "limit_reached"
-    """Nothing: older invoices used the limit up."""
-    WHOLE_INVOICES = "whole_invoices"
-    """Nothing: less than the whole is left of the limit (L7)."""
-    WAITS_FOR_OLDER = "waits_for_older"
-    """Nothing: an older one could not be paid whole."""
-    BELOW_MINIMUM = "below_minimum"
-    """Nothing: less is due in all than may be charged."""
-
-    ON_HOLD = "on_hold"
-    """Nothing: the firm keeps it back."""
-    DISPUTED = "disputed"
-    """Nothing: the client disputes it."""
-    DRAFT = "draft"
-    """Nothing: it was not sent yet."""
-    VOID = "void"
-    """Nothing: it was withdrawn."""
-    IN_COLLECTIONS = "in_collections"
-    """Nothing: somebody else collects it."""
-    UNKNOWN_STATUS = "unknown_status"
-    """Nothing: its status is not understood."""
-    NOT_YET_ISSUED = "not_yet_issued"
-    """Nothing: its invoice date is still to come."""
-    OTHER_ACCOUNT = "other_account"
-    """Nothing: its money goes to the other kind of account (L6)."""
-    BALANCE_EXCEEDS_TOTAL = "balance_exceeds_total"
-    """Nothing: more is outstanding than was billed."""
-    ENROLLMENT_ENDED = "enrollment_ended"
-    """Nothing: its enrolment has ended (S6, S7)."""
-    NOT_ANNOUNCED = "not_announced"
-    """Nothing: it was not in the announcement (N4)."""
-
-    @property
-    def text(self) -> str:
-        """The reason as a person reads it, without the amounts."""
-        return _TEXTS[self]
-
-
-_GIVING: Final = frozenset(
-    {
-        Reason.PAID,
-        Reason.PART_PAID,
-        Reason.PER_INVOICE_LIMIT,
-        Reason.ANNOUNCED_LIMIT,
-    }
-)
-"""Reasons of the lines that get something; the others get nothing."""
-
-_TEXTS: Final[Mapping[Reason, str]] = {
-    Reason.PAID: "paid in full",
-    Reason.PART_PAID: "paid in part: the limit ended here",
-    Reason.PER_INVOICE_LIMIT: "paid up to the limit per invoice",
-    Reason.ANNOUNCED_LIMIT: "paid up to the amount that was announced",
-    Reason.COVERED_BY_OPEN: "all of it is already on its way",
-    Reason.OVER_POSTED: (
-        "more is already on its way than is owed; have the postings checked"
-    ),
-    Reason.NOTHING_OWED: "nothing is owed",
-    Reason.CREDIT_BALANCE: (
-        "a credit; it changes no other invoice's amount until staff apply it"
-    ),
-    Reason.LIMIT_REACHED: "the limit was used up before its turn",
-    Reason.WHOLE_INVOICES: (
-        "more than may be paid on it now, and only whole invoices are paid"
-    ),
-    Reason.WAITS_FOR_OLDER: (
-        "an older invoice did not fit, and newer ones wait for it"
-    ),
-    Reason.BELOW_MINIMUM: "less is due in all than may be charged",
-    Reason.ON_HOLD: "on hold",
-    Reason.DISPUTED: "disputed",
-    Reason.DRAFT: "a draft",
-    Reason.VOID: "void",
-    Reason.IN_COLLECTIONS: "in collections",
-    Reason.UNKNOWN_STATUS: (
-        "its status is not known to this system, so it is not collected"
-    ),
-    Reason.NOT_YET_ISSUED: "its invoice date is still to come",
-    Reason.OTHER_ACCOUNT: (
-        "its money belongs in another kind of account (operating, trust)"
-    ),
-    Reason.BALANCE_EXCEEDS_TOTAL: (
-        "more is outstanding than was billed; have the invoice checked"
-    ),
-    Reason.ENROLLMENT_ENDED: "its enrolment has ended",
-    Reason.NOT_ANNOUNCED: "it was not in the announcement of this debit",
-}
-
-_BY_STATUS: Final[Mapping[InvoiceStatus, Reason]] = {
-    InvoiceStatus.ON_HOLD: Reason.ON_HOLD,
-    InvoiceStatus.DISPUTED: Reason.DISPUTED,
-    InvoiceStatus.DRAFT: Reason.DRAFT,
-    InvoiceStatus.VOID: Reason.VOID,
-    InvoiceStatus.IN_COLLECTIONS: Reason.IN_COLLECTIONS,
-    InvoiceStatus.UNKNOWN: Reason.UNKNOWN_STATUS,
-}
 
 
 @final
@@ -330,7 +141,7 @@ class AllocationLine(Readable):
             and most == max(0, owed)
             and 0 <= gets <= most
             and gets <= ceiling.amount_minor
-            and (gets > 0) == (self.reason in _GIVING)
+            and (gets > 0) == (self.reason in GIVING)
             and (gets == most or self.reason is not Reason.PAID)
         )
 
@@ -664,7 +475,7 @@ def _excluded(
 ) -> Reason | None:
     """Tell what keeps *invoice* out, whatever is owed on it (L4, L6)."""
     if invoice.status is not InvoiceStatus.OPEN:
-        return _BY_STATUS[invoice.status]
+        return BY_STATUS[invoice.status]
     if invoice.account is not account:
         return Reason.OTHER_ACCOUNT
     if as_of is not None and invoice.issued_on > as_of:
