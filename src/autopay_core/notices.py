@@ -11,7 +11,7 @@ template.
 from __future__ import annotations
 
 from datetime import date
-from typing import Final, final
+from typing import Final, Required, TypedDict, Unpack, final
 
 import attrs
 
@@ -31,6 +31,7 @@ from autopay_core.references import AutoPayId, PayerId, RunKey
 __all__ = [
     "FAILED_AUTOPAY",
     "Notice",
+    "NoticeFacts",
     "NoticeKind",
     "notice_for_autopay",
     "notice_for_run",
@@ -140,18 +141,24 @@ def _key(*parts: str) -> str:
     return f"n-{sha256(whole)[:32]}"
 
 
-def notice_for_run(  # noqa: PLR0913 - a notice has that many fields
+class NoticeFacts(TypedDict, total=False):
+    """What is told of a run or an auto-pay: see `Notice`."""
+
+    payer: Required[PayerId | str]
+    on: Required[date]
+    name: str
+    amount: Money | None
+    reason: str
+
+
+def notice_for_run(
     kind: NoticeKind,
     key: RunKey,
     /,
     *,
-    payer: str,
-    on: date,
-    name: str = "",
-    amount: Money | None = None,
-    reason: str = "",
     detail: str = "",
     occasion: str = "",
+    **facts: Unpack[NoticeFacts],
 ) -> Notice:
     """
     Make the notice of something that happened in a run.
@@ -159,32 +166,19 @@ def notice_for_run(  # noqa: PLR0913 - a notice has that many fields
     Args:
         kind: What it is about.
         key: The run.
-        payer: Whose auto-pay.
-        on: The date it is about.
-        name: The auto-pay's name.
-        amount: The money it is about.
-        reason: Stable code.
         detail: What a person can act on; cleaned.
         occasion: Keeps several notices of one kind and run apart, such as
             an attempt's number or an event's id.
+        facts: The other fields of the notice.
 
     """
+    day = key.nominal_on.isoformat()
     return Notice(
-        key=_key(
-            "run",
-            key.autopay,
-            key.nominal_on.isoformat(),
-            kind.value,
-            occasion,
-        ),
+        key=_key("run", key.autopay, day, kind.value, occasion),
         kind=kind,
-        payer=payer,
         autopay=key.autopay,
-        on=on,
-        name=name,
-        amount=amount,
-        reason=reason,
         detail=report_text(detail),
+        **facts,
     )
 
 
@@ -193,35 +187,20 @@ def notice_for_autopay(
     autopay: str,
     /,
     *,
-    payer: str,
-    on: date,
-    name: str = "",
-    reason: str = "",
     detail: str = "",
     occasion: str = "",
+    **facts: Unpack[NoticeFacts],
 ) -> Notice:
     """
     Make a notice about an auto-pay itself, once for its kind and date.
 
-    Args:
-        kind: What it is about.
-        autopay: The auto-pay's id.
-        payer: Whose auto-pay.
-        on: The date it is about; part of the key.
-        name: The auto-pay's name.
-        reason: Stable code.
-        detail: What a person can act on; cleaned.
-        occasion: Keeps several notices of one kind and date apart, such as
-            the days left.
-
+    As `notice_for_run`; an occasion is such as the days left.
     """
+    day = facts["on"].isoformat()
     return Notice(
-        key=_key("autopay", autopay, on.isoformat(), kind.value, occasion),
+        key=_key("autopay", autopay, day, kind.value, occasion),
         kind=kind,
-        payer=payer,
         autopay=autopay,
-        on=on,
-        name=name,
-        reason=reason,
         detail=report_text(detail),
+        **facts,
     )
