@@ -328,14 +328,6 @@ class PostgresPostingStore(_OnPostgres, BlockingStore):
         """Close the store's own connections, not a host's."""
         _close(self._source)
 
-    def __enter__(self) -> PostgresPostingStore:
-        """Return the store."""
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Close the store."""
-        self.close()
-
     def _carry_out(self, wanted: Transaction) -> object:
         return at_once(self._transact(wanted))
 

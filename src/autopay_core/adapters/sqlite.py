@@ -240,14 +240,6 @@ class SqlitePostingStore(BlockingStore):
         self._is_closed = True
         _close_all(self._idle, self._pid)
 
-    def __enter__(self) -> SqlitePostingStore:
-        """Return the store."""
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Close the store."""
-        self.close()
-
     def __repr__(self) -> str:
         """Show where it is."""
         return f"SqlitePostingStore({self._path!r})"

@@ -48,6 +48,7 @@ from autopay_core.adapters.sql.words import (
     LostRaceError,
     Row,
     Steps,
+    Table,
     Write,
 )
 from autopay_core.commits import Change, Committed, Conflict, ConflictReason
@@ -329,20 +330,9 @@ class SqlCommits(SqlReads):
 
         None at all if the change changes nothing.
         """
-        writes: list[Ask | Insert] = []
-        guards: list[int] = []
-        digests: dict[str, str] = {}
-        touched: set[str] = set()
+        writes = _Writes()
         for record in change.runs:
-            _write_run(
-                record,
-                facts,
-                writes,
-                guards,
-                touched,
-                digests,
-                is_alone=change.only_doubtful,
-            )
+            _write_run(record, facts, writes, is_alone=change.only_doubtful)
         new_postings = {
             str(each.id): each
             for each in reversed(change.postings)
@@ -350,67 +340,78 @@ class SqlCommits(SqlReads):
         }
         if new_postings:
             rows = [posting_row(each) for each in new_postings.values()]
-            digests["postings"] = postings_digest(rows)
-            writes.append(Insert(POSTINGS, rows))
+            writes.digests["postings"] = postings_digest(rows)
+            writes.fill(POSTINGS, rows)
         for move in change.moves:
-            guards.append(len(writes))
-            writes.append(
-                Ask(
-                    "UPDATE autopay_postings "
-                    "SET status = ?, note = ?, is_open = ? "
-                    "WHERE id = ? AND status = ? RETURNING id",
-                    (
-                        move.after.status.value,
-                        move.after.note,
-                        int(move.after.is_open),
-                        move.after.id,
-                        move.before.status.value,
-                    ),
-                )
+            writes.must_find(
+                "UPDATE autopay_postings SET status = ?, note = ?, "
+                "is_open = ? WHERE id = ? AND status = ? RETURNING id",
+                move.after.status.value,
+                move.after.note,
+                int(move.after.is_open),
+                move.after.id,
+                move.before.status.value,
             )
+        touched = writes.touched
         touched.update(str(each.client) for each in new_postings.values())
         touched.update(str(each.after.client) for each in change.moves)
-        if touched:
-            # In one order, so that two commits never wait for each other.
-            writes.append(
-                Insert(CLIENTS, [(each, 1) for each in sorted(touched)])
-            )
-        if change.stops:
-            last = {each.target: each for each in change.stops}
-            writes.append(
-                Insert(
-                    STOPS,
-                    [
-                        (each.target, each.by, each.reason, int(each.active))
-                        for each in last.values()
-                    ],
-                )
-            )
-        if new_notices:
-            writes.append(
-                Insert(
-                    NOTICES,
-                    [(each.key, dumps(each), 0) for each in new_notices],
-                )
-            )
+        # In one order, so that two commits never wait for each other.
+        writes.fill(CLIENTS, [(each, 1) for each in sorted(touched)])
+        stops = {each.target: each for each in change.stops}.values()
+        writes.fill(
+            STOPS,
+            [
+                (each.target, each.by, each.reason, int(each.active))
+                for each in stops
+            ],
+        )
+        writes.fill(
+            NOTICES, [(each.key, dumps(each), 0) for each in new_notices]
+        )
         if change.delivered:
-            writes.append(
-                Ask(
-                    "UPDATE autopay_notices SET is_delivered = 1 "
-                    "WHERE is_delivered = 0 AND key IN ??",
-                    (list(change.delivered),),
-                )
+            writes.add(
+                "UPDATE autopay_notices SET is_delivered = 1 "
+                "WHERE is_delivered = 0 AND key IN ??",
+                list(change.delivered),
             )
         if writes:
             body = entry_body(
                 change,
-                digests=digests,
+                digests=writes.digests,
                 new_postings=new_postings,
                 new_notices=[each.key for each in new_notices],
             )
-            guards.append(len(writes) + 1)
-            writes.extend(_entry(chain_of(change), facts, transition, body))
-        return writes, guards
+            _write_entry(chain_of(change), facts, transition, body, writes)
+        return writes, writes.guards
+
+
+class _Writes(list[Ask | Insert]):
+    """
+    The statements of a commit, as they come together.
+
+    Attributes:
+        guards: The places of those that must find a row.
+        touched: Clients whose version grows.
+        digests: Of what is written, for the history's entry.
+
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.guards: list[int] = []
+        self.touched: set[str] = set()
+        self.digests: dict[str, str] = {}
+
+    def add(self, sql: str, *values: object) -> None:
+        self.append(Ask(sql, values))
+
+    def must_find(self, sql: str, *values: object) -> None:
+        self.guards.append(len(self))
+        self.add(sql, *values)
+
+    def fill(self, table: Table, rows: Sequence[Row]) -> None:
+        if rows:
+            self.append(Insert(table, rows))
 
 
 def _opened(
@@ -478,103 +479,80 @@ def _is_open_changed(change: Change, facts: _Facts) -> bool:
 
 
 def _write_run(
-    record: RunRecord,
-    facts: _Facts,
-    writes: list[Ask | Insert],
-    guards: list[int],
-    touched: set[str],
-    digests: dict[str, str],
-    *,
-    is_alone: bool,
+    record: RunRecord, facts: _Facts, writes: _Writes, *, is_alone: bool
 ) -> None:
     """Add the statements that write a run and what it holds back."""
     key = key_row(record.key)
     data = dumps(record)
-    digests[str(record.key)] = digest(data)
+    writes.digests[str(record.key)] = digest(data)
     before = facts.runs.get(key)
     alone = None
     if record.state.is_doubtful and (
         is_alone or (before is not None and before[2] == 1)
     ):
         alone = 1
-    guards.append(len(writes))
+    values = (*run_row(record), alone, data, *key)
     if before is None:
-        writes.append(
-            Ask(
-                "INSERT INTO autopay_runs (version, state, charge_on, "
-                "next_try_at, taken_minor, taken_currency, alone, data, "
-                "autopay, nominal_on) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
-                "ON CONFLICT (autopay, nominal_on) DO NOTHING "
-                "RETURNING version",
-                (*run_row(record), alone, data, *key),
-            )
+        writes.must_find(
+            "INSERT INTO autopay_runs (version, state, charge_on, "
+            "next_try_at, taken_minor, taken_currency, alone, data, "
+            "autopay, nominal_on) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
+            "ON CONFLICT (autopay, nominal_on) DO NOTHING RETURNING version",
+            *values,
         )
     else:
-        writes.append(
-            Ask(
-                "UPDATE autopay_runs SET version = ?, state = ?, "
-                "charge_on = ?, next_try_at = ?, taken_minor = ?, "
-                "taken_currency = ?, alone = ?, data = ? WHERE autopay = ? "
-                "AND nominal_on = ? AND version = ? RETURNING version",
-                (*run_row(record), alone, data, *key, before[0]),
-            )
+        writes.must_find(
+            "UPDATE autopay_runs SET version = ?, state = ?, "
+            "charge_on = ?, next_try_at = ?, taken_minor = ?, "
+            "taken_currency = ?, alone = ?, data = ? WHERE autopay = ? "
+            "AND nominal_on = ? AND version = ? RETURNING version",
+            *values,
+            before[0],
         )
     held = held_by(record) if record.state in RESERVING_STATES else {}
-    was_held = {
-        number: (client, currency, minor)
-        for number, client, currency, minor in facts.held.get(key, ())
-    }
-    touched.update(client for client, _, _ in (*held.values(),))
-    touched.update(client for client, _, _ in (*was_held.values(),))
+    was_held = {row[0]: row[1:] for row in facts.held.get(key, ())}
+    writes.touched.update(row[0] for row in held.values())
+    writes.touched.update(row[0] for row in was_held.values())
     if held != was_held:
         if was_held:
-            writes.append(
-                Ask(
-                    "DELETE FROM autopay_reservations "
-                    "WHERE autopay = ? AND nominal_on = ?",
-                    key,
-                )
+            writes.add(
+                "DELETE FROM autopay_reservations "
+                "WHERE autopay = ? AND nominal_on = ?",
+                *key,
             )
-        if held:
-            writes.append(
-                Insert(
-                    RESERVATIONS,
-                    [
-                        (*key, number, client, currency, minor)
-                        for number, (client, currency, minor) in held.items()
-                    ],
-                )
-            )
-    if record.attempts:
-        writes.append(
-            Insert(
-                ATTEMPTS,
-                [
-                    (
-                        each.method,
-                        *key,
-                        each.amount.currency,
-                        each.number,
-                        microseconds(each.began_at),
-                        each.amount.amount_minor,
-                    )
-                    for each in record.attempts
-                ],
-            )
+        writes.fill(
+            RESERVATIONS,
+            [(*key, number, *row) for number, row in held.items()],
         )
+    writes.fill(
+        ATTEMPTS,
+        [
+            (
+                each.method,
+                *key,
+                each.amount.currency,
+                each.number,
+                microseconds(each.began_at),
+                each.amount.amount_minor,
+            )
+            for each in record.attempts
+        ],
+    )
 
 
-def _entry(
-    chain: int, facts: _Facts, transition: str, body: str
-) -> tuple[Insert, Ask]:
+def _write_entry(
+    chain: int, facts: _Facts, transition: str, body: str, writes: _Writes
+) -> None:
     """Chain an entry to the history (see `history`)."""
     seq = facts.seq + 1
     hashed = entry_hash(facts.head, chain, seq, facts.at, transition, body)
-    return (
-        Insert(HISTORY, [(transition, body, hashed, chain, seq, facts.at)]),
-        Ask(
-            "UPDATE autopay_chains SET seq = ?, hash = ?, at = ? "
-            "WHERE chain = ? AND seq = ? RETURNING seq",
-            (seq, hashed, facts.at, chain, facts.seq),
-        ),
+    writes.fill(HISTORY, [(transition, body, hashed, chain, seq, facts.at)])
+    writes.must_find(
+        "UPDATE autopay_chains SET seq = ?, hash = ?, at = ? "
+        "WHERE chain = ? AND seq = ? RETURNING seq",
+        seq,
+        hashed,
+        facts.at,
+        chain,
+        facts.seq,
     )

@@ -23,6 +23,7 @@ from typing import (
     Concatenate,
     ParamSpec,
     Protocol,
+    Self,
     TypeAlias,
     TypeVar,
     cast,
@@ -61,6 +62,18 @@ class Blocking(ABC):
             AnswerLostError: Nobody knows.
 
         """
+
+    @abstractmethod
+    def close(self) -> None:
+        """Close the store's own connections, not a host's."""
+
+    def __enter__(self) -> Self:
+        """Return the store."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the store."""
+        self.close()
 
     def _call(self, calls: Calls[_T]) -> _T:
         return drive(calls, self._carry_out)

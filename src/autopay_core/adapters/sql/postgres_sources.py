@@ -12,8 +12,9 @@ from __future__ import annotations
 import contextlib
 import os
 import time
+from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Callable, Coroutine
-from typing import Any, Final, Protocol, TypeAlias, TypeVar, final
+from typing import Any, Final, TypeAlias, TypeVar, final
 
 import psycopg
 
@@ -94,24 +95,23 @@ async def execute(connection: Connection, batch: Batch) -> list[list[Row]]:
 # -- Sources -----------------------------------------------------------------
 
 
-class Source(Protocol):
+class Source(ABC):
     """Where connections come from."""
 
+    @abstractmethod
     async def take(self) -> Connection:
         """Lend a connection in autocommit mode."""
-        ...
 
+    @abstractmethod
     async def give(self, connection: Connection) -> None:
         """Take it back, closed if it is of no more use."""
-        ...
 
-    async def close(self) -> None:
-        """Close what is the source's own."""
-        ...
+    async def close(self) -> None:  # noqa: B027 - most own nothing
+        """Close what is the source's own; a host's stays open."""
 
 
 @final
-class _OwnConnections:
+class _OwnConnections(Source):
     """As many connections as are used at once; they are kept for later."""
 
     def __init__(self, kind: Kind, conninfo: str, settings: Ask) -> None:
@@ -156,7 +156,7 @@ _INHERITED: Final[list[object]] = []
 
 
 @final
-class _PoolConnections:
+class _PoolConnections(Source):
     """A host's psycopg pool; its connections go back as they came."""
 
     def __init__(self, pool: Any) -> None:  # noqa: ANN401 - blocking or not
@@ -175,12 +175,9 @@ class _PoolConnections:
             await settled(connection.set_autocommit(was))
         await settled(self._pool.putconn(connection))
 
-    async def close(self) -> None:
-        """Leave the pool open: it is the host's."""
-
 
 @final
-class _EngineConnections:
+class _EngineConnections(Source):
     """A host's SQLAlchemy engine on psycopg; its pool goes on as before."""
 
     def __init__(self, kind: Kind, engine: Any) -> None:  # noqa: ANN401 - blocking or not
@@ -218,9 +215,6 @@ class _EngineConnections:
         from sqlalchemy.util import greenlet_spawn
 
         await greenlet_spawn(function)
-
-    async def close(self) -> None:
-        """Leave the engine open: it is the host's."""
 
 
 def source_of(kind: Kind, where: object, settings: Ask) -> Source:
