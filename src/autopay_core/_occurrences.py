@@ -82,7 +82,7 @@ def occurrence(nominal: date, charge: date) -> Occurrence:
 
 
 @final
-@attrs.frozen(kw_only=True, repr=False)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class Pause(Readable):
     """
     A stretch in which nothing is due: [from, to) by nominal dates (S11).

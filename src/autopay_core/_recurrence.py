@@ -136,7 +136,7 @@ def one_year_after(first_on: date) -> date:
 
 
 @final
-@attrs.frozen(repr=False)
+@attrs.frozen(repr=False, eq=False)
 class EveryDays(Readable):
     """
     Nominal dates a fixed number of days apart.
@@ -161,7 +161,7 @@ class EveryDays(Readable):
 
 
 @final
-@attrs.frozen(repr=False)
+@attrs.frozen(repr=False, eq=False)
 class EveryMonths(Readable):
     """
     Nominal dates on one day of months a fixed number apart (S2).
@@ -213,7 +213,7 @@ def _dates_before_months(low: int) -> tuple[int, ...]:
 
 
 @final
-@attrs.frozen(repr=False)
+@attrs.frozen(repr=False, eq=False)
 class TwiceMonthly(Readable):
     """
     Nominal dates on two days of each month, a set (S4).

@@ -187,7 +187,7 @@ class AllocationLine(Readable):
 
 
 @final
-@attrs.frozen(kw_only=True, repr=False)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class Allocation(Readable):
     """
     Who gets how much of one run's payment.

@@ -120,7 +120,7 @@ class Association(Readable):
 
 
 @final
-@attrs.frozen(kw_only=True, repr=False)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class InvoiceQuery(Readable):
     """
     Ask for the open invoices under some associations of one payer (A2).
@@ -144,7 +144,7 @@ class InvoiceQuery(Readable):
 
 
 @final
-@attrs.frozen(kw_only=True, repr=False)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class InvoicePage(Readable):
     """
     A part of the open invoices under a query.

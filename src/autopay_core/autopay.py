@@ -93,7 +93,7 @@ def _ascending(
 
 
 @final
-@attrs.frozen(kw_only=True, repr=False)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class Enrollment(Readable):
     """
     An association put into an auto-pay.
@@ -116,7 +116,7 @@ class Enrollment(Readable):
 
 
 @final
-@attrs.frozen(kw_only=True, repr=False)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class AdvanceNotice(Readable):
     """
     Announce amount and date before a varying debit (N4).
@@ -194,7 +194,7 @@ def _dates(
 
 
 @final
-@attrs.frozen(kw_only=True, repr=False)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class AutoPay(Readable):
     """
     A payer's standing order to pay the open invoices of what is enrolled.

@@ -57,7 +57,7 @@ class Roll(Choice):
 
 
 @final
-@attrs.frozen(repr=False)
+@attrs.frozen(repr=False, eq=False)
 class OpenDays(Readable):
     """
     A calendar in the form that is fast to ask: proleptic ordinals of days.

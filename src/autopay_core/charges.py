@@ -98,7 +98,7 @@ def _a_key(_: object, field: attrs.Attribute[str], value: str) -> None:
 
 
 @final
-@attrs.frozen(kw_only=True, repr=False)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class ChargeRequest(Readable):
     """
     What the gateway is asked to take, exactly once per key (R2, R3).
@@ -163,7 +163,7 @@ class DeclineClass(Choice):
 
 
 @final
-@attrs.frozen(kw_only=True, repr=False)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class Captured(Readable):
     """
     The money was taken.
@@ -181,7 +181,7 @@ class Captured(Readable):
 
 
 @final
-@attrs.frozen(kw_only=True, repr=False)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class Pending(Readable):
     """
     A bank debit is under way; days may pass until it is captured or declined.
@@ -199,7 +199,7 @@ class Pending(Readable):
 
 
 @final
-@attrs.frozen(kw_only=True, repr=False)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class Declined(Readable):
     """
     The money was definitively not taken, and a later try is a new attempt.
@@ -221,7 +221,7 @@ class Declined(Readable):
 
 
 @final
-@attrs.frozen(kw_only=True, repr=False)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class Indeterminate(Readable):
     """
     The request may have gone through; only a look-up can tell (R4).
@@ -235,7 +235,7 @@ class Indeterminate(Readable):
 
 
 @final
-@attrs.frozen(repr=False)
+@attrs.frozen(repr=False, eq=False)
 class NotFound(Readable):
     """The gateway knows no request under the key, for now (R4)."""
 
@@ -254,7 +254,7 @@ def _currencies(
 
 
 @final
-@attrs.frozen(kw_only=True, repr=False)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class GatewayCapabilities(Readable):
     """
     What a gateway promises; what it does not is said in every doubt (R4).

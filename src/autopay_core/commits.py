@@ -55,7 +55,7 @@ CLOCK_BEHIND: Final = timedelta(minutes=5)
 
 
 @final
-@attrs.frozen(kw_only=True, repr=False)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class PostingMove(Readable):
     """
     One posting's step, refused if it is no longer where it was read (P3).
@@ -103,7 +103,7 @@ def _a_target(_: object, field: attrs.Attribute[str], value: str) -> None:
 
 
 @final
-@attrs.frozen(kw_only=True, repr=False)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class StopOrder(Readable):
     """
     Somebody's word that nothing more may be sent (R7), or may be again.
@@ -138,7 +138,7 @@ class StopOrder(Readable):
 
 
 @final
-@attrs.frozen(kw_only=True, repr=False)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class OpenAmounts(Readable):
     """
     What the balances of some clients' invoices do not show yet (L1).
@@ -159,7 +159,7 @@ class OpenAmounts(Readable):
 
 
 @final
-@attrs.frozen(kw_only=True, repr=False)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class Standing(Readable):
     """
     What the store knows about an auto-pay, read in one step.
@@ -188,7 +188,7 @@ class Standing(Readable):
 
 
 @final
-@attrs.frozen(kw_only=True, repr=False)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class Change(Readable):
     """
     One atomic step of the posting store: all of it, or nothing.
@@ -249,7 +249,7 @@ class Change(Readable):
 
 
 @final
-@attrs.frozen(kw_only=True, repr=False)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class Committed(Readable):
     """
     The step stands, durably.
@@ -278,7 +278,7 @@ class ConflictReason(Choice):
 
 
 @final
-@attrs.frozen(kw_only=True, repr=False)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class Conflict(Readable):
     """
     The step does not stand: something changed since it was read.
@@ -308,7 +308,7 @@ def _statuses(
 
 
 @final
-@attrs.frozen(kw_only=True, repr=False)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class PostingFilter(Readable):
     """
     Which postings to read.

@@ -145,7 +145,7 @@ class SearchBy(Choice):
 
 
 @final
-@attrs.frozen(kw_only=True, repr=False)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class SearchQuery(Readable):
     """
     A search for something to associate (A6).
@@ -166,7 +166,7 @@ class SearchQuery(Readable):
 
 
 @final
-@attrs.frozen(kw_only=True, repr=False)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class SearchResult(Readable):
     """
     One thing that was found; `associations.associate` ties a payer to it.
@@ -209,7 +209,7 @@ def check_levels(matter: str | None, invoice: str | None, /) -> None:
 
 
 @final
-@attrs.frozen(kw_only=True, repr=False)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class SearchPage(Readable):
     """
     A part of what a search found.

@@ -184,7 +184,7 @@ def refuse_cap(value: object, path: str) -> NoReturn:
 
 
 @final
-@attrs.frozen(kw_only=True, repr=False)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class Spent(Readable):
     """
     What an auto-pay has already taken, captured or reserved (L7).

@@ -72,7 +72,7 @@ class ReversalKind(Choice):
 
 
 @final
-@attrs.frozen(kw_only=True, repr=False)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class Reversal(Readable):
     """
     Captured money that went back, as the gateway reported it (P4).

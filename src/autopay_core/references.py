@@ -80,7 +80,7 @@ def _an_open_id(_: object, field: attrs.Attribute[str], value: str) -> None:
 
 
 @final
-@attrs.frozen(kw_only=True, repr=False)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class DepositAccount(Readable):
     """
     The firm's account that receives the money; never a debit source.

@@ -30,7 +30,7 @@ __all__ = [
 
 
 @final
-@attrs.frozen(kw_only=True, repr=False)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class NetworkLimit(Readable):
     """
     What one network allows, as of a date.
@@ -93,7 +93,7 @@ NETWORK_LIMITS: Final[tuple[NetworkLimit, ...]] = (
 
 
 @final
-@attrs.frozen(kw_only=True, repr=False)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class RetryPolicy(Readable):
     """
     How an auto-pay retries a decline.
@@ -114,7 +114,7 @@ class RetryPolicy(Readable):
 
 
 @final
-@attrs.frozen(kw_only=True, repr=False)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class AttemptRecord(Readable):
     """
     One attempt that charged a payment method, by whichever auto-pay.

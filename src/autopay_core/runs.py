@@ -168,7 +168,7 @@ RUN_MOVES: Final[Mapping[RunState | None, frozenset[RunState]]] = (
 
 
 @final
-@attrs.frozen(kw_only=True, repr=False)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class Intent(Readable):
     """
     The allocation and charge request, written before money moves (R1, R3).
@@ -207,7 +207,7 @@ class Intent(Readable):
 
 
 @final
-@attrs.frozen(kw_only=True, repr=False)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class Attempt(Readable):
     """
     One logical try to take the money, under one key.
@@ -519,7 +519,7 @@ class RunStatus(Choice):
 
 
 @final
-@attrs.frozen(kw_only=True, repr=False)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class RunResult(Readable):
     """
     What became of a run, with everything that explains it.
