@@ -361,7 +361,7 @@ class AsyncPostgresPlace(PostgresPlace):
 
     def open(self, clock: Clock, **options: Any) -> Any:
         from autopay_core.adapters.postgres import AsyncPostgresPostingStore
-        from store_model import Awaited
+        from records import Awaited
 
         store = AsyncPostgresPostingStore(
             self._conninfo, clock=clock, **options

@@ -34,17 +34,19 @@ from autopay_core.errors import (
     UnsafeStoreError,
 )
 from autopay_core.history import CHAINS, first_hash, verify_history
+from autopay_core.ports import PostingStore
+from autopay_core.testing.contracts._base import Clock
 from postgres_server import postgres_server, shared_server
-from store_model import (
+from records import (
     DATES,
     INVOICES,
     Awaited,
-    StoreModel,
     TestClock,
     intend,
     key_of,
     notice,
 )
+from store_machine import SqlStoreMachine
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -78,28 +80,24 @@ def empty_database(name: str) -> str:
     return conninfo
 
 
-class PostgresModel(StoreModel):
-    def open_store(self, clock: TestClock) -> Any:
+class PostgresModel(SqlStoreMachine):
+    def open_store(self, clock: Clock) -> PostingStore:
         return PostgresPostingStore(empty_database("model"), clock=clock)
 
-    def teardown(self) -> None:
-        super().teardown()
-        if hasattr(self, "store"):
-            self.store.close()
 
-
-class AsyncPostgresModel(StoreModel):
-    def open_store(self, clock: TestClock) -> Any:
+class AsyncPostgresModel(SqlStoreMachine):
+    def open_store(self, clock: Clock) -> PostingStore:
         self.runner = asyncio.Runner()
-        return Awaited(
+        store: Any = Awaited(
             AsyncPostgresPostingStore(empty_database("model"), clock=clock),
             self.runner,
         )
+        opened: PostingStore = store
+        return opened
 
     def teardown(self) -> None:
         super().teardown()
         if hasattr(self, "runner"):
-            self.store.close()
             self.runner.close()
 
 

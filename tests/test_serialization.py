@@ -47,7 +47,7 @@ from autopay_core.serialization import (
     loads,
 )
 from autopay_core.serialization.writing import _intents
-from store_model import INVOICES, METHOD, after, intend, key_of, paid, usd
+from records import INVOICES, METHOD, after, intend, key_of, paid, usd
 from strategies import (
     associations,
     cases,

@@ -40,7 +40,7 @@ from autopay_core.history import (
 from autopay_core.money import Money
 from autopay_core.runs import RunState, postings_of
 from lost_answers import lose_on_postgres, lose_on_sqlite
-from store_model import (
+from records import (
     AUTOPAYS,
     DATES,
     INVOICES,
@@ -130,7 +130,7 @@ class AsyncPostgresWorld(PostgresWorld):
 
     def open(self, clock: TestClock | None = None) -> Any:
         from autopay_core.adapters.postgres import AsyncPostgresPostingStore
-        from store_model import Awaited
+        from records import Awaited
 
         store = Awaited(
             AsyncPostgresPostingStore(

@@ -31,49 +31,45 @@ from autopay_core.errors import (
     UnsafeStoreError,
 )
 from autopay_core.history import verify_history
+from autopay_core.ports import PostingStore
 from autopay_core.runs import postings_of
-from store_model import (
+from autopay_core.testing.contracts._base import Clock
+from records import (
     DATES,
     INVOICES,
-    StoreModel,
-    TestClock,
     intend,
     key_of,
     notice,
     paid,
 )
+from store_machine import SqlStoreMachine
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-class SqliteModel(StoreModel):
-    def open_store(self, clock: TestClock) -> Any:
+class SqliteModel(SqlStoreMachine):
+    def open_store(self, clock: Clock) -> PostingStore:
         return SqlitePostingStore(":memory:", in_memory=True, clock=clock)
 
-    def teardown(self) -> None:
-        super().teardown()
-        if hasattr(self, "store"):
-            self.store.close()
 
-
-class SqliteFileModel(StoreModel):
-    def open_store(self, clock: TestClock) -> Any:
+class SqliteFileModel(SqlStoreMachine):
+    def open_store(self, clock: Clock) -> PostingStore:
         self.folder = tempfile.TemporaryDirectory()
         return self.opened()
 
-    def opened(self) -> Any:
+    def opened(self) -> PostingStore:
         path = Path(self.folder.name) / "postings.db"
         return SqlitePostingStore(path, clock=self.clock)
 
-    def reopen_store(self) -> Any:
+    def open_again(self) -> PostingStore:
+        assert isinstance(self.store, SqlitePostingStore)
         self.store.close()
         return self.opened()
 
     def teardown(self) -> None:
         super().teardown()
         if hasattr(self, "folder"):
-            self.store.close()
             self.folder.cleanup()
 
 
@@ -256,7 +252,7 @@ def test_a_migration_that_fails_changes_nothing(
 RACER = """
 import os, random, sys
 sys.path[:0] = {paths!r}
-from store_model import DATES, INVOICES, intend, key_of
+from records import DATES, INVOICES, intend, key_of
 from autopay_core.adapters.sqlite import SqlitePostingStore
 from autopay_core.commits import Change, Committed
 

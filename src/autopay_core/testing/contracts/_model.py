@@ -1,12 +1,13 @@
 """
 Generated values, and a machine that compares a store with the memory store.
 
-Holds: `records`, `notices`, `machine_of`. Imports: `_base`, `adapters.memory`,
-the core and hypothesis.
+Holds: `records`, `notices`, `StoreMachine`, `machine_of`. Imports: `_base`,
+`adapters.memory`, the core and hypothesis.
 """
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from typing import Final, TypeAlias
@@ -20,6 +21,7 @@ from hypothesis.stateful import (
     precondition,
     rule,
 )
+from typing_extensions import override
 
 from autopay_core._checks import report_text
 from autopay_core.adapters.memory import MemoryPostingStore
@@ -185,7 +187,7 @@ def notices(draw: st.DrawFn) -> Notice:
 
 # -- The machine --------------------------------------------------------------
 
-AUTOPAYS: Final = ("ap-1", "ap/2")
+AUTOPAYS: Final = ("ap-1", "ä/2")
 DATES: Final = DAYS[:3]
 CLIENTS: Final = ("C-1", "C-2")
 METHODS: Final = (METHOD, OTHER_METHOD)
@@ -205,8 +207,9 @@ FILTERS: Final = (
         statuses=frozenset({PostingStatus.POSTED, PostingStatus.APPLIED}),
         invoice="INV-1",
     ),
-    PostingFilter(run=str(run_key("ap/2"))),
+    PostingFilter(run=str(run_key(AUTOPAYS[1]))),
     PostingFilter(run="nobody"),
+    PostingFilter(invoice="INV-3", most=2),
 )
 _GOES_TO: Final = (
     RunState.OPEN,
@@ -225,11 +228,27 @@ def _answer(store: PostingStore, change: Change) -> _Answer:
         return "PostingConflictError"
 
 
-class StoreMachine(RuleBasedStateMachine):
-    """The same changes to a store and to the memory store."""
+def _outcome(before: RunRecord, state: RunState) -> Pending | Declined | None:
+    """Return what the gateway said for a run to come to a state."""
+    last = before.attempts[-1]
+    if state is RunState.PENDING:
+        return Pending(key=last.key, amount=last.amount, reference="debit-1")
+    if state is RunState.FAILED:
+        return Declined(
+            key=last.key,
+            code="51",
+            decline_class=DeclineClass.LATER,
+            message="no",
+        )
+    return None
 
-    new_store: Callable[[Clock], PostingStore]
-    reopen: Callable[[PostingStore, Clock], PostingStore] | None
+
+class StoreMachine(RuleBasedStateMachine):
+    """
+    The same changes to a store and to the memory store.
+
+    Subclasses say how a store is opened, and opened again.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -237,6 +256,14 @@ class StoreMachine(RuleBasedStateMachine):
         self.model = MemoryPostingStore(clock=self.clock)
         self.store: PostingStore = MemoryPostingStore(clock=self.clock)
         self.told = 0
+
+    @abstractmethod
+    def open_store(self, clock: Clock) -> PostingStore:
+        """Open a store that nobody has used yet."""
+
+    def open_again(self) -> PostingStore:
+        """Open the store as another process would; itself if none can."""
+        return self.store
 
     @initialize(
         begun=st.lists(
@@ -248,7 +275,7 @@ class StoreMachine(RuleBasedStateMachine):
     )
     def begin(self, begun: list[tuple[str, date]], state: RunState) -> None:
         """Open the store beside the model, with some runs under way."""
-        self.store = type(self).new_store(self.clock)
+        self.store = self.open_store(self.clock)
         for place, (autopay, on) in enumerate(begun):
             record = intended(
                 run_key(autopay, on), INVOICES[place % 3], at=self.clock.at
@@ -352,7 +379,8 @@ class StoreMachine(RuleBasedStateMachine):
         data=st.data(),
         state=st.sampled_from(_GOES_TO),
         wait=st.sampled_from([None, 0, 3600]),
-        is_stale=st.booleans(),
+        is_stale=st.sampled_from([False, False, False, True]),
+        is_guarded=st.booleans(),
     )
     def go_on(
         self,
@@ -361,11 +389,14 @@ class StoreMachine(RuleBasedStateMachine):
         wait: int | None,
         *,
         is_stale: bool,
+        is_guarded: bool,
     ) -> None:
         """Take a run one step further, with its postings and a notice."""
         before = data.draw(st.sampled_from(self.intents()))
         step = (
-            paid(before) if state is RunState.PAID else stepped(before, state)
+            paid(before)
+            if state is RunState.PAID
+            else stepped(before, state, _outcome(before, state))
         )
         step = attrs.evolve(
             step,
@@ -378,21 +409,47 @@ class StoreMachine(RuleBasedStateMachine):
         self.both(
             Change(
                 runs=(step,),
+                only_doubtful=is_guarded,
                 postings=postings_of(step) if state is RunState.PAID else (),
                 notices=(notice(f"n-{self.told}"),),
             )
         )
 
+    @precondition(lambda self: self.intents(RunState.OPEN))
+    @rule(data=st.data())
+    def pay(self, data: st.DataObject) -> None:
+        """Bring an open run to its good end."""
+        before = data.draw(st.sampled_from(self.intents(RunState.OPEN)))
+        done = paid(before)
+        self.both(Change(runs=(done,), postings=postings_of(done)))
+
     @rule(
         autopay=st.sampled_from(AUTOPAYS),
         on=st.sampled_from(DATES),
         state=st.sampled_from(
-            [RunState.ANNOUNCED, RunState.NOTHING_DUE, RunState.MISSED]
+            [
+                RunState.ANNOUNCED,
+                RunState.WAITING,
+                RunState.NOTHING_DUE,
+                RunState.MISSED,
+            ]
         ),
+        ahead=st.sampled_from([0, 0, 0, 1]),
     )
-    def write_down(self, autopay: str, on: date, state: RunState) -> None:
-        """Write a run that charges nothing."""
-        self.both(Change(runs=(plain(run_key(autopay, on), state),)))
+    def write_down(
+        self, autopay: str, on: date, state: RunState, ahead: int
+    ) -> None:
+        """Write a run that charges nothing; its version is off by *ahead*."""
+        key = run_key(autopay, on)
+        before = self.known(key)
+        # What has an intent goes on by itself; this would be another run.
+        is_next = before is not None and before.intent is None
+        version = before.version if before is not None and is_next else 0
+        record = attrs.evolve(plain(key, state), version=version + 1 + ahead)
+        if state is RunState.ANNOUNCED:
+            announced = {"INV-1": usd(5), "é": usd(6)}
+            record = attrs.evolve(record, announced=announced)
+        self.both(Change(runs=(record,), reason="planned"))
 
     @precondition(lambda self: self.intents(RunState.PAID))
     @rule(data=st.data())
@@ -423,10 +480,9 @@ class StoreMachine(RuleBasedStateMachine):
         step = PostingMove(
             before=before, after=move_posting(before, to, note="why")
         )
-        self.both(Change(moves=(step,)))
-        assert self.both(Change(moves=(step,))) == Conflict(
-            reason=ConflictReason.POSTING
-        )
+        change = Change(moves=(step,), by="kit", reason="mended")
+        self.both(change)
+        assert self.both(change) == Conflict(reason=ConflictReason.POSTING)
 
     @precondition(lambda self: self.written())
     @rule(data=st.data(), is_other=st.booleans())
@@ -460,8 +516,8 @@ class StoreMachine(RuleBasedStateMachine):
     )
     def stop(self, whom: str, *, active: bool) -> None:
         """Give a stop order, or lift it."""
-        order = StopOrder(target=whom, active=active, by="kit")
-        self.both(Change(stops=(order,)))
+        order = StopOrder(target=whom, active=active, by="kit", reason="ö")
+        self.both(Change(stops=(order,), by="kit"))
 
     @rule(
         autopay=st.sampled_from(AUTOPAYS),
@@ -481,9 +537,7 @@ class StoreMachine(RuleBasedStateMachine):
     @rule()
     def restart(self) -> None:
         """Open the store in another process, if that can be done."""
-        reopen = type(self).reopen
-        if reopen is not None:
-            self.store = reopen(self.store, self.clock)
+        self.store = self.open_again()
 
     @invariant()
     def everything_reads_the_same(self) -> None:
@@ -528,11 +582,17 @@ def machine_of(
     """Return the machine for one kind of store."""
 
     class Machine(StoreMachine):
-        pass
+        @override
+        def open_store(self, clock: Clock) -> PostingStore:
+            return new_store(clock)
 
-    Machine.new_store = staticmethod(new_store)
-    Machine.reopen = None if reopen is None else staticmethod(reopen)
+        @override
+        def open_again(self) -> PostingStore:
+            if reopen is None:
+                return self.store
+            return reopen(self.store, self.clock)
+
     return Machine
 
 
-__all__ = ["machine_of", "notices", "records"]
+__all__ = ["StoreMachine", "machine_of", "notices", "records"]
