@@ -87,7 +87,7 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 
 
 def _enter_a_temporary_folder(namespace: dict[str, Any]) -> None:
-    folder = tempfile.TemporaryDirectory(prefix="example-")
+    folder = tempfile.TemporaryDirectory(prefix=f"example-{os.getpid()}-")
     namespace[_HERE] = (Path.cwd(), folder)
     os.chdir(folder.name)
 

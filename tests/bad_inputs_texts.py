@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 import tempfile
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, time
@@ -56,7 +57,9 @@ def firm_of(*rows: str, encoding: str = "utf-8") -> Callable[[], object]:
     """Read what client C-1 owes from a file of these rows."""
 
     def read() -> object:
-        with tempfile.TemporaryDirectory() as folder:
+        with tempfile.TemporaryDirectory(
+            prefix=f"autopay-{os.getpid()}-"
+        ) as folder:
             text = "\n".join((HEADER, *rows, ""))
             (Path(folder) / "open_invoices.csv").write_bytes(
                 text.encode(encoding)
@@ -194,7 +197,9 @@ def _exports() -> Iterator[Refused | Expected]:
 
 
 def _files_written(*postings: Posting) -> list[str]:
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(
+        prefix=f"autopay-{os.getpid()}-"
+    ) as folder:
         write_postings_csv(postings, Path(folder) / "postings.csv")
         return sorted(each.name for each in Path(folder).rglob("*"))
 

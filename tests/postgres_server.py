@@ -88,7 +88,9 @@ class PostgresServer:
         self, programs: Path, settings: Mapping[str, str] | None = None
     ) -> None:
         self.programs = programs
-        self.folder = Path(tempfile.mkdtemp(prefix="autopay-pg-"))
+        self.folder = Path(
+            tempfile.mkdtemp(prefix=f"autopay-pg-{os.getpid()}-")
+        )
         self.settings = {
             "listen_addresses": "''",
             "max_connections": "100",

@@ -55,7 +55,9 @@ class SqliteModel(SqlStoreMachine):
 
 class SqliteFileModel(SqlStoreMachine):
     def open_store(self, clock: Clock) -> PostingStore:
-        self.folder = tempfile.TemporaryDirectory()
+        self.folder = tempfile.TemporaryDirectory(
+            prefix=f"autopay-{os.getpid()}-"
+        )
         return self.opened()
 
     def opened(self) -> PostingStore:

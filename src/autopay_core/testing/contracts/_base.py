@@ -128,7 +128,7 @@ def intended(
     attempts = () if before is None else before.attempts
     number = len(attempts) + 1
     request = ChargeRequest(
-        key=f"k{number}-{ascii(key.autopay)}-{key.nominal_on:%y%m%d}",
+        key=f"k{number}-{key.autopay!a}-{key.nominal_on:%y%m%d}",
         method=method,
         amount=allocation.total,
         deposit_account=ACCOUNT,
