@@ -13,7 +13,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from enum import Enum
 from functools import partial
-from typing import ClassVar, Final, cast, final
+from typing import Final, cast, final
 
 import attrs
 from typing_extensions import override
@@ -92,6 +92,7 @@ _ONE_STEP: Final = GatewayCapabilities(
     lookup_settle_seconds=0,
     honours_deadline=True,
 )
+_TWO_STEP: Final = attrs.evolve(_ONE_STEP, two_step=True)
 _Decline = Callable[..., Declined]
 """Makes the answer of a key."""
 
@@ -99,16 +100,14 @@ _Decline = Callable[..., Declined]
 class _Machine:
     """What both forms of the gateway share: execution, records, faults."""
 
-    _promises: ClassVar = _ONE_STEP
-
     def __init__(
         self,
         *,
         clock: Clock = system_clock,
-        capabilities: GatewayCapabilities | None = None,
+        capabilities: GatewayCapabilities = _ONE_STEP,
         bank_debits_pend: bool = False,
     ) -> None:
-        self.capabilities = capabilities or self._promises
+        self.capabilities = capabilities
         self._clock = clock
         self._bank_debits_pend = bank_debits_pend
         self._lock = threading.RLock()
@@ -317,7 +316,18 @@ class MemoryTwoStepGateway(_Machine):
 
     """
 
-    _promises = attrs.evolve(_ONE_STEP, two_step=True)
+    def __init__(
+        self,
+        *,
+        clock: Clock = system_clock,
+        capabilities: GatewayCapabilities = _TWO_STEP,
+        bank_debits_pend: bool = False,
+    ) -> None:
+        super().__init__(
+            clock=clock,
+            capabilities=capabilities,
+            bank_debits_pend=bank_debits_pend,
+        )
 
     def prepare(self, request: ChargeRequest, /) -> str:
         """Make a reference; no money moves (TS-1)."""
