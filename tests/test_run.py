@@ -785,6 +785,25 @@ def test_n4_an_announcement_that_is_late_is_not_made() -> None:
     assert world.told() == []
 
 
+def test_n4_what_was_announced_does_not_change_with_what_it_was_made_of() -> (
+    None
+):
+    world = World(bill("INV-1", "120.00"))
+    _announced(world, standing_order(advance_notice=AdvanceNotice()))
+    [record] = world.records
+    amounts = {"INV-1": usd("120.00"), "INV-2": usd("50.00")}
+
+    copied = attrs.evolve(record, announced=amounts)
+    amounts.clear()
+
+    assert copied.announced is not None
+    assert len(copied.announced) == 2
+    assert dict(copied.announced) == {
+        "INV-1": usd("120.00"),
+        "INV-2": usd("50.00"),
+    }
+
+
 def test_n4_the_run_takes_at_most_what_was_announced() -> None:
     world = World(bill("INV-1", "120.00"), bill("INV-2", "50.00"))
     autopay = standing_order(advance_notice=AdvanceNotice())
