@@ -18,6 +18,7 @@ RUNS = 15
 EMPTY = "pass"
 FLOOR = "import attrs, typing_extensions"
 OURS = "import autopay_core"
+ALL = "import autopay_core as ap; [getattr(ap, each) for each in ap.__all__]"
 
 
 def cpu_seconds(code: str) -> float:
@@ -31,10 +32,12 @@ def cpu_seconds(code: str) -> float:
 def rows() -> list[Row]:
     """Measure; at most twice the floor is good enough."""
     runs = [
-        [cpu_seconds(code) for code in (EMPTY, FLOOR, OURS)]
+        [cpu_seconds(code) for code in (EMPTY, FLOOR, OURS, ALL)]
         for _ in range(RUNS)
     ]
-    empty, floor, ours = (min(column) for column in zip(*runs, strict=True))
+    empty, floor, ours, every = (
+        min(column) for column in zip(*runs, strict=True)
+    )
     return [
         compare("import: attrs, typing_extensions", ours, floor, 0.5),
         compare(
@@ -42,6 +45,7 @@ def rows() -> list[Row]:
             ours - empty,
             floor - empty,
         ),
+        compare("the same with every name asked for", every, floor),
     ]
 
 

@@ -31,6 +31,7 @@ from autopay_core.adapters.csv import (
     InvoiceColumns,
 )
 from autopay_core.adapters.memory import (
+    MEMORY_SECRET,
     MemoryGateway,
     MemoryNotifier,
     MemoryPostingStore,
@@ -120,6 +121,7 @@ def run_two_years(
         gateway=MemoryGateway(),
         postings=store,
         notifier=MemoryNotifier(),
+        key_secret=MEMORY_SECRET,
     )
     autopays = [autopay_of(each, limit) for each in customers]
     results: list[ap.RunResult] = []

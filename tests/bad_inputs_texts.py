@@ -53,20 +53,26 @@ def reading(
     return lambda: loads(text, kind, **more)
 
 
-def firm_of(*rows: str, encoding: str = "utf-8") -> Callable[[], object]:
+def firm_of(
+    *rows: str, encoding: str = "utf-8", title: str = ""
+) -> Callable[[], object]:
     """Read what client C-1 owes from a file of these rows."""
 
     def read() -> object:
         with tempfile.TemporaryDirectory(
             prefix=f"autopay-{os.getpid()}-"
         ) as folder:
-            text = "\n".join((HEADER, *rows, ""))
+            text = "\n".join((f"{title}{HEADER}", *rows, ""))
             (Path(folder) / "open_invoices.csv").write_bytes(
                 text.encode(encoding)
             )
             matters = CsvMatterData(folder, mapping=_MAPPING)
             query = InvoiceQuery(payer="p1", associations=(to_client(),))
-            return matters.open_invoices(query).invoices
+            page = matters.open_invoices(query)
+            # What cannot be read is returned beside the others (L5).
+            for each in page.unreadable[-1:]:
+                raise FormatError(each.detail, code=each.code, path=each.where)
+            return page.invoices
 
     return read
 
@@ -152,7 +158,8 @@ def _exports() -> Iterator[Refused | Expected]:
             72,
             f"a cell that a spreadsheet would calculate: {text!a}",
             exported(text),
-            f"'{text}",
+            # What follows a tab may land in a cell of its own.
+            f"'{text}".replace("\t=", "\t'="),
         )
     yield Expected(
         72, "an amount is a number", cell(6, amount=usd("10.5")), "10.50"
@@ -190,7 +197,7 @@ def _exports() -> Iterator[Refused | Expected]:
             f"a name that would make a header: {text!a}",
             mailed(name=text),
             {
-                "Subject": f"Error - Failed AutoPay: {text}",
+                "Subject": f"Error-Failed AutoPay: {text}",
                 "To": "payer@example.com",
             },
         )
@@ -239,10 +246,49 @@ def _files() -> Iterator[Refused | Expected]:
         32,
         "a number twice with two balances",
         firm_of(f"{start},1", f"{start},2"),
-        InvalidValueError,
+        FormatError,
         "ConflictingInvoice",
         "open_invoices.csv:3:invoice",
     )
+
+
+def _reports() -> Iterator[Refused | Expected]:
+    """Return what exports hold that were made for people."""
+    start = "A,C-1,M-1,2026-01-05"
+    yield Expected(
+        105,
+        "a title above the header",
+        firm_of(f"{start},1", title="Harbour & Lane\n\nOpen invoices\n"),
+        (bill("A", "1"),),
+    )
+    for what, rows, code, place in (
+        (
+            "a totals row that nobody declared",
+            (f"{start},1", "Total,,,,1"),
+            "FieldMissing",
+            "3:client",
+        ),
+        (
+            "a file that was cut off",
+            (f"{start},1", "B,C-1,M-1,20"),
+            "RowLength",
+            "3",
+        ),
+        (
+            "day and month the other way round",
+            ("A,C-1,M-1,2026-05-01,1", "B,C-1,M-1,2026-25-01,1"),
+            "DateOrder",
+            "3:issued",
+        ),
+    ):
+        yield Refused(
+            105,
+            what,
+            firm_of(*rows),
+            FormatError,
+            code,
+            f"open_invoices.csv:{place}",
+        )
 
 
 def _minor(text: str, currency: str = "USD") -> str:
@@ -370,6 +416,7 @@ def _zones() -> Iterator[Refused | Expected]:
 ROWS: list[Refused | Expected] = [
     *_exports(),
     *_files(),
+    *_reports(),
     *_json(),
     *_zones(),
 ]

@@ -10,9 +10,11 @@ one way; `breaks` says which clauses that is about, no more and no less.
 
 from __future__ import annotations
 
-import itertools
+import asyncio
 import time
+from collections import deque
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import attrs
@@ -22,19 +24,8 @@ from autopay_core.adapters.memory import (
     MemoryMatterData,
     MemoryNotifier,
     MemoryPostingStore,
-    MemoryTwoStepGateway,
 )
 from autopay_core.associations import Association, InvoicePage, InvoiceQuery
-from autopay_core.charges import (
-    Captured,
-    ChargeOutcome,
-    ChargeRequest,
-    Declined,
-    Indeterminate,
-    LookupOutcome,
-    NotFound,
-    Pending,
-)
 from autopay_core.commits import (
     Change,
     Committed,
@@ -42,253 +33,32 @@ from autopay_core.commits import (
     ConflictReason,
     OpenAmounts,
     Standing,
+    Unreadable,
 )
 from autopay_core.errors import (
     PortError,
     PortUnavailableError,
     PostingConflictError,
 )
+from autopay_core.holds import HoldLevel
 from autopay_core.invoices import SearchPage, SearchQuery
 from autopay_core.money import Money
 from autopay_core.notices import Notice
 from autopay_core.references import RunKey
-from autopay_core.runs import RunState, reservations
+from autopay_core.runs import RunRecord, RunState, reservations
 from autopay_core.testing.contracts import (
+    AsyncPostingStoreContract,
     Clock,
     MatterDataContract,
     NotifierContract,
-    PaymentGatewayContract,
     PostingStoreContract,
-    TwoStepGatewayContract,
 )
-from test_contracts_memory import Channel, Firm, Sandbox
+from broken_gateways import GATEWAYS, Spoiled
+from test_contracts_memory import Channel, Firm
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from contextlib import AbstractContextManager
-
-
-class Spoiled:
-    """Passes on everything that it does not spoil."""
-
-    def __init__(self, inner: Any) -> None:
-        self.inner = inner
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.inner, name)
-
-
-# -- One-step gateways -------------------------------------------------------
-
-
-class ChargesUnderANewKeyEachTime(Spoiled):
-    numbers = itertools.count()
-
-    def __init__(self, inner: Any) -> None:
-        super().__init__(inner)
-        self.known: dict[str, ChargeOutcome] = {}
-
-    def charge(self, request: ChargeRequest) -> ChargeOutcome:
-        fresh = f"{request.key[:20]}-{next(self.numbers)}"
-        outcome = self.inner.charge(attrs.evolve(request, key=fresh))
-        if not isinstance(outcome, Indeterminate):
-            outcome = attrs.evolve(outcome, key=request.key)
-            self.known[request.key] = outcome
-        return outcome
-
-    def lookup(self, key: str) -> LookupOutcome:
-        return self.known.get(key, NotFound())
-
-
-class DeclinesInOtherWords(Spoiled):
-    numbers = itertools.count()
-
-    def charge(self, request: ChargeRequest) -> ChargeOutcome:
-        outcome = self.inner.charge(request)
-        if isinstance(outcome, Declined):
-            message = f"Declined {next(self.numbers)}."
-            outcome = attrs.evolve(outcome, message=message)
-            self.inner._executed[request.key].outcome = outcome
-        return outcome
-
-
-class RaisesDeclines(Spoiled):
-    def charge(self, request: ChargeRequest) -> ChargeOutcome:
-        outcome = self.inner.charge(request)
-        if isinstance(outcome, Declined):
-            raise PortError("declined", code="Declined")
-        return outcome
-
-
-class TakesATimeoutForADecline(Spoiled):
-    def charge(self, request: ChargeRequest) -> ChargeOutcome:
-        outcome = self.inner.charge(request)
-        if isinstance(outcome, Indeterminate):
-            return Declined(key=request.key, code="timeout")
-        return outcome
-
-
-class TakesATimeoutForUnavailable(Spoiled):
-    def charge(self, request: ChargeRequest) -> ChargeOutcome:
-        outcome = self.inner.charge(request)
-        if isinstance(outcome, Indeterminate):
-            raise PortUnavailableError("timeout")
-        return outcome
-
-
-class ChargesAlthoughUnavailable(Spoiled):
-    def charge(self, request: ChargeRequest) -> ChargeOutcome:
-        try:
-            return self.inner.charge(request)
-        except PortUnavailableError:
-            self.inner.charge(request)
-            raise
-
-
-class FindsNothing(Spoiled):
-    def lookup(self, key: str) -> LookupOutcome:
-        return NotFound()
-
-
-class RaisesWhatIsNotFound(Spoiled):
-    def lookup(self, key: str) -> LookupOutcome:
-        found = self.inner.lookup(key)
-        if isinstance(found, NotFound):
-            raise PortError("404")
-        return found
-
-
-class IgnoresTheDeadline(Spoiled):
-    def charge(self, request: ChargeRequest) -> ChargeOutcome:
-        return self.inner.charge(attrs.evolve(request, not_after=None))
-
-    def confirm(self, reference: str, request: ChargeRequest) -> ChargeOutcome:
-        return self.inner.confirm(
-            reference, attrs.evolve(request, not_after=None)
-        )
-
-
-class EchoesTheAmount(Spoiled):
-    """Answers a known key without looking at what is on record."""
-
-    def __init__(self, inner: Any) -> None:
-        super().__init__(inner)
-        self.first: dict[str, ChargeRequest] = {}
-
-    def charge(self, request: ChargeRequest) -> ChargeOutcome:
-        first = self.first.setdefault(request.key, request)
-        return self._echoed(self.inner.charge(first), request)
-
-    def confirm(self, reference: str, request: ChargeRequest) -> ChargeOutcome:
-        first = self.first.setdefault(
-            reference, self.inner._prepared[reference]
-        )
-        if first.not_after != request.not_after:
-            first = attrs.evolve(first, not_after=request.not_after)
-        return self._echoed(self.inner.confirm(reference, first), request)
-
-    def _echoed(
-        self, outcome: ChargeOutcome, request: ChargeRequest
-    ) -> ChargeOutcome:
-        if isinstance(outcome, (Captured, Pending)):
-            return attrs.evolve(outcome, amount=request.amount)
-        return outcome
-
-
-class LooksThenActs(Spoiled):
-    """Two at once both find nothing, and both charge."""
-
-    numbers = itertools.count()
-
-    def __init__(self, inner: Any) -> None:
-        super().__init__(inner)
-        self.known: dict[str, ChargeOutcome] = {}
-
-    def charge(self, request: ChargeRequest) -> ChargeOutcome:
-        known = self.known.get(request.key)
-        if known is not None:
-            return known
-        time.sleep(0.05)
-        fresh = f"{request.key[:20]}-{next(self.numbers)}"
-        outcome = self.inner.charge(attrs.evolve(request, key=fresh))
-        if not isinstance(outcome, Indeterminate):
-            outcome = attrs.evolve(outcome, key=request.key)
-            self.known[request.key] = outcome
-        return outcome
-
-    def lookup(self, key: str) -> LookupOutcome:
-        return self.known.get(key, NotFound())
-
-
-class TellsTheToken(Spoiled):
-    def charge(self, request: ChargeRequest) -> ChargeOutcome:
-        outcome = self.inner.charge(request)
-        if isinstance(outcome, Declined):
-            message = f"{request.method.token} was declined."
-            outcome = attrs.evolve(outcome, message=message)
-            self.inner._executed[request.key].outcome = outcome
-        return outcome
-
-
-class OneStep(Sandbox, PaymentGatewayContract):
-    spoil: ClassVar[type[Spoiled]] = Spoiled
-    breaks: ClassVar[set[str]] = set()
-
-    @pytest.fixture
-    def gateway(self, inner: Any) -> Any:
-        return self.spoil(inner)
-
-    @pytest.fixture
-    def captures(self, inner: Any) -> Callable[[str], int]:
-        return lambda key: sum(
-            each.key.startswith(key[:20]) for each in inner.captured
-        )
-
-
-# -- Two-step gateways -------------------------------------------------------
-
-
-class ChargesAtPrepare(Spoiled):
-    def prepare(self, request: ChargeRequest) -> str:
-        reference: str = self.inner.prepare(request)
-        self.inner.confirm(reference, request)
-        return reference
-
-
-class ConfirmsUnderANewReference(Spoiled):
-    def confirm(self, reference: str, request: ChargeRequest) -> ChargeOutcome:
-        return self.inner.confirm(self.inner.prepare(request), request)
-
-
-class DeclinesReferencesInOtherWords(Spoiled):
-    numbers = itertools.count()
-
-    def confirm(self, reference: str, request: ChargeRequest) -> ChargeOutcome:
-        outcome = self.inner.confirm(reference, request)
-        if isinstance(outcome, Declined):
-            message = f"Declined {next(self.numbers)}."
-            outcome = attrs.evolve(outcome, message=message)
-            self.inner._executed[reference].outcome = outcome
-        return outcome
-
-
-class ConfirmsAlthoughUnavailable(Spoiled):
-    def confirm(self, reference: str, request: ChargeRequest) -> ChargeOutcome:
-        try:
-            return self.inner.confirm(reference, request)
-        except PortUnavailableError:
-            self.inner.confirm(reference, request)
-            raise
-
-
-class TwoStep(Sandbox, TwoStepGatewayContract):
-    machine = MemoryTwoStepGateway
-    spoil: ClassVar[type[Spoiled]] = Spoiled
-    breaks: ClassVar[set[str]] = set()
-
-    @pytest.fixture
-    def gateway(self, inner: Any) -> Any:
-        return self.spoil(inner)
 
 
 # -- Matter data -------------------------------------------------------------
@@ -341,6 +111,22 @@ class RemembersAnswers(Spoiled):
         if repr(query) not in self.known:
             self.known[repr(query)] = self.inner.open_invoices(query)
         return self.known[repr(query)]
+
+
+class StatesAnEarlierMomentEachTime(Spoiled):
+    """As one does whose answers come from replicas that lag differently."""
+
+    def __init__(self, inner: Any) -> None:
+        super().__init__(inner)
+        self.calls = 0
+
+    def open_invoices(self, query: InvoiceQuery) -> InvoicePage:
+        self.calls += 1
+        return attrs.evolve(
+            self.inner.open_invoices(query),
+            stated_at=datetime(2026, 1, 31, tzinfo=UTC)
+            - timedelta(hours=self.calls),
+        )
 
 
 class TakesNothingForEverything(Spoiled):
@@ -532,9 +318,11 @@ class LetsDoubtsPileUp(Spoiled):
         return self.inner.commit(attrs.evolve(change, only_doubtful=False))
 
 
-class IgnoresStopOrders(Spoiled):
+class IgnoresHolds(Spoiled):
     def commit(self, change: Change) -> Committed | Conflict:
-        return self.inner.commit(attrs.evolve(change, unless_stopped=()))
+        return self.inner.commit(
+            attrs.evolve(change, unless_held=(), expect_holds=None)
+        )
 
 
 class OverwritesPostings(Spoiled):
@@ -553,7 +341,9 @@ class MovesPostingsFromAnywhere(Spoiled):
         if answer == Conflict(reason=ConflictReason.POSTING):
             answer = self.inner.commit(attrs.evolve(change, moves=()))
             for each in change.moves:
-                self.inner._put_posting(each.before, each.after, set())
+                self.inner._put_posting(
+                    each.before, each.after, self.inner.now(), set()
+                )
         return answer
 
 
@@ -597,10 +387,43 @@ class HandsOverInTwoSteps(Spoiled):
         return first
 
 
+class KeepsHalfOfAnInterruptedChange(Spoiled):
+    """Nobody sees the step between the halves, but whoever comes after."""
+
+    def commit(self, change: Change) -> Committed | Conflict:
+        if not change.notices or not change.runs:
+            return self.inner.commit(change)
+        with self.inner._lock:
+            first = self.inner.commit(attrs.evolve(change, notices=()))
+            if isinstance(first, Conflict):
+                return first
+            return self.inner.commit(Change(notices=change.notices))
+
+
+class AnswersTheCallBefore(Spoiled):
+    """
+    A store on an event loop, over one connection that answers in order.
+
+    A task that is cancelled leaves its answer for whoever calls next.
+    """
+
+    def __init__(self, inner: Any) -> None:
+        super().__init__(inner)
+        self.answers: deque[Any] = deque()
+
+    def __getattr__(self, name: str) -> Any:
+        async def call(*arguments: Any) -> Any:
+            self.answers.append(getattr(self.inner, name)(*arguments))
+            await asyncio.sleep(0)
+            return self.answers.popleft()
+
+        return call
+
+
 class GoesBackInTime(Spoiled):
-    def standing(self, key: RunKey, method: str) -> Standing:
+    def standing(self, key: RunKey, method: str, payer: str = "") -> Standing:
         return attrs.evolve(
-            self.inner.standing(key, method), now=self.inner._clock()
+            self.inner.standing(key, method, payer), now=self.inner._clock()
         )
 
 
@@ -646,20 +469,119 @@ class ForgetsReservationsInWhatWasSpent(Spoiled):
         )
 
 
+class TakesItsIdFromAHost(Spoiled):
+    """A copy of the settings is a copy of the id."""
+
+    def standing(self, key: RunKey, method: str, payer: str = "") -> Standing:
+        return attrs.evolve(
+            self.inner.standing(key, method, payer), store="firm-production-1"
+        )
+
+
+class HandsOutNoHoldsOnMatters(Spoiled):
+    def open_amounts(self, clients: Sequence[str]) -> OpenAmounts:
+        found = self.inner.open_amounts(clients)
+        return attrs.evolve(
+            found,
+            holds=tuple(
+                each
+                for each in found.holds
+                if each.level is not HoldLevel.MATTER
+            ),
+        )
+
+
+class ForgetsWhatWasRemoved(Spoiled):
+    """What is not open is not looked at any more."""
+
+    def open_amounts(self, clients: Sequence[str]) -> OpenAmounts:
+        return attrs.evolve(self.inner.open_amounts(clients), steps=())
+
+
+class LetsReferencesRepeat(Spoiled):
+    def commit(self, change: Change) -> Committed | Conflict:
+        return self.inner.commit(attrs.evolve(change, unique_references=False))
+
+
+class CountsNoAttempts(Spoiled):
+    def commit(self, change: Change) -> Committed | Conflict:
+        return self.inner.commit(attrs.evolve(change, attempts=None))
+
+
+class KeepsTheFirstThatWasTold(Spoiled):
+    def commit(self, change: Change) -> Committed | Conflict:
+        told = tuple(
+            each
+            for each in change.told
+            if each.topic not in self.inner._told.get(each.autopay, {})
+        )
+        return self.inner.commit(attrs.evolve(change, told=told))
+
+
+class ReceivesAnewEachTime(Spoiled):
+    """The last content under an id stands, whoever wrote the one before."""
+
+    def commit(self, change: Change) -> Committed | Conflict:
+        movements = tuple(
+            attrs.evolve(
+                each,
+                version=1
+                + sum(one.version for one in self.inner.movement(each.id)),
+            )
+            for each in change.movements
+        )
+        return self.inner.commit(attrs.evolve(change, movements=movements))
+
+
+class ForgetsEarlierKeys(Spoiled):
+    def keyed(self, key: str) -> Sequence[RunRecord]:
+        return [
+            each
+            for each in self.inner.keyed(key)
+            if each.attempts[-1].key == key
+        ]
+
+
+class StopsAtWhatItCannotRead(Spoiled):
+    def __init__(self, inner: Any) -> None:
+        super().__init__(inner)
+        self.unreadable: set[RunKey] = set()
+
+    def unfinished(
+        self, after: RunKey | None, most: int
+    ) -> Sequence[RunRecord | Unreadable]:
+        found = self.inner.unfinished(after, most)
+        if any(each.key in self.unreadable for each in found):
+            raise PortError("a row cannot be read", code="FormatNewer")
+        return tuple(found)
+
+
 class Keeping(PostingStoreContract):
     spoil: ClassVar[type[Spoiled]] = Spoiled
     breaks: ClassVar[set[str]] = set()
     # The model would blame PS-15 for whatever is broken.
     examples = 1
     steps = 1
+    interruptions = None
 
     @pytest.fixture
     def new_store(self) -> Any:
         return lambda clock: self.spoil(MemoryPostingStore(clock=clock))
 
 
+class KeepingOnALoop(AsyncPostingStoreContract):
+    spoil: ClassVar[type[Spoiled]] = Spoiled
+    breaks: ClassVar[set[str]] = set()
+    examples = 1
+    steps = 1
+
+    @pytest.fixture
+    def new_async_store(self) -> Any:
+        return lambda clock: self.spoil(MemoryPostingStore(clock=clock))
+
+
 class KeepsNothingOverARestart(Keeping):
-    breaks: ClassVar[set[str]] = {"PS-1", "PS-12"}
+    breaks: ClassVar[set[str]] = {"PS-1", "PS-12", "PS-16"}
 
     @pytest.fixture
     def reopen(self) -> Any:
@@ -685,50 +607,29 @@ class PromisesWrongly(Keeping):
         return self.spoiled
 
 
+class IsHeldUp(Keeping):
+    spoil = StopsAtWhatItCannotRead
+    breaks: ClassVar[set[str]] = {"PS-22"}
+
+    @pytest.fixture
+    def spoil_run(self) -> Any:
+        return lambda store, key: store.unreadable.add(key)
+
+
 def _of(base: type, spoil: type[Spoiled], *clauses: str, **more: Any) -> type:
     name = "spoil_with" if base is Reading else "spoil"
     fields = {name: spoil, "breaks": set(clauses), **more}
     return type(spoil.__name__, (base,), fields)
 
 
-BROKEN: dict[str, type] = {
+BROKEN: dict[str, type] = GATEWAYS | {
     each.__name__: each
     for each in (
-        _of(OneStep, ChargesUnderANewKeyEachTime, "PG-1", "PG-7", "PG-8"),
-        _of(OneStep, DeclinesInOtherWords, "PG-1"),
-        _of(OneStep, RaisesDeclines, "PG-1", "PG-2", "PG-5"),
-        _of(OneStep, TakesATimeoutForADecline, "PG-3"),
-        _of(OneStep, TakesATimeoutForUnavailable, "PG-3"),
-        _of(OneStep, ChargesAlthoughUnavailable, "PG-4"),
-        _of(OneStep, FindsNothing, "PG-5"),
-        _of(OneStep, RaisesWhatIsNotFound, "PG-5"),
-        _of(OneStep, IgnoresTheDeadline, "PG-6"),
-        _of(OneStep, EchoesTheAmount, "PG-7"),
-        _of(OneStep, LooksThenActs, "PG-8"),
-        _of(OneStep, TellsTheToken, "PG-9"),
-        _of(TwoStep, ChargesAtPrepare, "TS-1", "TS-4"),
-        _of(TwoStep, ConfirmsUnderANewReference, "TS-2", "TS-3", "TS-7"),
-        _of(TwoStep, DeclinesReferencesInOtherWords, "TS-3"),
-        _of(TwoStep, ConfirmsAlthoughUnavailable, "TS-4"),
-        type(
-            "FindsNoReference",
-            (TwoStep,),
-            {"spoil": FindsNothing, "breaks": {"TS-5"}},
-        ),
-        type(
-            "IgnoresTheDeadlineOfAReference",
-            (TwoStep,),
-            {"spoil": IgnoresTheDeadline, "breaks": {"TS-6"}},
-        ),
-        type(
-            "EchoesTheAmountOfAReference",
-            (TwoStep,),
-            {"spoil": EchoesTheAmount, "breaks": {"TS-7"}},
-        ),
         _of(Reading, ReturnsTheWholeClient, "MD-1"),
         _of(Reading, StopsAfterAPage, "MD-2"),
         _of(Reading, CountsInFloats, "MD-3"),
         _of(Reading, RemembersAnswers, "MD-4"),
+        _of(Reading, StatesAnEarlierMomentEachTime, "MD-4"),
         _of(Reading, TakesNothingForEverything, "MD-5"),
         _of(Reading, SearchesWithWildcards, "MD-6"),
         _of(Reading, SwallowsItsErrors, "MD-7"),
@@ -746,18 +647,29 @@ BROKEN: dict[str, type] = {
         _of(Keeping, ForgetsToCompareVersionsOfClients, "PS-4"),
         _of(Keeping, ForgetsToCompareOpenAmounts, "PS-5"),
         _of(Keeping, LetsDoubtsPileUp, "PS-6"),
-        _of(Keeping, IgnoresStopOrders, "PS-1", "PS-7"),
+        _of(Keeping, IgnoresHolds, "PS-1", "PS-7"),
         _of(Keeping, OverwritesPostings, "PS-1", "PS-8"),
         _of(Keeping, MovesPostingsFromAnywhere, "PS-9"),
         _of(Keeping, TellsTheNewestFirst, "PS-10"),
         _of(Keeping, CallsEveryNoticeNew, "PS-10"),
         _of(Keeping, LetsGoOfPendingDebits, "PS-11"),
         _of(Keeping, HandsOverInTwoSteps, "PS-1", "PS-11"),
+        _of(Keeping, KeepsHalfOfAnInterruptedChange, "PS-1"),
+        _of(KeepingOnALoop, AnswersTheCallBefore, "PS-1"),
         _of(Keeping, GoesBackInTime, "PS-12"),
         PromisesWrongly,
         _of(Keeping, LetsEverybodyClaim, "PS-14"),
         _of(Keeping, KeepsAsciiOnly, "PS-15", examples=25),
         _of(Keeping, ForgetsReservationsInWhatWasSpent, "PS-15"),
+        _of(Keeping, TakesItsIdFromAHost, "PS-16"),
+        _of(Keeping, HandsOutNoHoldsOnMatters, "PS-17"),
+        _of(Keeping, ForgetsWhatWasRemoved, "PS-18"),
+        _of(Keeping, LetsReferencesRepeat, "PS-19"),
+        _of(Keeping, CountsNoAttempts, "PS-20"),
+        _of(Keeping, KeepsTheFirstThatWasTold, "PS-21"),
+        _of(Keeping, ReceivesAnewEachTime, "PS-23"),
+        _of(Keeping, ForgetsEarlierKeys, "PS-24"),
+        IsHeldUp,
     )
 }
 """By name: contracts over broken adapters; `breaks` is what must be blamed."""

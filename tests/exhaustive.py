@@ -60,10 +60,7 @@ def _begin(
 ) -> None:
     """Let *worker* start a sweep of every auto-pay."""
     world.autopays = dict(sorted(world.autopays.items(), reverse=is_reversed))
-    worker.reader.reads = {}
-    worker.flow = world._sweep(worker.reader, world.today())
-    worker.request = None
-    world._advance(worker, None, None)
+    world._begin(worker, lambda reader: world._sweep(reader, world.today()))
 
 
 def _steps(world: World, worker: _Worker, most: int) -> int:

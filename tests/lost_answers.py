@@ -1,20 +1,37 @@
 """
 Commits of the SQL stores that break off, before or after they stand.
 
-Holds: `lose_on_sqlite` and `lose_on_postgres`, which patch what carries out
-the next COMMIT.
+Holds: `lose_on_sqlite` and `lose_on_postgres`, which break the connection
+of the next COMMIT: what the stores make of that is theirs.
 """
 
 from __future__ import annotations
 
-from functools import partial
-from typing import TYPE_CHECKING, Any
+import sqlite3
+from typing import TYPE_CHECKING, Any, cast
 
-from autopay_core.adapters.sql.words import AnswerLostError, Ask
-from autopay_core.engine.driving import drive
+from autopay_core.adapters.sql.words import Ask
 
 if TYPE_CHECKING:
     import pytest
+
+
+class _Breaking:
+    """A connection to SQLite whose COMMIT breaks off."""
+
+    def __init__(self, connection: sqlite3.Connection, when: str) -> None:
+        self._connection = connection
+        self._when = when
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._connection, name)
+
+    def execute(self, sql: str) -> sqlite3.Cursor:
+        if sql != "COMMIT":
+            return self._connection.execute(sql)
+        if self._when == "after":
+            self._connection.execute(sql)
+        raise sqlite3.OperationalError("disk I/O error")
 
 
 def lose_on_sqlite(monkeypatch: pytest.MonkeyPatch, when: str) -> None:
@@ -24,13 +41,7 @@ def lose_on_sqlite(monkeypatch: pytest.MonkeyPatch, when: str) -> None:
 
     def write(connection: Any, steps: Any) -> Any:
         monkeypatch.setattr(sqlite, "_write_on", genuine)
-        if when == "after":
-            raise AnswerLostError(genuine(connection, steps))
-        connection.execute("BEGIN IMMEDIATE")
-        cursor = connection.cursor()
-        result = drive(steps, partial(sqlite._execute, cursor))
-        connection.execute("ROLLBACK")
-        raise AnswerLostError(result)
+        return genuine(cast("Any", _Breaking(connection, when)), steps)
 
     monkeypatch.setattr(sqlite, "_write_on", write)
 

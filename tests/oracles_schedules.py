@@ -12,6 +12,7 @@ from __future__ import annotations
 from calendar import monthrange
 from datetime import date, timedelta
 from itertools import groupby
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 from hypothesis import strategies as st
@@ -20,12 +21,13 @@ from autopay_core.business_days import BusinessCalendar, Roll
 from autopay_core.schedules import DayOfMonth, Pause, Schedule, ScheduleKind
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection, Iterator, Mapping
 
 
 DAY = timedelta(days=1)
 FIRST = date(1900, 1, 1)
 LAST = date(2200, 12, 31)
+NO_MOVES: Mapping[date, date] = MappingProxyType({})
 MONTHS = {
     ScheduleKind.TWICE_MONTHLY: 1,
     ScheduleKind.MONTHLY: 1,
@@ -121,6 +123,7 @@ def groups(
     horizon: date,
     dropped_by: Collection[Pause] = (),
     skips: Collection[date] = (),
+    moves: Mapping[date, date] = NO_MOVES,
 ) -> Iterator[Group]:
     """
     Yield the occurrences charged up to *horizon*, without what is dropped.
@@ -130,23 +133,49 @@ def groups(
     left = schedule.count
     # Whatever is charged up to the horizon is named at most a roll later.
     nominals = nominal_dates(schedule, horizon + 32 * DAY)
-    for charge_on, collapsed in groupby(
-        nominals, key=lambda each: rolled(schedule, each)
-    ):
-        kept = list(collapsed)
+    ruled = [
+        Group(charge_on, list(collapsed))
+        for charge_on, collapsed in groupby(
+            nominals, key=lambda each: rolled(schedule, each)
+        )
+    ]
+    for charge_on, named in moved(schedule, ruled, moves):
         if charge_on > horizon:
             return
-        if kept[0] in skips or any(
-            pause.from_on <= kept[0] < (pause.to_on or date.max)
-            for pause in dropped_by
+        if any(
+            on in skips
+            or any(
+                pause.from_on <= on < (pause.to_on or date.max)
+                for pause in dropped_by
+            )
+            for on in (named[0], charge_on)
         ):
             continue
+        kept = named if left is None else named[:left]
         if left is not None:
-            kept = kept[:left]
             left -= len(kept)
         if not kept:
             return
         yield Group(charge_on, kept)
+
+
+def moved(
+    schedule: Schedule, ruled: list[Group], moves: Mapping[date, date]
+) -> Iterator[Group]:
+    """Give each date the day it was moved to, if that is between (S15)."""
+    before: date | None = None
+    for place, group in enumerate(ruled):
+        to = moves.get(group.nominals[0])
+        after = [each.charge_on for each in ruled[place + 1 : place + 2]]
+        if (
+            to is not None
+            and (to >= schedule.first_on if before is None else to > before)
+            and all(to < each for each in after)
+        ):
+            before = to
+        else:
+            before = group.charge_on
+        yield Group(before, group.nominals)
 
 
 def pairs(
@@ -154,9 +183,10 @@ def pairs(
     horizon: date,
     dropped_by: Collection[Pause] = (),
     skips: Collection[date] = (),
+    moves: Mapping[date, date] = NO_MOVES,
 ) -> list[tuple[date, date]]:
     """Return (nominal, charge) of the occurrences up to *horizon*."""
-    found = groups(schedule, horizon, dropped_by, skips)
+    found = groups(schedule, horizon, dropped_by, skips, moves)
     return [group.pair for group in found]
 
 
@@ -292,3 +322,5 @@ pauses = st.builds(
     crowded_date,
     st.one_of(st.none(), st.integers(1, 60)),
 )
+
+moves = st.dictionaries(crowded_date, crowded_date, max_size=8)

@@ -25,7 +25,15 @@ from autopay_core.charges import (
 )
 from autopay_core.commits import Change, Conflict, OpenAmounts
 from autopay_core.engine import dispatch, steps
-from autopay_core.engine.requests import Charge, Commit, Lookup, ReadOpen
+from autopay_core.engine.requests import (
+    Charge,
+    Commit,
+    Confirm,
+    Lookup,
+    LookupReference,
+    Prepare,
+    ReadOpen,
+)
 from autopay_core.errors import PortUnavailableError
 from autopay_core.ports import Ports
 from autopay_core.runs import RunState
@@ -75,6 +83,40 @@ def charge_before_intent(ports: Ports) -> Ports:
     return ports
 
 
+def confirm_before_intent(ports: Ports) -> Ports:
+    """Confirm a reference before it is on record (R1, I4)."""
+
+    def answer(ports: Ports, request: Any, true: Any) -> Any:
+        if isinstance(request, Commit) and request.change.runs:
+            record = request.change.runs[-1]
+            if record.state is RunState.OPEN and record.intent is not None:
+                attempt = record.attempts[-1]
+                if attempt.tries == 1 and attempt.reference is not None:
+                    with contextlib.suppress(PortUnavailableError):
+                        true(
+                            ports,
+                            Confirm(attempt.reference, record.intent.request),
+                        )
+        return true(ports, request)
+
+    _answering(answer)
+    return ports
+
+
+def another_reference(ports: Ports) -> Ports:
+    """Prepare once more, and confirm what is not on record (TS-8, R1)."""
+
+    def answer(ports: Ports, request: Any, true: Any) -> Any:
+        if isinstance(request, Confirm):
+            fresh = true(ports, Prepare(request.request))
+            if isinstance(fresh, str):
+                return true(ports, Confirm(fresh, request.request))
+        return true(ports, request)
+
+    _answering(answer)
+    return ports
+
+
 def new_key_per_try(ports: Ports) -> Ports:
     """Send every request under a key of its own (R2, I5)."""
 
@@ -96,7 +138,12 @@ def new_key_per_try(ports: Ports) -> Ports:
 
 def _without_conditions(change: Change) -> Change:
     return attrs.evolve(
-        change, expect_versions=None, expect_open=None, only_doubtful=False
+        change,
+        expect_versions=None,
+        expect_open=None,
+        expect_holds=None,
+        only_doubtful=False,
+        attempts=None,
     )
 
 
@@ -132,7 +179,8 @@ def not_found_means_failed(ports: Ports) -> Ports:
 
     def answer(ports: Ports, request: Any, true: Any) -> Any:
         found = true(ports, request)
-        if isinstance(request, Lookup) and isinstance(found, NotFound):
+        asked = isinstance(request, (Lookup, LookupReference))
+        if asked and isinstance(found, NotFound):
             return Declined(key=request.key, code="none")
         return found
 
@@ -215,7 +263,8 @@ def status_before_balance(ports: Ports) -> Ports:
     def answer(ports: Ports, request: Any, true: Any) -> Any:
         found = true(ports, request)
         if isinstance(request, Commit) and request.change.moves and waiting:
-            time.sleep(_WINDOW)
+            # The ledger's process is killed less often than the workers.
+            time.sleep(_WINDOW * 8)
             apply(waiting)
             waiting.clear()
         return found
@@ -228,8 +277,8 @@ def new_key_on_recovery(ports: Ports) -> Ports:
     """Send a try again under another key, as if it were new (R3, I6)."""
     true = steps.try_again
 
-    def again(record: Any, now: Any) -> Change:
-        change = true(record, now)
+    def again(record: Any, now: Any, opened: Any) -> Change:
+        change = true(record, now, opened)
         [after] = change.runs
         last = after.attempts[-1]
         assert after.intent is not None

@@ -7,16 +7,21 @@ collisions common: few dates, few numbers, few cents.
 
 from __future__ import annotations
 
-import unicodedata
+import itertools
 from datetime import date
 from typing import TYPE_CHECKING, NamedTuple
 
 from hypothesis import strategies as st
 
-from autopay_core._checks import _UNSAFE, DATE_MAX, DATE_MIN, ID_MAX
+from autopay_core._checks import _HIDDEN, DATE_MAX, DATE_MIN, ID_MAX
 from autopay_core.allocation import Order
 from autopay_core.associations import Association
-from autopay_core.invoices import BALANCE_MAX_MINOR, Invoice, InvoiceStatus
+from autopay_core.invoices import (
+    BALANCE_MAX_MINOR,
+    Invoice,
+    InvoiceStatus,
+    fold_number,
+)
 from autopay_core.limits import Limit, Spent
 from autopay_core.money import AMOUNT_MAX_MINOR, MINOR_DIGITS, Money
 from autopay_core.references import (
@@ -27,7 +32,7 @@ from autopay_core.references import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from hypothesis.strategies import DrawFn, SearchStrategy
 
@@ -35,7 +40,7 @@ if TYPE_CHECKING:
 
 
 def _is_id(text: str) -> bool:
-    return bool(text.strip()) and not _UNSAFE.search(text)
+    return bool(text.strip()) and not _HIDDEN.search(text)
 
 
 ids = st.text(min_size=1, max_size=ID_MAX).filter(_is_id)
@@ -140,12 +145,17 @@ def invoices(
     if draw(st.booleans()):
         total = balance if draw(usual) else balance - 1
         total = max(total, -BALANCE_MAX_MINOR)
+    matter = draw(names)
+    matters: tuple[str, ...] = ()
+    if draw(st.integers(0, 3)) == 0:
+        more = draw(st.lists(names, max_size=2, unique=True))
+        matters = (matter, *(each for each in more if each != matter))
     return Invoice(
         number=draw(crowded_numbers if crowded else numbers)
         if number is None
         else number,
         client=draw(names),
-        matter=draw(names),
+        matter=matter,
         issued_on=draw(days),
         due_on=draw(st.none() | days),
         balance=Money(amount_minor=balance, currency=currency),
@@ -158,13 +168,17 @@ def invoices(
         account=AccountKind.OPERATING
         if draw(usual)
         else draw(st.sampled_from(AccountKind)),
+        matters=matters,
     )
 
 
-def looks(number: str) -> str:
-    """Return what two numbers share that a person cannot tell apart."""
-    normal = unicodedata.normalize("NFC", number).casefold()
-    return unicodedata.normalize("NFC", normal).strip()
+def told_apart(numbers: Iterable[str]) -> frozenset[frozenset[str]]:
+    """Return the pairs of look-alikes, as if a person had told them apart."""
+    return frozenset(
+        frozenset(pair)
+        for pair in itertools.combinations(set(numbers), 2)
+        if fold_number(pair[0]) == fold_number(pair[1])
+    )
 
 
 def ledgers(
@@ -178,7 +192,7 @@ def ledgers(
     return st.lists(
         invoices(currency=currency, crowded=crowded, is_open=is_open),
         max_size=most,
-        unique_by=lambda each: looks(each.number),
+        unique_by=lambda each: each.number,
     )
 
 
@@ -241,6 +255,7 @@ class Case(NamedTuple):
     ceilings: dict[str, Money] | None
     ended: frozenset[str]
     minimum: Money | None
+    distinct: frozenset[frozenset[str]]
 
     def options(self) -> Mapping[str, object]:
         """Return the keyword arguments of `allocate`."""
@@ -308,6 +323,7 @@ def cases(
         if known
         else frozenset(),
         minimum=minimum,
+        distinct=told_apart(known),
     )
 
 

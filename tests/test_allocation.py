@@ -19,13 +19,15 @@ import oracles_allocation as oracle
 import strategies as my
 from autopay_core.allocation import (
     Allocation,
+    LeftOut,
     Order,
     Reason,
     allocate,
+    fold_number,
     natural_key,
     sort_key,
 )
-from autopay_core.invoices import Invoice, InvoiceStatus
+from autopay_core.invoices import Invoice, InvoiceStatus, UnreadableRow
 from autopay_core.limits import Limit, Spent
 from autopay_core.money import Money
 from autopay_core.references import AccountKind
@@ -63,6 +65,7 @@ def plain(invoices: list[Invoice], limit: Limit, **fields: Any) -> Case:
         "ceilings": None,
         "ended": frozenset(),
         "minimum": None,
+        "distinct": my.told_apart(each.number for each in invoices),
     }
     return Case(invoices, limit, **(usual | fields))
 
@@ -288,11 +291,11 @@ def test_what_is_open_on_other_peoples_invoices_does_not_matter(
     case: Case, data: st.DataObject
 ) -> None:
     others = data.draw(st.dictionaries(my.numbers, my.money(), max_size=3))
-    known = {my.looks(each.number) for each in case.invoices}
+    known = {fold_number(each.number) for each in case.invoices}
     more = {
         number: amount
         for number, amount in others.items()
-        if my.looks(number) not in known
+        if fold_number(number) not in known
     }
 
     changed = decide(case, open_amounts={**more, **case.open_amounts})
@@ -690,7 +693,12 @@ def test_the_order_of_payment_is_total(
     assert sorted(ledger, key=sort_key(order)) == ordered
     assert [
         line.invoice
-        for line in allocate(ledger, Limit.all("USD"), order=order).lines
+        for line in allocate(
+            ledger,
+            Limit.all("USD"),
+            order=order,
+            distinct=my.told_apart(each.number for each in ledger),
+        ).lines
     ] == ordered
 
 
@@ -707,3 +715,306 @@ def test_a_date_of_another_library_takes_its_place() -> None:
     )
 
     assert list(allocation.amounts) == ["INV-1", "INV-2"]
+
+
+# -- What cannot be relied on (L5, M3) ---------------------------------------
+
+
+def lost(number: str | None, client: str | None = "C-1") -> UnreadableRow:
+    return UnreadableRow(
+        number=number,
+        client=client,
+        code="AmountFormat",
+        where=f"f.csv:7:{number}",
+    )
+
+
+def left_out(allocation: Allocation) -> list[tuple[str | None, str]]:
+    return [(each.number, each.code) for each in allocation.left_out]
+
+
+OWED = [invoice("INV-1", "10.00"), invoice("INV-2", "20.00")]
+
+
+@given(any_case, st.data())
+def test_l5_what_is_left_out_changes_nobody_elses_amount(
+    case: Case, data: st.DataObject
+) -> None:
+    """Whatever is wrong with some, the others are paid as without them."""
+    picks = st.sampled_from(case.invoices) if case.invoices else st.nothing()
+    bad = data.draw(st.lists(picks, unique_by=lambda each: each.number))
+    more: list[Invoice] = []
+    rows: list[UnreadableRow] = []
+    for each in bad:
+        if data.draw(st.booleans()):
+            more.append(attrs.evolve(each, client=f"{each.client}'"[-128:]))
+        else:
+            rows.append(lost(each.number))
+    gone = {each.number for each in bad}
+    good = [each for each in case.invoices if each.number not in gone]
+
+    found = decide(
+        case,
+        invoices=data.draw(st.permutations([*case.invoices, *more])),
+        unreadable=data.draw(st.permutations(rows)),
+    )
+
+    without = decide(case, invoices=good)
+    assert minor(found) == minor(without)
+    assert found.lines == without.lines
+    assert {each.number for each in found.left_out} == gone
+    assert [each.number for each in found.left_out] == sorted(
+        gone, key=natural_key
+    )
+
+
+@given(my.ledgers(crowded=True), st.data())
+def test_l5_look_alikes_are_left_out_unless_a_person_told_them_apart(
+    ledger: list[Invoice], data: st.DataObject
+) -> None:
+    numbers = {each.number for each in ledger}
+    pairs = my.told_apart(numbers)
+    said = data.draw(
+        st.frozensets(st.sampled_from(sorted(pairs, key=sorted)))
+        if pairs
+        else st.just(frozenset[frozenset[str]]())
+    )
+    unclear = {number for pair in pairs - said for number in pair}
+
+    found = allocate(
+        data.draw(st.permutations(ledger)), Limit.all("USD"), distinct=said
+    )
+
+    assert {each.number for each in found.left_out} == unclear
+    assert {each.code for each in found.left_out} <= {"AmbiguousInvoiceId"}
+    assert found.lines == (
+        allocate(
+            [each for each in ledger if each.number not in unclear],
+            Limit.all("USD"),
+            distinct=pairs,
+        ).lines
+    )
+
+
+def test_l5_whom_a_person_told_apart_from_others_is_not_told_apart_here() -> (
+    None
+):
+    rows = [*OWED, invoice("INV-01", "30.00")]
+    others = frozenset(
+        frozenset({number, f"X-{place}"})
+        for number in ("INV-1", "INV-01")
+        for place in range(3)
+    )
+
+    found = allocate(rows, Limit.all("USD"), distinct=others)
+
+    assert minor(found) == {"INV-2": 20_00}
+
+
+def test_l5_rows_that_contradict_each_other_are_left_out() -> None:
+    other = attrs.evolve(OWED[0], balance=usd("11"))
+
+    for rows in ([*OWED, other], [other, *OWED], [other, *OWED, other]):
+        found = allocate(rows, Limit.all("USD"))
+
+        assert minor(found) == {"INV-2": 20_00}
+        assert found.left_out == (
+            LeftOut(number="INV-1", client="C-1", code="ConflictingInvoice"),
+        )
+
+
+def test_l5_whose_invoice_it_is_may_be_what_two_rows_disagree_about() -> None:
+    other = attrs.evolve(OWED[0], client="C-2")
+
+    [found] = allocate([other, *OWED], Limit.all("USD")).left_out
+
+    assert (found.number, found.client) == ("INV-1", None)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"due_on": date(2026, 2, 1)},
+        {"matter": "M-2"},
+        {"matters": ("M-1", "M-2")},
+        {"total": usd("10")},
+        {"balance": usd("10.01")},
+        {"status": InvoiceStatus.ON_HOLD},
+    ],
+)
+def test_l5_every_difference_is_a_contradiction(
+    changed: dict[str, Any],
+) -> None:
+    other = attrs.evolve(OWED[0], **changed)
+
+    assert left_out(allocate([OWED[0], other], Limit.all("USD"))) == [
+        ("INV-1", "ConflictingInvoice")
+    ]
+
+
+def test_l5_an_unreadable_row_keeps_its_own_invoice_back() -> None:
+    rows = [lost("INV-2"), lost("INV-3"), lost(None), lost("inv-01", None)]
+
+    found = allocate(OWED, Limit.all("USD"), unreadable=rows)
+
+    assert found.lines == ()
+    assert left_out(found) == [
+        (None, "AmountFormat"),
+        ("INV-1", "AmbiguousInvoiceId"),
+        ("INV-2", "AmountFormat"),
+        ("INV-3", "AmountFormat"),
+        ("inv-01", "AmountFormat"),
+    ]
+    assert [each.client for each in found.left_out] == [
+        "C-1",
+        "C-1",
+        "C-1",
+        "C-1",
+        None,
+    ]
+    assert found.left_out[2].where == "f.csv:7:INV-2"
+
+
+def test_what_was_left_out_is_told_in_words() -> None:
+    told = [
+        str(each)
+        for each in allocate(
+            [*OWED, attrs.evolve(OWED[0], matter="M-2")],
+            Limit.all("USD"),
+            unreadable=[lost(None)],
+        ).left_out
+    ]
+
+    assert told == [
+        "an invoice without a number: left out, AmountFormat (f.csv:7:None)",
+        "INV-1: left out, ConflictingInvoice",
+    ]
+
+
+@pytest.mark.parametrize("name", ["open_amounts", "ended", "barred"])
+@pytest.mark.parametrize("number", ["inv-1", "INV-01", "INV-1\u00a0"])
+def test_b2_a_number_that_only_looks_like_one_with_open_money_gets_nothing(
+    name: str, number: str
+) -> None:
+    given: dict[str, Any] = {
+        "open_amounts": {number: usd("10")},
+        "ended": {number},
+        "barred": {number: Reason.ON_HOLD},
+    }
+
+    found = allocate(OWED, Limit.all("USD"), **{name: given[name]})
+
+    assert minor(found) == {"INV-2": 20_00}
+    assert found.lines[0].reason is Reason.LOOKS_ALIKE
+    told = frozenset({frozenset({number, "INV-1"})})
+    found = allocate(
+        OWED, Limit.all("USD"), distinct=told, **{name: given[name]}
+    )
+    assert minor(found) == {"INV-1": 10_00, "INV-2": 20_00}
+
+
+def test_b2_a_look_alike_of_which_nothing_is_open_keeps_nothing_back() -> None:
+    found = allocate(OWED, Limit.all("USD"), open_amounts={"inv-1": usd("0")})
+
+    assert minor(found) == {"INV-1": 10_00, "INV-2": 20_00}
+
+
+def test_b2_money_on_its_way_to_one_of_two_that_were_told_apart() -> None:
+    rows = [*OWED, invoice("INV-01", "30.00")]
+    told = frozenset({frozenset({"INV-01", "INV-1"})})
+
+    found = allocate(
+        rows,
+        Limit.all("USD"),
+        distinct=told,
+        open_amounts={"INV-1": usd("10"), "inv-1": usd("1")},
+    )
+
+    assert {str(line.invoice.number): line.reason for line in found.lines} == {
+        # Both may be what INV-1 in small letters is.
+        "INV-01": Reason.LOOKS_ALIKE,
+        "INV-1": Reason.LOOKS_ALIKE,
+        "INV-2": Reason.PAID,
+    }
+
+
+@given(any_case, st.data())
+def test_l4_what_is_barred_gets_nothing_and_changes_no_other_amount(
+    case: Case, data: st.DataObject
+) -> None:
+    numbers = [each.number for each in case.invoices]
+    reasons = st.sampled_from(
+        [Reason.ON_HOLD, Reason.BALANCE_UNEXPECTED, Reason.TAKES_PLACE]
+    )
+    barred = data.draw(
+        st.dictionaries(
+            st.sampled_from(numbers) if numbers else st.nothing(), reasons
+        )
+    )
+
+    found = decide(case, barred=barred)
+
+    free = [each for each in case.invoices if each.number not in barred]
+    assert minor(found) == minor(decide(case, invoices=free))
+    assert {
+        line.invoice.number: line.reason
+        for line in found.lines
+        if line.invoice.number in barred
+    } == barred
+    assert decide(case, barred=None) == decide(case, barred={})
+
+
+@given(any_case, st.data())
+def test_m3_an_invoice_in_another_currency_changes_nobody_elses_amount(
+    case: Case, data: st.DataObject
+) -> None:
+    other = data.draw(
+        my.currencies.filter(lambda each: each != case.limit.currency)
+    )
+    more = [
+        attrs.evolve(each, number=f"X{place}{other}")
+        for place, each in enumerate(data.draw(my.ledgers(currency=other)))
+    ]
+    more = [each for each in more if each.number not in case.open_amounts]
+
+    found = decide(
+        case,
+        invoices=data.draw(st.permutations([*case.invoices, *more])),
+        distinct=my.told_apart(
+            each.number for each in [*case.invoices, *more]
+        ),
+    )
+
+    assert minor(found) == minor(decide(case))
+    lines = {line.invoice.number: line for line in found.lines}
+    for each in more:
+        line = lines[each.number]
+        assert line.reason is Reason.OTHER_CURRENCY
+        assert line.amount == Money.zero(other)
+        assert line.payable == max(Money.zero(other), each.balance)
+
+
+def test_m3_open_money_counts_in_the_currency_of_its_invoice() -> None:
+    euro = attrs.evolve(OWED[1], balance=Money.of("5", "EUR"))
+
+    found = allocate(
+        [OWED[0], euro],
+        Limit.all("USD"),
+        open_amounts={"INV-2": Money.of("2", "EUR")},
+    )
+
+    assert [line.payable for line in found.lines] == [
+        usd("10"),
+        Money.of("3", "EUR"),
+    ]
+
+
+def test_m3_an_invoice_that_changed_its_currency_is_left_out() -> None:
+    found = allocate(
+        OWED,
+        Limit.all("USD"),
+        open_amounts={"INV-1": Money.of("2", "EUR")},
+    )
+
+    assert minor(found) == {"INV-2": 20_00}
+    assert left_out(found) == [("INV-1", "CurrencyMismatch")]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import date
 from typing import Any
 
+import attrs
 import pytest
 from hypothesis import example, given, strategies as st
 
@@ -17,11 +18,14 @@ from autopay_core.associations import (
     associate,
     check_covered,
     check_owned,
+    covered,
     covers,
+    split_covered,
+    split_unreadable,
     visible,
 )
 from autopay_core.errors import ForeignInvoiceError, InvalidValueError
-from autopay_core.invoices import Invoice, SearchResult
+from autopay_core.invoices import Invoice, SearchResult, UnreadableRow
 from autopay_core.money import Money
 
 # Both sides from one domain: in the crowded one, most of what is held names
@@ -71,10 +75,30 @@ World = tuple[list[Invoice], list[Association]]
 
 def is_below(association: Association, invoice: Invoice) -> bool:
     """Tell by the words of A1 whether *association* covers *invoice*."""
-    path = [invoice.client, invoice.matter, invoice.number]
     given = [association.client, association.matter, association.invoice]
     named = [each for each in given if each is not None]
-    return path[: len(named)] == named
+    paths = [
+        [invoice.client, matter, invoice.number][: len(named)] == named
+        for matter in invoice.matters or [invoice.matter]
+    ]
+    # A matter covers a bill only if the bill names no other.
+    return all(paths) if association.level is Level.MATTER else any(paths)
+
+
+def is_covered(invoice: Invoice, associations: list[Association]) -> bool:
+    """Tell by the words of A1 whether *associations* cover *invoice*."""
+    if any(is_below(each, invoice) for each in associations):
+        return True
+    return any(
+        all(
+            Association.to_matter(
+                payer=payer, client=invoice.client, matter=matter
+            )
+            in associations
+            for matter in invoice.matters or [invoice.matter]
+        )
+        for payer in {str(each.payer) for each in associations}
+    )
 
 
 # -- What is covered (A1 to A4) ----------------------------------------------
@@ -106,7 +130,11 @@ def test_the_three_levels_above_an_invoice_cover_it(invoice: Invoice) -> None:
     ]
 
     assert [each.level for each in ties] == list(Level)
-    assert all(covers(each, invoice) for each in ties)
+    assert [covers(each, invoice) for each in ties] == [
+        True,
+        len(invoice.every_matter) == 1,
+        True,
+    ]
     # Overlap is normal: it is there once (A4).
     assert visible([invoice], [*ties, *ties]) == (invoice,)
 
@@ -118,9 +146,7 @@ def test_the_three_levels_above_an_invoice_cover_it(invoice: Invoice) -> None:
 def test_what_is_visible_is_what_some_association_covers(world: World) -> None:
     invoices, associations = world
     expected = tuple(
-        invoice
-        for invoice in invoices
-        if any(is_below(each, invoice) for each in associations)
+        invoice for invoice in invoices if is_covered(invoice, associations)
     )
 
     assert visible(invoices, associations) == expected
@@ -154,8 +180,17 @@ def test_a_row_that_nobody_asked_for_is_refused_and_not_shown(
     foreign = [
         place
         for place, invoice in enumerate(invoices)
-        if not any(is_below(each, invoice) for each in associations)
+        if not is_covered(invoice, associations)
     ]
+    assert split_covered(iter(invoices), iter(associations)) == (
+        tuple(e for at, e in enumerate(invoices) if at not in foreign),
+        tuple(invoices[at] for at in foreign),
+    )
+    assert [
+        at
+        for at, each in enumerate(invoices)
+        if not covered(each, associations)
+    ] == foreign
     if not foreign:
         check_covered(invoices, associations)
         return
@@ -166,6 +201,83 @@ def test_a_row_that_nobody_asked_for_is_refused_and_not_shown(
     assert caught.value.code == "ForeignInvoice"
     assert caught.value.path == f"invoices[{foreign[0]}]"
     assert caught.value.safe_value == "None"
+
+
+SEVERAL = attrs.evolve(
+    bill("C-1", "M-1", "INV-1"), matters=("M-1", "M-2", "M-3")
+)
+
+
+def to_matter(matter: str, payer: str = "p-1") -> Association:
+    return Association.to_matter(payer=payer, client="C-1", matter=matter)
+
+
+def test_a1_a_bill_of_several_matters_is_covered_by_all_of_them_together() -> (
+    None
+):
+    matters = [to_matter(each) for each in ("M-3", "M-1", "M-2")]
+
+    assert covered(SEVERAL, matters)
+    assert visible([SEVERAL], matters) == (SEVERAL,)
+    for place in range(3):
+        assert not covers(matters[place], SEVERAL)
+        fewer = [*matters[:place], *matters[place + 1 :]]
+        assert not covered(SEVERAL, fewer)
+        # What two payers hold never adds up.
+        other = to_matter(str(matters[place].matter), "p-2")
+        assert not covered(SEVERAL, [*fewer, other])
+
+
+@pytest.mark.parametrize("matter", ["M-1", "M-2", "M-3", "M-4"])
+def test_a1_a_bill_of_several_matters_has_its_number_under_each(
+    matter: str,
+) -> None:
+    one = Association.to_invoice(
+        payer="p-1", client="C-1", matter=matter, invoice="INV-1"
+    )
+
+    assert covers(one, SEVERAL) == (matter != "M-4")
+    assert covered(SEVERAL, [one]) == (matter != "M-4")
+
+
+KNOWN = UnreadableRow(
+    number="INV-1",
+    client="C-1",
+    code="AmountFormat",
+    where="f.csv:2:Balance",
+    matter="M-1",
+)
+
+
+@pytest.mark.parametrize(
+    ("row", "levels"),
+    [
+        (KNOWN, "CMI"),
+        (attrs.evolve(KNOWN, number=None), "CM"),
+        (attrs.evolve(KNOWN, matter=None), "C"),
+        (attrs.evolve(KNOWN, matter=None, number=None), "C"),
+        (attrs.evolve(KNOWN, client=None), ""),
+        (attrs.evolve(KNOWN, client="C-2"), ""),
+        (attrs.evolve(KNOWN, matter="M-2"), "C"),
+        (attrs.evolve(KNOWN, number="INV-2"), "CM"),
+    ],
+)
+def test_a2_what_is_not_known_of_a_row_may_be_another_payers(
+    row: UnreadableRow, levels: str
+) -> None:
+    ties = {
+        "C": Association.to_client(payer="p-1", client="C-1"),
+        "M": to_matter("M-1"),
+        "I": Association.to_invoice(
+            payer="p-1", client="C-1", matter="M-1", invoice="INV-1"
+        ),
+    }
+
+    for level, tie in ties.items():
+        ours, others = split_unreadable([row], [tie])
+        assert (len(ours), len(others)) == (
+            (1, 0) if level in levels else (0, 1)
+        )
 
 
 @pytest.mark.parametrize("wildcard", ["*", "%", "null", "../", "C-?", "C-1 "])

@@ -87,7 +87,7 @@ class Books:
                 for each in self.world.postings()
                 if each.status is not PostingStatus.APPLIED
             ]
-            advance_postings(moved, to, ports=self.world.ports)
+            advance_postings(moved, to, ports=self.world.ports, by="ann")
 
     def change_store(self, **changes: Any) -> None:
         """Let the store say something else."""
@@ -581,6 +581,19 @@ def test_a_broken_history_is_found(books: Books) -> None:
     assert str(found) == (
         "HistoryBroken  chain 3, entry 7  The history does not fit: changed."
     )
+
+
+def test_t2_a_row_that_does_not_fit_the_history_is_named(
+    books: Books,
+) -> None:
+    fault = HistoryFault(
+        chain=3, seq=7, reason="row", row="autopay_postings p-1"
+    )
+    books.change_store(history_faults=[fault])
+
+    [found] = books.found()
+
+    assert found.subject == "chain 3, entry 7, autopay_postings p-1"
 
 
 def test_every_difference_is_what_some_check_finds() -> None:

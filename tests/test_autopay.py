@@ -414,7 +414,9 @@ def test_n2_a_method_that_expires_is_told_without_its_token() -> None:
 def test_an_association_stands_for_its_enrolment_from_the_start() -> None:
     autopay = standing_order(enrollments=[to_client()])
 
-    assert autopay.enrollments == (Enrollment(association=to_client()),)
+    assert autopay.enrollments == (
+        Enrollment(association=to_client(), years_from=(DAY,)),
+    )
 
 
 def test_the_repr_of_a_standing_order_reads_back_but_for_the_token() -> None:

@@ -20,7 +20,7 @@ from autopay_core.errors import AutopayError
 from bad_inputs import PAN, Expected, Refused
 
 TABLE = [*bad_inputs.ROWS, *bad_inputs_runs.ROWS, *bad_inputs_texts.ROWS]
-CASES = 104
+CASES = 105
 
 ELSEWHERE = {
     54: "a port's clause, which the contract kit checks (MD-4)",
@@ -84,16 +84,22 @@ def codes(row: Refused | Expected) -> set[str]:
     match row.outcome:
         case (str(), str() as code, list(), list()):
             return {code} - {""}
+        case (list() as lines, list() as left_out):
+            return _reasons(lines) | {code for _, code in left_out}
         case [*lines]:
-            return {
-                part.name
-                for line in lines
-                if isinstance(line, tuple)
-                for part in line
-                if isinstance(part, Reason)
-            } - {"PAID", "PART_PAID"}
+            return _reasons(lines)
         case _:
             return set()
+
+
+def _reasons(lines: list[object]) -> set[str]:
+    return {
+        part.name
+        for line in lines
+        if isinstance(line, tuple)
+        for part in line
+        if isinstance(part, Reason)
+    } - {"PAID", "PART_PAID"}
 
 
 def test_the_page_of_bad_inputs_says_what_each_case_gets() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hmac
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -10,9 +12,11 @@ import pytest
 from hypothesis import assume, example, given, strategies as st
 
 import strategies as my
+from autopay_core._hashes import sha256
 from autopay_core.charges import (
     KEY_MAX,
     Captured,
+    ChargeLine,
     ChargeRequest,
     DeclineClass,
     Declined,
@@ -29,6 +33,7 @@ from autopay_core.references import (
     DepositAccount,
     PaymentMethodRef,
     RunKey,
+    Secret,
 )
 
 METHOD = PaymentMethodRef(provider="acme", token="tok_1")
@@ -52,41 +57,50 @@ def refusal(kind: Any, **fields: Any) -> tuple[str, str]:
 # -- Keys (R2) ---------------------------------------------------------------
 
 
-@given(st.binary(max_size=80), run_keys, st.integers(1, 10**6))
-def test_a_key_is_short_ascii_and_the_same_every_time(
-    secret: bytes, key: RunKey, attempt: int
-) -> None:
-    made = idempotency_key(secret, key, attempt)
+secrets = st.binary(min_size=32, max_size=80).map(Secret)
+stores = st.sampled_from(["", "store-1", "store-2", "1:store-1"])
+identities = st.tuples(secrets, run_keys, st.integers(1, 99), stores)
 
-    assert made == idempotency_key(secret, attrs.evolve(key), attempt)
+A = RunKey(autopay="a", nominal_on=date(2026, 1, 1))
+S, T = Secret(b"s" * 32), Secret(b"t" * 32)
+
+
+def _key_of(identity: tuple[Secret, RunKey, int, str]) -> str:
+    secret, key, attempt, store = identity
+    return idempotency_key(secret, key, attempt, store=store)
+
+
+@given(identities)
+def test_a_key_is_short_ascii_and_the_same_every_time(
+    identity: tuple[Secret, RunKey, int, str],
+) -> None:
+    made = _key_of(identity)
+
+    assert made == _key_of(identity)
     assert len(made) <= KEY_MAX
     assert made.isascii()
     assert made.isalnum()
 
 
-@given(
-    st.tuples(st.binary(max_size=64), run_keys, st.integers(1, 99)),
-    st.tuples(st.binary(max_size=64), run_keys, st.integers(1, 99)),
-)
-@example(
-    (b"s", RunKey(autopay="a", nominal_on=date(2026, 1, 1)), 11),
-    (b"s", RunKey(autopay="a", nominal_on=date(2026, 1, 1)), 1),
-)
-@example(
-    (b"s", RunKey(autopay="a", nominal_on=date(2026, 1, 1)), 1),
-    (b"s", RunKey(autopay="a:2026-01-01", nominal_on=date(2026, 1, 1)), 1),
-)
-@example(
-    (b"s", RunKey(autopay="a", nominal_on=date(2026, 1, 1)), 1),
-    (b"t", RunKey(autopay="a", nominal_on=date(2026, 1, 1)), 1),
-)
-def test_another_secret_run_or_attempt_has_another_key(
-    one: tuple[bytes, RunKey, int], two: tuple[bytes, RunKey, int]
+@given(identities, identities)
+@example((S, A, 11, ""), (S, A, 1, ""))
+@example((S, A, 1, ""), (S, attrs.evolve(A, autopay="a:2026-01-01"), 1, ""))
+@example((S, A, 1, ""), (T, A, 1, ""))
+@example((S, A, 1, "x"), (S, A, 1, "y"))
+@example((S, A, 1, "x"), (S, A, 1, ""))
+@example((S, A, 1, "x"), (S, attrs.evolve(A, number=1), 1, "x"))
+@example((S, A, 1, ""), (S, attrs.evolve(A, number=1), 1, ""))
+@example((S, attrs.evolve(A, number=1), 1, "x"), (S, A, 1, "1:x"))
+def test_r2_another_secret_store_run_number_or_attempt_has_another_key(
+    one: tuple[Secret, RunKey, int, str], two: tuple[Secret, RunKey, int, str]
 ) -> None:
     # HMAC fills a short secret up with zeros; those are one secret.
-    assume(one[0].rstrip(b"\0") != two[0].rstrip(b"\0") or one[1:] != two[1:])
+    same_secret = one[0].reveal().rstrip(b"\0") == two[0].reveal().rstrip(
+        b"\0"
+    )
+    assume(not same_secret or one[1:] != two[1:])
 
-    assert idempotency_key(*one) != idempotency_key(*two)
+    assert _key_of(one) != _key_of(two)
 
 
 def test_keys_stay_what_they_were() -> None:
@@ -94,10 +108,23 @@ def test_keys_stay_what_they_were() -> None:
     key = RunKey(autopay="ap-1", nominal_on=date(2026, 1, 31))
 
     assert str(key) == "ap-1/2026-01-31"
+    secret = Secret(b"a secret of 32 bytes, not longer")
     assert (
-        idempotency_key(b"secret", key, 1)
-        == "ap164SUTR7BMGYJ7A5ZZT2AUZMHM3JKGFMN"
+        idempotency_key(secret, key, 1)
+        == "ap1LPH2Q2RZR4G7X73DGNLU6EHU27LCCUM2"
+        == f"ap1{_hmac(secret, '4:ap-1:2026-01-31:1')}"
     )
+    assert (
+        idempotency_key(secret, key, 1, store="store-1")
+        == "ap2JECUPPIIYYWZUO3IJFQFZF7AGEX74LRC"
+        == f"ap2{_hmac(secret, '4:ap-1:2026-01-31:1:0:store-1')}"
+    )
+
+
+def _hmac(secret: Secret, text: str) -> str:
+    """Derive it in other words: base 32 of an HMAC, 32 characters of it."""
+    made = hmac.digest(secret.reveal(), text.encode(), "sha256")
+    return base64.b32encode(made).decode()[:32]
 
 
 @given(run_keys, run_keys)
@@ -158,7 +185,69 @@ def test_the_hash_is_about_every_field_but_the_deadline() -> None:
         "deposit_account",
         "description",
         "not_after",
+        "run",
+        "payer",
+        "lines",
+        "number",
+        "authorization",
     }
+
+
+RUN = RunKey(autopay="ap-1", nominal_on=date(2026, 1, 31))
+OF_A_RUN = attrs.evolve(
+    REQUEST,
+    run=RUN,
+    payer="p-1",
+    lines=(
+        ChargeLine(invoice="INV-1", amount=Money.of("7.00", "USD")),
+        ChargeLine(invoice="INV-2", amount=Money.of("5.00", "USD")),
+    ),
+)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"run": attrs.evolve(RUN, autopay="ap-2")},
+        {"run": attrs.evolve(RUN, nominal_on=date(2026, 2, 28))},
+        {"run": attrs.evolve(RUN, number=1)},
+        {"payer": "p-2"},
+        {"lines": ()},
+        {"lines": OF_A_RUN.lines[:1]},
+        {"lines": OF_A_RUN.lines[::-1]},
+        {"number": 2},
+        {"authorization": "a-1"},
+        {"method": attrs.evolve(METHOD, token="tok_2")},
+        {"amount": Money.of("12.01", "USD")},
+        {"key": "ap1YEK"},
+    ],
+)
+def test_r2_the_hash_of_a_run_depends_on_all_of_its_request(
+    changed: dict[str, Any],
+) -> None:
+    other = attrs.evolve(OF_A_RUN, **changed)
+
+    assert other.request_hash != OF_A_RUN.request_hash
+
+
+def test_r2_the_hash_of_before_is_worked_out_as_it_was_then() -> None:
+    """So that an open attempt of before is compared by the old formula."""
+    parts = (
+        *("ap1KEY", "acme", "tok_1", "1200", "USD"),
+        *("op-1", "operating", "Acme monthly"),
+    )
+    whole = "".join(f"{len(part)}:{part}," for part in parts)
+
+    assert REQUEST.run is None
+    assert REQUEST.request_hash == sha256(whole)
+    later = attrs.evolve(REQUEST, payer="p-1", number=2)
+    assert later.request_hash == REQUEST.request_hash
+
+
+def test_t3_the_hash_of_a_run_can_do_without_the_token() -> None:
+    """The method's fingerprint stands for it."""
+    assert "tok_1" not in OF_A_RUN.request_hash
+    assert OF_A_RUN.request_hash != attrs.evolve(REQUEST).request_hash
 
 
 def test_neighbouring_fields_cannot_trade_characters() -> None:
@@ -226,9 +315,9 @@ def test_money_that_moves_has_a_key_an_amount_and_a_reference(
     ("changed", "path"),
     [
         ({"key": ""}, "key"),
-        ({"code": "x" * 65}, "code"),
+        ({"code": None}, "code"),
         ({"decline_class": "never"}, "decline_class"),
-        ({"message": "card 4111 1111 1111 1111"}, "message"),
+        ({"message": 7}, "message"),
     ],
 )
 def test_a_decline_checks_its_fields(
@@ -289,3 +378,18 @@ def test_a_gateway_promises_nothing_unless_it_says_so() -> None:
         lookup_settle_seconds=60, currencies=frozenset({"USD", "EUR"})
     )
     assert usual.lookup_settle_seconds == 60
+
+
+def test_the_smallest_charge_may_differ_by_currency() -> None:
+    declared = GatewayCapabilities(minimum_minor=50, minimums={"JPY": 100})
+
+    assert declared.minimum("JPY") == 100
+    assert declared.minimum("USD") == 50
+
+
+@pytest.mark.parametrize("minimums", [{"XXQ": 1}, {"JPY": 0}, {"JPY": "1"}])
+def test_a_smallest_charge_that_cannot_be_is_refused(
+    minimums: dict[str, Any],
+) -> None:
+    with pytest.raises(InvalidValueError):
+        GatewayCapabilities(minimums=minimums)

@@ -95,7 +95,13 @@ def test_a_change_is_empty_until_it_is_filled() -> None:
         (lambda: Change(expect_open={"INV-1": 5}), "expect_open['INV-1']"),  # type: ignore[dict-item]
         (lambda: Change(expect_open=[]), "expect_open"),  # type: ignore[arg-type]
         (lambda: Change(only_doubtful=1), "only_doubtful"),  # type: ignore[arg-type]
-        (lambda: Change(unless_stopped="autopay:a"), "unless_stopped"),  # type: ignore[arg-type]
+        (lambda: Change(unless_held="autopay:a"), "unless_held"),  # type: ignore[arg-type]
+        (lambda: Change(expect_holds=-1), "expect_holds"),
+        (lambda: Change(unique_references=1), "unique_references"),  # type: ignore[arg-type]
+        (lambda: Change(attempts=3), "attempts"),  # type: ignore[arg-type]
+        (lambda: Change(holds=(None,)), "holds[0]"),  # type: ignore[arg-type]
+        (lambda: Change(restored="now"), "restored"),  # type: ignore[arg-type]
+        (lambda: Change(trusted_clock=None), "trusted_clock"),  # type: ignore[arg-type]
         (lambda: Change(by=None), "by"),  # type: ignore[arg-type]
         (lambda: OpenAmounts(amounts={7: usd("1")}), "amounts"),  # type: ignore[dict-item]
         (lambda: OpenAmounts(versions=()), "versions"),  # type: ignore[arg-type]
@@ -109,6 +115,11 @@ def test_a_change_is_empty_until_it_is_filled() -> None:
         (lambda: PostingFilter(run=posting().run), "run"),  # type: ignore[arg-type]
         (lambda: PostingFilter(invoice=""), "invoice"),
         (lambda: PostingFilter(after=7), "after"),  # type: ignore[arg-type]
+        (lambda: PostingFilter(payer=""), "payer"),
+        (lambda: PostingFilter(client=7), "client"),  # type: ignore[arg-type]
+        (lambda: PostingFilter(payment_reference=""), "payment_reference"),
+        (lambda: PostingFilter(charged_from=START), "charged_from"),
+        (lambda: PostingFilter(charged_before="x"), "charged_before"),  # type: ignore[arg-type]
         (lambda: PostingFilter(most=0), "most"),
         (
             lambda: Standing(now=START, unfinished=[]),  # type: ignore[arg-type]

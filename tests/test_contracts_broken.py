@@ -84,7 +84,7 @@ MODELLED = [
     "ForgetsToCompareVersionsOfClients",
     "ForgetsToCompareOpenAmounts",
     "LetsDoubtsPileUp",
-    "IgnoresStopOrders",
+    "IgnoresHolds",
     "OverwritesPostings",
     "MovesPostingsFromAnywhere",
     "TellsTheNewestFirst",
@@ -92,6 +92,11 @@ MODELLED = [
     "LetsGoOfPendingDebits",
     "LetsEverybodyClaim",
     "ForgetsReservationsInWhatWasSpent",
+    "HandsOutNoHoldsOnMatters",
+    "ForgetsWhatWasRemoved",
+    "LetsReferencesRepeat",
+    "CountsNoAttempts",
+    "KeepsTheFirstThatWasTold",
 ]
 
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from autopay_core.ports import PostingStore
+    from autopay_core.references import RunKey
     from autopay_core.testing.contracts._async import Loop
 
 pytestmark = [pytest.mark.postgres, pytest.mark.slow]
@@ -61,6 +62,18 @@ class _Trouble:
         return locked
 
     @pytest.fixture
+    def spoil_run(self) -> Callable[[PostingStore, RunKey], None]:
+        def spoil(_: PostingStore, key: RunKey) -> None:
+            with psycopg.connect(_contracts()) as other:
+                other.execute(
+                    "UPDATE autopay_runs SET data = left(data, 99) "
+                    "WHERE autopay = %s AND nominal_on = %s",
+                    (key.autopay, key.nominal_on.isoformat()),
+                )
+
+        return spoil
+
+    @pytest.fixture
     def lose_answer(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> Callable[[PostingStore], AbstractContextManager[None]]:
@@ -74,7 +87,7 @@ class _Trouble:
         return lost
 
 
-class TestPostgresPostingStore(_Trouble, PostingStoreContract):
+class _Blocking(_Trouble, PostingStoreContract):
     examples = 4
 
     @pytest.fixture
@@ -108,8 +121,22 @@ class TestPostgresPostingStore(_Trouble, PostingStoreContract):
 
         return again
 
+    @pytest.fixture
+    def beside(
+        self, opened: list[PostgresPostingStore]
+    ) -> Callable[[PostingStore, Clock], PostingStore]:
+        def once_more(_: PostingStore, clock: Clock) -> PostingStore:
+            opened.append(PostgresPostingStore(_contracts(), clock=clock))
+            return opened[-1]
 
-class TestAsyncPostgresPostingStore(_Trouble, AsyncPostingStoreContract):
+        return once_more
+
+
+class TestPostgresPostingStore(_Blocking):
+    pass
+
+
+class _Awaitable(_Trouble, AsyncPostingStoreContract):
     examples = 3
 
     @pytest.fixture
@@ -140,3 +167,15 @@ class TestAsyncPostgresPostingStore(_Trouble, AsyncPostingStoreContract):
             return opened[-1]
 
         return again
+
+    @pytest.fixture
+    def async_beside(self, opened: list[Any]) -> Callable[[Any, Clock], Any]:
+        def once_more(_: Any, clock: Clock) -> Any:
+            opened.append(AsyncPostgresPostingStore(_contracts(), clock=clock))
+            return opened[-1]
+
+        return once_more
+
+
+class TestAsyncPostgresPostingStore(_Awaitable):
+    pass

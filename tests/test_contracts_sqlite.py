@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from autopay_core.ports import PostingStore
+    from autopay_core.references import RunKey
 
 
 class Files:
@@ -85,10 +86,36 @@ class TestSqlitePostingStore(Files, PostingStoreContract):
         return again
 
     @pytest.fixture
+    def beside(
+        self, files: dict[int, Path], opened: list[SqlitePostingStore]
+    ) -> Callable[[PostingStore, Clock], PostingStore]:
+        def once_more(store: PostingStore, clock: Clock) -> PostingStore:
+            opened.append(SqlitePostingStore(files[id(store)], clock=clock))
+            return opened[-1]
+
+        return once_more
+
+    @pytest.fixture
     def unavailable(
         self, files: dict[int, Path]
     ) -> Callable[[PostingStore], AbstractContextManager[None]]:
         return lambda store: locked(files[id(store)])
+
+    @pytest.fixture
+    def spoil_run(
+        self, files: dict[int, Path]
+    ) -> Callable[[PostingStore, RunKey], None]:
+        def spoil(store: PostingStore, key: RunKey) -> None:
+            with closing(sqlite3.connect(files[id(store)])) as other:
+                other.execute(
+                    "UPDATE autopay_runs SET data = replace(data, "
+                    "'\"version\":1', '\"version\":99') "
+                    "WHERE autopay = ? AND nominal_on = ?",
+                    (key.autopay, key.nominal_on.isoformat()),
+                )
+                other.commit()
+
+        return spoil
 
 
 @contextmanager
@@ -98,3 +125,13 @@ def locked(file: Path) -> Iterator[None]:
         other.execute("BEGIN IMMEDIATE")
         yield
         other.rollback()
+
+
+class TestSqlitePostingStoreInMemory(PostingStoreContract):
+    examples = 5
+
+    @pytest.fixture
+    def new_store(self) -> Callable[[Clock], PostingStore]:
+        return lambda clock: SqlitePostingStore(
+            ":memory:", in_memory=True, clock=clock
+        )

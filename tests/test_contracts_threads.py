@@ -101,6 +101,16 @@ class TestThreadedSqlitePostingStore(Files, AsyncPostingStoreContract):
         return again
 
     @pytest.fixture
+    def async_beside(
+        self, files: dict[int, Path], opened: list[SqlitePostingStore]
+    ) -> Callable[[Any, Clock], Any]:
+        def once_more(store: Any, clock: Clock) -> Any:
+            opened.append(SqlitePostingStore(files[id(store)], clock=clock))
+            return threaded(opened[-1])
+
+        return once_more
+
+    @pytest.fixture
     def unavailable(
         self, files: dict[int, Path]
     ) -> Callable[[Any], AbstractContextManager[None]]:

@@ -93,7 +93,11 @@ def test_the_report_says_what_was_proven_and_what_follows_for_the_rest() -> (
                 ("TestOurs", "PG-5", "passed"),
                 ("TestOurs", "PG-5", "skipped"),
                 ("TestMine", "NT-1", "failed"),
-            ]
+            ],
+            reasons={
+                ("TestOurs", "PG-1"): {"it was not given"},
+                ("TestOurs", "PG-5"): {"lag was not given", "it has none"},
+            },
         )
     )
 
@@ -103,7 +107,10 @@ def test_the_report_says_what_was_proven_and_what_follows_for_the_rest() -> (
         "TestOurs holds PS-2, PS-10",
         f"    PG-1 broken. {UNPROVEN['PG-1']}",
         f"    PG-3 not tried. {UNPROVEN['PG-3']}",
-        f"    PG-5 tried in part. {UNPROVEN['PG-5']}",
+        (
+            "    PG-5 tried in part: it has none; lag was not given. "
+            f"{UNPROVEN['PG-5']}"
+        ),
     ]
 
 

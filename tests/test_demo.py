@@ -75,6 +75,12 @@ DAYS = {
     # Turned off in October, so the one of November is no more.
     "ap-14": _days("2-12 5-12 8-12"),
 }
+# At rest in July and August, and turned off in October: on record, too.
+CANCELLED = {
+    ("ap-13", date(2026, 7, 25)): "Paused",
+    ("ap-13", date(2026, 8, 25)): "Paused",
+    ("ap-14", date(2026, 11, 12)): "Off",
+}
 # A decline of 3 August is tried again three days later, and then it works.
 TRIED_AGAIN = {("ap-12", date(2026, 8, 3)): date(2026, 8, 6)}
 
@@ -292,10 +298,11 @@ def test_the_declined_card_is_told(year: Report) -> None:
     ]
     told = [each for each in year.notices if each.autopay == "ap-06"]
     assert NoticeKind.METHOD_EXPIRING in {each.kind for each in told}
+    # That nothing is due is told only where the order says so (N2).
+    assert NoticeKind.NOTHING_DUE not in {each.kind for each in year.notices}
     assert {each.kind for each in year.notices} >= {
         NoticeKind.PLAN_PAID_OFF,
         NoticeKind.PAID_IN_PART,
-        NoticeKind.NOTHING_DUE,
         NoticeKind.ENDING_SOON,
         NoticeKind.PAUSED,
         NoticeKind.RESUMED,
@@ -326,7 +333,16 @@ def test_postings_are_as_far_as_their_days_say(year: Report) -> None:
 
 @pytest.mark.slow
 def test_no_run_of_the_year_is_missing_or_under_way(year: Report) -> None:
-    runs = {(each.key.autopay, each.charge_on) for each in year.runs}
+    runs = {
+        (each.key.autopay, each.charge_on)
+        for each in year.runs
+        if each.state is not RunState.CANCELLED
+    }
+    cancelled = {
+        (each.key.autopay, each.charge_on): each.reason
+        for each in year.runs
+        if each.state is RunState.CANCELLED
+    }
     planned = {
         (autopay, TRIED_AGAIN.get((autopay, day), day))
         for autopay, days in DAYS.items()
@@ -334,10 +350,12 @@ def test_no_run_of_the_year_is_missing_or_under_way(year: Report) -> None:
     }
 
     assert runs == planned
+    assert cancelled == CANCELLED
     assert {each.state for each in year.runs} == {
         RunState.PAID,
         RunState.FAILED,
         RunState.NOTHING_DUE,
+        RunState.CANCELLED,
     }
 
 

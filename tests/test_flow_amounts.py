@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, timedelta
 
 import attrs
 import pytest
@@ -10,9 +10,10 @@ import pytest
 from autopay_core.allocation import Reason
 from autopay_core.associations import Association, InvoicePage
 from autopay_core.business_days import BusinessCalendar, Roll
+from autopay_core.calls import reverse
 from autopay_core.limits import Limit
 from autopay_core.notices import NoticeKind
-from autopay_core.postings import PostingStatus
+from autopay_core.postings import Reversal, ReversalKind
 from autopay_core.references import AccountKind
 from autopay_core.runs import RunStatus
 from autopay_core.schedules import Schedule
@@ -51,7 +52,6 @@ def test_s7_a_plan_ends_with_its_invoice_and_says_so_once() -> None:
         NoticeKind.PAID_IN_PART,
         NoticeKind.PAID,
         NoticeKind.PLAN_PAID_OFF,
-        NoticeKind.PLAN_PAID_OFF,
     ]
 
 
@@ -71,15 +71,24 @@ def test_s7_a_plan_comes_back_to_life_when_its_invoice_is_reopened() -> None:
     world = World(bill("INV-1", "120.00"))
     plan = standing_order(enrollments=(to_invoice("INV-1"),))
     world.run(plan)
-    for each in world.postings():
-        world.store._put_posting(
-            each, attrs.evolve(each, status=PostingStatus.APPLIED), set()
-        )
+    world.apply()
+    world.matters.put(bill("INV-1", "0.00"))
+    paid_off = world.run(plan, on=FEBRUARY)
+    back = Reversal(
+        event="ev-1",
+        kind=ReversalKind.RETURN,
+        amount=usd("120.00"),
+        on=date(2026, 3, 2),
+    )
+    reverse(KEY, back, ports=world.ports)
+    world.apply()
     world.matters.put(bill("INV-1", "120.00"))
 
-    result = world.run(plan, on=FEBRUARY)
+    result = world.run(plan, on=date(2026, 3, 31))
 
+    assert paid_off.reason == "PlanPaidOff"
     assert result.charged == usd("120.00")
+    assert world.told()[-2:] == [NoticeKind.PAID, NoticeKind.PLAN_PAID_OFF]
 
 
 def test_s7_a_plan_beside_a_client_is_not_told_as_paid_off() -> None:
@@ -90,22 +99,45 @@ def test_s7_a_plan_beside_a_client_is_not_told_as_paid_off() -> None:
     assert world.told() == [NoticeKind.PAID]
 
 
-def test_a2_a_row_that_nobody_asked_for_rejects_the_run_with_an_alarm() -> (
-    None
-):
-    world = World(bill("INV-1", "120.00"))
+def test_a2_a_row_that_nobody_asked_for_is_left_out_with_one_alarm() -> None:
+    """The firm hears of it once a day; nobody hears what was in it."""
+    world = World()
     foreign = bill("INV-9", "1.00", client="C-9")
     page = InvoicePage(invoices=(bill("INV-1", "120.00"), foreign))
     rig(world.matters, open_invoices=lambda _: page)
 
-    result = world.run(standing_order())
+    results = world.sweep(
+        standing_order(),
+        standing_order(id="ap-2", limit=Limit.up_to(usd("5"))),
+    )
 
-    assert result.status is RunStatus.FAILED
-    assert result.reason == "ForeignInvoice"
-    assert world.told() == [NoticeKind.FAILED, NoticeKind.SECURITY_EVENT]
+    assert [each.status for each in results] == [
+        RunStatus.PAID,
+        RunStatus.NOTHING_DUE,
+    ]
+    assert world.taken == [usd("120.00")]
+    [alarm] = [
+        each
+        for each in world.notifier.sent
+        if each.kind is NoticeKind.SECURITY_EVENT
+    ]
+    assert (alarm.payer, alarm.autopay, alarm.on) == ("", "", DAY)
+    assert "returned 1 rows that nobody asked for" in alarm.detail
     for notice in world.notifier.sent:
         assert "INV-9" not in notice.detail
         assert "C-9" not in notice.detail
+
+
+def test_a2_a_read_of_nothing_but_foreign_rows_is_unreadable() -> None:
+    world = World()
+    page = InvoicePage(invoices=(bill("INV-9", "1.00", client="C-9"),))
+    rig(world.matters, open_invoices=lambda _: page)
+
+    result = world.run(standing_order())
+
+    assert result.status is RunStatus.WAITING
+    assert result.reason == "OnlyForeign"
+    assert world.record.late_since == DAY
     assert world.taken == []
 
 
@@ -184,7 +216,7 @@ def test_nothing_due_says_why(limit: Limit, balance: str, reason: str) -> None:
     assert result.reason == reason
     assert result.record is not None
     assert result.record.plan is not None
-    assert world.told() == [NoticeKind.NOTHING_DUE]
+    assert world.told() == []  # Nothing due is silent (N2).
 
 
 def test_l7_a_month_that_is_used_up_takes_nothing_more() -> None:
@@ -219,6 +251,9 @@ def test_a_charge_above_the_gateways_largest_is_refused() -> None:
 
     assert result.status is RunStatus.FAILED
     assert result.reason == "ChargeTooLarge"
+    assert result.record is not None
+    assert result.record.attempts == ()
+    assert world.told() == [NoticeKind.FAILED]
 
 
 def test_a_currency_that_the_gateway_does_not_take_is_refused() -> None:
@@ -231,6 +266,7 @@ def test_a_currency_that_the_gateway_does_not_take_is_refused() -> None:
 
     assert result.status is RunStatus.FAILED
     assert result.reason == "CurrencyUnknown"
+    assert world.told() == [NoticeKind.FAILED]
 
 
 def test_a_currency_that_the_gateway_takes_is_charged() -> None:
@@ -266,7 +302,7 @@ def test_pages_are_followed_to_their_end() -> None:
         [(("INV-1",), "1", 2), (("INV-1",), None, 2)],
     ],
 )
-def test_pages_that_do_not_add_up_postpone_the_run(
+def test_b3_pages_that_do_not_add_up_make_the_run_late(
     pages: list[tuple[tuple[str, ...], str | None, int | None]],
 ) -> None:
     world = World()
@@ -282,9 +318,11 @@ def test_pages_that_do_not_add_up_postpone_the_run(
 
     result = world.run(standing_order())
 
-    assert result.status is RunStatus.POSTPONED
+    assert result.status is RunStatus.WAITING
     assert result.reason == "IncompleteRead"
+    assert world.record.late_since == DAY
     assert world.taken == []
+    assert world.told() == [NoticeKind.INCIDENT]
 
 
 def test_a_page_without_a_total_is_believed_at_its_end() -> None:
@@ -307,3 +345,70 @@ def test_a_rolled_run_is_identified_by_its_nominal_date() -> None:
 
     assert result.key == KEY
     assert world.record.charge_on == date(2026, 2, 2)
+
+
+# -- L7: what frees a limit ---------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("kind", "frees"),
+    [
+        (ReversalKind.RETURN, True),
+        (ReversalKind.CHARGEBACK, True),
+        (ReversalKind.REFUND, False),
+    ],
+)
+def test_l7_a_return_or_a_dispute_frees_the_limit_and_a_refund_does_not(
+    kind: ReversalKind, frees: bool
+) -> None:
+    world = World(bill("INV-1", "500.00"))
+    order = standing_order(
+        schedule=Schedule.monthly(date(2026, 2, 1)),
+        limit=Limit.all("USD", lifetime=usd("60")),
+    )
+    first = world.run(order, on=date(2026, 2, 1))
+    assert first.record is not None
+    assert first.record.spent == usd("60.00")
+    back = Reversal(
+        event="ev-1", kind=kind, amount=usd("25.00"), on=date(2026, 2, 3)
+    )
+
+    after = reverse(first.record.key, back, ports=world.ports)
+
+    assert after.record is not None
+    assert after.record.taken == usd("60.00")
+    assert after.record.spent == usd("35.00" if frees else "60.00")
+    assert world.store.spent("ap-1", DAY, date(2027, 1, 1), "USD") == (
+        after.record.spent
+    )
+
+
+def test_l7_a_run_without_an_attempt_spends_nothing() -> None:
+    world = World()
+
+    record = world.run(standing_order()).record
+
+    assert record is not None
+    assert record.taken is record.spent is None
+
+
+def test_s8_a_lifetime_that_is_reached_is_an_end_and_is_told_once() -> None:
+    world = World(bill("INV-1", "500.00"))
+    order = standing_order(
+        schedule=Schedule.daily(DAY),
+        limit=Limit.up_to(usd("40"), lifetime=usd("60")),
+    )
+    for day in range(5):
+        world.sweep(order, as_of=DAY + timedelta(days=day))
+
+    assert world.taken == [usd("40"), usd("20")]
+    assert world.told().count(NoticeKind.ENDED) == 1
+    assert NoticeKind.NOTHING_DUE not in world.told()
+
+
+def test_n2_nothing_due_is_told_where_the_order_says_so() -> None:
+    world = World(bill("INV-1", "0.00"))
+
+    world.run(standing_order(tell_nothing_due=True))
+
+    assert world.told() == [NoticeKind.NOTHING_DUE]

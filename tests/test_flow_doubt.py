@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import NoReturn
 
 import attrs
 import pytest
@@ -11,27 +12,22 @@ from autopay_core.adapters.memory import (
     Fault,
 )
 from autopay_core.calls import stop
-from autopay_core.charges import (
-    Indeterminate,
-    idempotency_key,
-)
+from autopay_core.charges import ChargeRequest, Indeterminate
 from autopay_core.commits import (
     Committed,
     StopOrder,
 )
 from autopay_core.engine.dispatch import terms_of
 from autopay_core.engine.recovery import recover_one
-from autopay_core.engine.requests import (
-    Charge,
-)
 from autopay_core.errors import (
     PortError,
     PortUnavailableError,
 )
 from autopay_core.notices import NoticeKind
-from autopay_core.runs import RunStatus
+from autopay_core.runs import RunState, RunStatus
 from worlds import (
     CARD,
+    DAY,
     FEBRUARY,
     FORMS,
     KEY,
@@ -39,6 +35,7 @@ from worlds import (
     Traced,
     World,
     bill,
+    rig,
     standing_order,
     traced_run,
     usd,
@@ -67,9 +64,10 @@ def test_r4_an_unclear_answer_is_a_doubt_that_the_key_resolves(
     assert world.reserved() == {"INV-1": usd("120.00")}
     assert world.postings() == ()
     world.clock.advance(minutes=2)
-    again = world.recover()
+    again = world.sweep(standing_order())
 
-    assert [each.status for each in again] == [RunStatus.PAID]
+    assert again[-1].status is RunStatus.PAID
+    assert world.record.attempts[-1].number == 1
     world.gateway.flush()
     assert world.taken == [usd("120.00")]
     assert [each.amount for each in world.postings()] == [usd("120.00")]
@@ -81,12 +79,16 @@ def test_r4_nothing_else_of_the_auto_pay_is_charged_while_one_is_in_doubt(
 ) -> None:
     world = World(bill("INV-1", "120.00"), two_step=two_step)
     world.gateway.hides_new_requests = True
+    world.gateway.capabilities = attrs.evolve(
+        world.gateway.capabilities, lookup_settle_seconds=None
+    )
     world.gateway.script(Fault.LOSE_ANSWER, Fault.LOSE_ANSWER)
     world.run(standing_order())
     world.matters.put(bill("INV-2", "50.00"))
 
     result = world.run(standing_order(), on=FEBRUARY)
 
+    assert world.records[0].state is RunState.REVIEW
     assert result.status is RunStatus.BLOCKED
     assert result.record is None
     assert result.reason == "InDoubt"
@@ -121,7 +123,7 @@ def test_r4_not_found_alone_is_never_not_charged() -> None:
     assert world.reserved() == {"INV-1": usd("120.00")}
 
 
-def test_r4_the_same_key_goes_out_again_with_a_new_deadline() -> None:
+def test_r9_recovering_looks_and_sends_nothing() -> None:
     world = World(bill("INV-1", "120.00"))
     world.gateway.script(Fault.LOSE_REQUEST)
     world.run(standing_order())
@@ -130,29 +132,29 @@ def test_r4_the_same_key_goes_out_again_with_a_new_deadline() -> None:
         recover_one(world.record, terms_of(world.ports)), world.ports
     )
 
-    traced.go()
-
-    assert traced.names == [
-        "ReadStanding",
-        "Lookup",
-        "Commit",
-        "Charge",
-        "Commit",
-        "Send",
-        "Commit",
-    ]
-    charge = traced.requests[3]
-    assert isinstance(charge, Charge)
-    assert charge.request.key == idempotency_key(b"s3cret", KEY, 1)
-    assert charge.request.not_after == world.clock.at + timedelta(minutes=10)
-    assert world.record.attempts[0].tries == 2
+    assert traced.go().status is RunStatus.OPEN
+    assert traced.names == ["ReadStanding", "Lookup", "Commit"]
+    assert world.record.attempts[0].tries == 1
 
 
-def test_r4_a_key_that_the_gateway_may_have_forgotten_goes_to_review() -> None:
-    world = World(bill("INV-1", "120.00"))
+@FORMS
+def test_r4_a_doubt_that_is_18_hours_old_is_in_review_with_one_notice(
+    two_step: bool,
+) -> None:
+    """In either form; before that nobody is told."""
+    world = World(bill("INV-1", "120.00"), two_step=two_step)
     world.gateway.script(Fault.LOSE_REQUEST)
+    world.gateway.capabilities = attrs.evolve(
+        world.gateway.capabilities,
+        lookup_settle_seconds=None,
+        key_retention_seconds=365 * 24 * 3600,
+    )
     world.run(standing_order())
-    world.clock.advance(hours=18)
+    world.clock.advance(hours=17, minutes=59)
+    [early] = world.recover()
+    assert early.status is RunStatus.OPEN
+    assert world.told() == []
+    world.clock.advance(hours=2)
 
     [result] = world.recover()
 
@@ -189,7 +191,9 @@ def test_r4_a_run_in_review_is_looked_up_for_ever_but_never_sent() -> None:
 def test_r4_looks_come_with_growing_pauses() -> None:
     world = World(bill("INV-1", "120.00"))
     world.gateway.capabilities = attrs.evolve(
-        world.gateway.capabilities, key_retention_seconds=30 * 24 * 3600
+        world.gateway.capabilities,
+        key_retention_seconds=30 * 24 * 3600,
+        lookup_settle_seconds=None,
     )
     pauses: list[float] = []
     world.gateway.script(*[Fault.LOSE_REQUEST] * 100)
@@ -248,24 +252,29 @@ def test_r4_a_clock_that_is_behind_starts_nothing() -> None:
     world = World(bill("INV-1", "120.00"))
     world.clock.advance(hours=-1)
 
-    result = world.run(standing_order())
+    [result] = world.sweep(standing_order())
 
     assert result.status is RunStatus.POSTPONED
     assert result.reason == "ClockSuspect"
+    assert world.records == ()
     assert world.taken == []
+    assert world.told() == [NoticeKind.INCIDENT]
+    world.clock.advance(hours=1)
+    assert world.run(standing_order()).status is RunStatus.PAID
 
 
-def test_r4_a_clock_that_is_behind_prepares_nothing_again() -> None:
+def test_r4_a_clock_that_is_behind_confirms_nothing_again() -> None:
     world = World(bill("INV-1", "120.00"), two_step=True)
-    traced_run(world, standing_order()).cut(4)
+    traced_run(world, standing_order()).cut(5)
     world.clock.advance(minutes=2)
     world.store.now()
     world.clock.advance(hours=-3)
 
-    [result] = world.recover()
+    result = world.run(standing_order())
 
     assert result.status is RunStatus.OPEN
-    assert world.record.attempts[0].reference is None
+    assert world.record.attempts[0].tries == 1
+    assert world.taken == []
 
 
 @FORMS
@@ -277,16 +286,18 @@ def test_pg_4_a_request_that_never_left_is_no_doubt(two_step: bool) -> None:
     assert first.status is RunStatus.WAITING
     assert first.reason == "PortUnavailable"
     assert world.reserved() == {}
-    assert world.told() == [NoticeKind.FAILED]
+    assert world.record.late_since == DAY
+    assert world.told() == [NoticeKind.INCIDENT]
+    never_left = world.record.attempts
     early = world.run(standing_order())
     assert early == first
     world.clock.advance(minutes=1)
     again = world.run(standing_order())
 
     assert again.status is RunStatus.PAID
-    assert [each.number for each in world.record.attempts] == [1, 2]
-    keys = {each.key for each in world.record.attempts}
-    assert len(keys) == 2
+    [attempt] = world.record.attempts
+    assert (attempt.number, attempt.key) == (1, never_left[0].key)
+    assert world.record.late_since is None
 
 
 def test_pg_4_unavailable_on_a_later_try_says_nothing_about_the_first() -> (
@@ -297,9 +308,10 @@ def test_pg_4_unavailable_on_a_later_try_says_nothing_about_the_first() -> (
     world.run(standing_order())
     world.clock.advance(minutes=2)
 
-    [result] = world.recover()
+    result = world.run(standing_order())
 
     assert result.status is RunStatus.OPEN
+    assert world.record.attempts[0].tries == 2
     assert world.reserved() == {"INV-1": usd("120.00")}
     world.gateway.flush()
     world.clock.advance(minutes=2)
@@ -307,13 +319,44 @@ def test_pg_4_unavailable_on_a_later_try_says_nothing_about_the_first() -> (
     assert world.taken == [usd("120.00")]
 
 
-def test_a_gateway_that_is_down_for_days_is_told_of_once() -> None:
+def test_pg_4_a_gateway_that_is_down_is_asked_at_each_sweep() -> None:
+    """Told once that day, and as a failure when the day is over (N1)."""
     world = World(bill("INV-1", "120.00"))
-    world.gateway.script(*[Fault.UNAVAILABLE] * 50)
-    for _ in range(50):
+    asked = []
+
+    def down(request: ChargeRequest) -> NoReturn:
+        asked.append(world.clock.at)
+        raise PortUnavailableError("no connection")
+
+    rig(world.gateway, charge=down)
+    for _ in range(33):
         world.sweep(standing_order())
         world.clock.advance(minutes=20)
 
-    assert world.told() == [NoticeKind.FAILED]
-    world.gateway.accept("")
-    assert len(world.record.attempts) < 50
+    assert world.told() == [NoticeKind.INCIDENT]
+    assert len(asked) == 33
+    world.sweep(standing_order(), as_of=DAY + timedelta(days=1))
+    assert world.told()[1:] == [NoticeKind.FAILED, NoticeKind.INCIDENT]
+    [attempt] = world.record.attempts
+    assert attempt.number == 1
+
+
+@pytest.mark.parametrize(
+    ("named", "seconds"),
+    [(None, 10), (0, 10), (30, 30), (3_600, 3_600), (10**9, 86_400)],
+)
+def test_pg_4_a_time_that_the_gateway_names_is_kept(
+    named: int | None, seconds: int
+) -> None:
+    world = World(bill("INV-1", "120.00"))
+
+    def busy(_: object) -> NoReturn:
+        raise PortUnavailableError("busy", code="Busy", retry_after=named)
+
+    rig(world.gateway, charge=busy)
+
+    world.run(standing_order())
+
+    assert world.record.next_try_at == world.clock.at + timedelta(
+        seconds=seconds
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import attrs
 import pytest
 
 from autopay_core.adapters.memory import (
@@ -10,6 +11,7 @@ from autopay_core.adapters.memory import (
 from autopay_core.associations import InvoicePage
 from autopay_core.charges import (
     ChargeRequest,
+    GatewayCapabilities,
     Indeterminate,
     NotFound,
     Pending,
@@ -27,7 +29,10 @@ from autopay_core.engine.dispatch import terms_of
 from autopay_core.engine.recovery import recover_one
 from autopay_core.engine.requests import (
     Charge,
+    Lookup,
+    LookupReference,
     Send,
+    call_off,
     look_up,
     take_money,
 )
@@ -46,6 +51,7 @@ from worlds import (
     DAY,
     FORMS,
     KEY,
+    SECRET,
     START,
     TERMS,
     Script,
@@ -67,8 +73,6 @@ OPENED = OpenAmounts(versions={"C-1": 0})
     [
         [None],
         ["standing"],
-        [Standing(now=START), None],
-        [Standing(now=START), OPENED, (bill("INV-1", "1.00"),)],
         [Standing(now=START), OPENED, PAGE, None],
         [Standing(now=START), OPENED, PAGE, True],
     ],
@@ -78,6 +82,29 @@ def test_a_host_that_answers_wrongly_is_told_so(answers: list[object]) -> None:
 
     with pytest.raises(HostProtocolError, match="was answered with"):
         script.go()
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        [None],
+        [OPENED, (bill("INV-1", "1.00"),)],
+        [OPENED, None],
+        [OPENED, HostProtocolError("nonsense")],
+    ],
+)
+def test_r6_nonsense_that_is_read_makes_the_run_late(
+    answers: list[object],
+) -> None:
+    """What a port answers for one auto-pay never stops the others."""
+    script = Script(a_run(), Standing(now=START), *answers, Committed())
+
+    result = script.go()
+
+    assert result.status is RunStatus.WAITING
+    assert result.reason == "HostProtocol"
+    assert result.record is not None
+    assert result.record.late_since == DAY
 
 
 @pytest.mark.parametrize("answer", [None, 7, "ab", ["ab"], [None]])
@@ -155,7 +182,7 @@ def test_a_record_that_vanishes_is_the_hosts_fault() -> None:
         PAGE,
         Committed(),
         Pending(
-            key=idempotency_key(b"s3cret", KEY, 1),
+            key=idempotency_key(SECRET, KEY, 1),
             amount=usd("120.00"),
             reference="x",
         ),
@@ -225,12 +252,17 @@ def test_a_broken_prepare_moves_no_money_and_is_no_doubt(
 
     result = world.run(standing_order())
     assert result.status is RunStatus.WAITING
-    assert world.told() == [NoticeKind.FAILED]
+    assert world.told() == [NoticeKind.INCIDENT]
+    assert world.record.attempts == ()
     assert world.reserved() == {}
     rig(world.gateway, prepare=prepare)
     world.clock.advance(minutes=1)
 
-    assert world.run(standing_order()).status is RunStatus.PAID
+    again = world.run(standing_order())
+
+    assert again.status is RunStatus.PAID
+    assert again.record is not None
+    assert [each.number for each in again.record.attempts] == [1]
 
 
 def test_take_money_takes_nothing_but_an_outcome_for_an_answer() -> None:
@@ -242,9 +274,33 @@ def test_take_money_takes_nothing_but_an_outcome_for_an_answer() -> None:
 
 
 def test_a_look_up_that_fails_is_a_doubt() -> None:
-    script = Script(look_up("key"), PortError("x", code="Broken"))
+    script = Script(look_up("key", None, TERMS), PortError("x", code="Broken"))
 
     assert script.go() == Indeterminate(detail="look-up: Broken")
+
+
+def test_a_cancel_that_fails_or_is_unclear_is_a_doubt() -> None:
+    for answer, said in (
+        (PortError("x", code="Broken"), "cancel: Broken"),
+        (NotFound(), "a cancel was answered with NotFound"),
+        (True, "a cancel was answered with bool"),
+    ):
+        script = Script(call_off("key", None), answer)
+        assert script.go() == Indeterminate(detail=said)
+
+
+def test_a_look_up_is_by_reference_where_the_gateway_finds_those() -> None:
+    finds = attrs.evolve(
+        TERMS, capabilities=GatewayCapabilities(finds_references=True)
+    )
+    for terms, reference, asked in (
+        (finds, "ref-1", LookupReference("ref-1", "key")),
+        (finds, None, Lookup("key")),
+        (TERMS, "ref-1", Lookup("key")),
+    ):
+        script = Script(look_up("key", reference, terms), NotFound())
+        assert script.go() == NotFound()
+        assert script.requests == [asked]
 
 
 def _request() -> ChargeRequest:

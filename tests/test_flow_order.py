@@ -15,7 +15,6 @@ from autopay_core.commits import (
     ConflictReason,
     OpenAmounts,
     Standing,
-    StopOrder,
 )
 from autopay_core.engine.collecting import PLANS_MOST
 from autopay_core.engine.requests import (
@@ -23,13 +22,16 @@ from autopay_core.engine.requests import (
     Commit,
     Confirm,
 )
+from autopay_core.holds import Hold
 from autopay_core.limits import Limit
 from autopay_core.notices import NoticeKind
 from autopay_core.runs import RunState, RunStatus
 from worlds import (
     CARD,
+    DAY,
     FORMS,
     KEY,
+    SECRET,
     START,
     Script,
     World,
@@ -41,6 +43,9 @@ from worlds import (
     traced_run,
     usd,
 )
+
+ON_HOLD = Hold.on_store(by="Ann", reason="audit")
+
 
 # -- R1: the order of a run ---------------------------------------------------
 
@@ -70,14 +75,18 @@ def test_r1_a_two_step_run_writes_the_reference_down_before_its_use() -> None:
 
     traced.go()
 
-    assert traced.names[3:8] == [
-        "Commit",
-        "Prepare",
-        "Commit",
+    assert traced.names == [
+        "ReadStanding",
+        "ReadOpen",
+        "ReadInvoices",
+        "Prepare",  # moves nothing, so nothing has to be on record yet
+        "Commit",  # the intent, its reservation and the reference
         "Confirm",
-        "Commit",
+        "Commit",  # outcome, postings and notices
+        "Send",
+        "Commit",  # delivered
     ]
-    written, used = traced.requests[5], traced.requests[6]
+    written, used = traced.requests[4], traced.requests[5]
     assert isinstance(written, Commit)
     assert isinstance(used, Confirm)
     assert written.change.runs[0].attempts[0].reference == used.reference
@@ -113,10 +122,13 @@ def test_r1_the_intent_rests_on_versions_and_open_amounts_as_read() -> None:
     assert change.expect_versions == {"C-1": 0}
     assert change.expect_open == {"INV-1": usd("0"), "INV-2": usd("0")}
     assert change.only_doubtful
-    assert change.unless_stopped == (
-        StopOrder.autopay("ap-1"),
-        StopOrder.method(CARD.fingerprint),
+    assert change.unless_held == (
+        "store:",
+        "payer:p1",
+        f"method:{CARD.fingerprint}",
+        "autopay:ap-1",
     )
+    assert change.expect_holds == 0
     assert change.postings == ()
 
 
@@ -159,18 +171,20 @@ def test_r1_a_reservation_made_meanwhile_makes_the_run_plan_again() -> None:
     assert traced.names.count("ReadOpen") == 2
 
 
-def test_r1_a_run_that_is_overtaken_for_ever_is_postponed() -> None:
+def test_r6_a_run_that_is_overtaken_for_ever_is_late() -> None:
     standing = Standing(now=START)
     opened = OpenAmounts(versions={"C-1": 0})
     page = InvoicePage(invoices=(bill("INV-1", "100.00"),))
     conflict = Conflict(reason=ConflictReason.OPEN)
     once = (standing, opened, page, conflict)
-    script = Script(a_run(), *once * PLANS_MOST)
+    script = Script(a_run(), *once * PLANS_MOST, standing, Committed())
 
     result = script.go()
 
-    assert result.status is RunStatus.POSTPONED
+    assert result.status is RunStatus.WAITING
     assert result.reason == "Busy"
+    assert result.record is not None
+    assert result.record.late_since == DAY
     assert not any(isinstance(each, Charge) for each in script.requests)
 
 
@@ -214,7 +228,7 @@ def test_r1_the_larger_of_two_reports_on_open_amounts_counts() -> None:
         opened,
         page,
         Conflict(reason=ConflictReason.VERSION),
-        Standing(now=START, is_stopped=True),
+        Standing(now=START, holds=(ON_HOLD,)),
         Committed(),
     )
 
@@ -233,13 +247,25 @@ def test_r2_the_key_comes_from_identity_attempt_and_secret_alone() -> None:
 
     [captured] = world.gateway.captured
 
-    assert captured.key == idempotency_key(b"s3cret", KEY, 1)
+    store = world.store.standing(KEY, "").store
+    assert captured.key == idempotency_key(SECRET, KEY, 1, store=store)
+
+
+def test_r2_two_stores_never_make_the_same_key() -> None:
+    """The same run in another firm's store, with the same secret."""
+    keys = {
+        idempotency_key(SECRET, KEY, 1, store=World().store._id)
+        for _ in range(5)
+    }
+
+    assert len(keys) == 5
 
 
 def test_r2_a_store_restored_from_a_backup_charges_nothing_again() -> None:
     world = World(bill("INV-1", "120.00"))
     world.run(standing_order())
     lost = World(bill("INV-1", "120.00"))
+    lost.store._id = world.store._id  # It comes back with the backup.
     lost.gateway = world.gateway
 
     result = lost.run(standing_order())
@@ -248,19 +274,34 @@ def test_r2_a_store_restored_from_a_backup_charges_nothing_again() -> None:
     assert world.taken == [usd("120.00")]
 
 
-def test_r3_what_is_in_the_intent_is_charged_whatever_is_owed_by_then() -> (
+def test_r3_what_is_in_the_intent_is_the_most_that_is_charged_for_it() -> None:
+    """More is owed by then, and the limit is another one: it is the same."""
+    world = World(bill("INV-1", "120.00"))
+    traced_run(world, standing_order()).cut(4)
+    assert world.record.state is RunState.OPEN
+    world.matters.put(bill("INV-1", "500.00"))
+    world.matters.put(bill("INV-2", "999.00"))
+    world.clock.advance(minutes=2)
+
+    result = world.run(standing_order(limit=Limit.up_to(usd("700"))))
+
+    assert result.charged == usd("120.00")
+    assert world.taken == [usd("120.00")]
+
+
+def test_r3_what_is_owed_no_more_is_not_charged_though_it_was_intended() -> (
     None
 ):
     world = World(bill("INV-1", "120.00"))
     traced_run(world, standing_order()).cut(4)
-    assert world.record.state is RunState.OPEN
     world.matters.put(bill("INV-1", "10.00"))
-    world.matters.put(bill("INV-2", "999.00"))
+    world.clock.advance(minutes=30)
 
-    result = world.run(standing_order(limit=Limit.up_to(usd("5"))))
+    result = world.run(standing_order())
 
-    assert result.charged == usd("120.00")
-    assert world.taken == [usd("120.00")]
+    assert world.taken == [usd("10.00")]
+    assert result.record is not None
+    assert [each.number for each in result.record.attempts] == [1, 2]
 
 
 # -- R5: running again is free ------------------------------------------------

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, timedelta
 
+import attrs
 import pytest
 
 from autopay_core.adapters.memory import (
@@ -11,6 +12,7 @@ from autopay_core.adapters.memory import (
     MemoryGateway,
     MemoryTwoStepGateway,
 )
+from autopay_core.charges import Cancelled
 from autopay_core.commits import (
     StopOrder,
 )
@@ -138,31 +140,129 @@ def test_i2_a_doubt_is_not_sent_again_in_another_form(
     assert world.reserved() == {"INV-1": usd("120.00")}
 
 
-def test_r4_what_was_never_prepared_is_planned_again_in_one_step() -> None:
-    """Two steps without a reference moved nothing, whatever comes after."""
+@FORMS
+def test_r4_what_was_never_prepared_is_let_go_and_planned_again(
+    two_step: bool,
+) -> None:
+    """
+    An intent of before references were written with it, without one.
+
+    It moved nothing, whatever form the gateway has by now (TS-1).
+    """
     world = World(bill("INV-1", "120.00"), two_step=True)
-    traced_run(world, standing_order()).cut(4)
-    world.gateway = MemoryGateway(clock=world.clock)
+    traced_run(world, standing_order()).cut(5)
+    _take_the_reference_away(world)
+    if not two_step:
+        world.gateway = MemoryGateway(clock=world.clock)
     world.clock.advance(minutes=2)
 
     [result] = world.recover()
-    world.clock.advance(minutes=2)
+    assert result.status is RunStatus.WAITING
+    assert result.reason == "Withdrawn"
+    assert world.reserved() == {}
     again = world.run(standing_order())
 
-    assert result.status is RunStatus.WAITING
-    assert result.reason == "GatewayForm"
     assert again.charged == usd("120.00")
-    assert len(world.record.attempts) == 2
+    first, second = world.record.attempts
+    assert first.outcome == Cancelled(key=first.key)
+    assert (first.number, second.number) == (1, 2)
+    assert world.taken == [usd("120.00")]
 
 
-def test_a_pending_debit_that_nobody_knows_any_more_is_reviewed() -> None:
+def _take_the_reference_away(world: World) -> None:
+    record = world.record
+    [attempt] = record.attempts
+    world.store._put_run(
+        attrs.evolve(
+            record, attempts=(attrs.evolve(attempt, reference=None),)
+        ),
+        set(),
+    )
+
+
+# -- R4: a debit that is pending is no doubt ----------------------------------
+
+
+def _vanished() -> World:
+    """Let the gateway forget a debit that it had called pending."""
     world = World(bill("INV-1", "120.00"), bank_debits_pend=True)
     world.run(standing_order(method=BANK))
     [key] = world.gateway._executed
     world.gateway.forget(key)
+    return world
+
+
+def test_r4_a_debit_that_is_pending_for_months_is_no_doubt() -> None:
+    world = World(bill("INV-1", "120.00"), bank_debits_pend=True)
+    world.run(standing_order(method=BANK))
+    for _ in range(90):
+        world.clock.advance(days=1)
+        [result] = world.recover()
+        assert result.status is RunStatus.PENDING
+
+    assert world.told() == []
+    assert world.record.attempts[0].missing_since is None
+
+
+def test_r4_two_look_ups_a_day_apart_that_do_not_find_it_are_a_doubt() -> None:
+    world = _vanished()
     world.clock.advance(days=3)
+    [first] = world.recover()
+    assert first.status is RunStatus.PENDING
+    assert world.record.attempts[0].missing_since == world.clock.at
+    world.clock.advance(hours=25)
+
+    [second] = world.recover()
+
+    assert second.status is RunStatus.REVIEW
+    assert second.reason == "Unresolved"
+    assert world.reserved() == {"INV-1": usd("120.00")}
+    assert world.told() == [NoticeKind.NEEDS_REVIEW, NoticeKind.FAILED]
+
+
+def test_r4_two_look_ups_that_are_nearer_are_none() -> None:
+    world = _vanished()
+    world.clock.advance(hours=2)
+    for _ in range(12):
+        world.clock.advance(hours=1.5)
+        for result in world.recover():
+            assert result.status is RunStatus.PENDING
+    since = world.record.attempts[0].missing_since
+    assert since is not None
+    assert world.clock.at - since < timedelta(days=1)
+
+
+def test_r4_a_debit_that_is_found_again_starts_anew() -> None:
+    world = _vanished()
+    world.clock.advance(days=3)
+    world.recover()
+    [done] = world.gateway._executed.values()
+    done.is_kept = True
+    world.clock.advance(hours=25)
+    [found] = world.recover()
+    assert found.status is RunStatus.PENDING
+    assert world.record.attempts[0].missing_since is None
+    done.is_kept = False
+    world.clock.advance(hours=25)
+
+    [lost] = world.recover()
+
+    assert lost.status is RunStatus.PENDING
+    assert world.told() == []
+
+
+def test_r4_a_debit_in_review_that_settles_after_all_is_paid() -> None:
+    world = _vanished()
+    world.clock.advance(days=3)
+    world.recover()
+    world.clock.advance(hours=25)
+    world.recover()
+    [done] = world.gateway._executed.values()
+    done.is_kept = True
+    world.gateway.settle(done.request.key)
+    world.clock.advance(days=2)
 
     [result] = world.recover()
 
-    assert result.status is RunStatus.REVIEW
-    assert world.reserved() == {"INV-1": usd("120.00")}
+    assert result.status is RunStatus.PAID
+    assert len(world.postings()) == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any
 
 import attrs
@@ -14,18 +15,18 @@ from autopay_core.associations import InvoicePage, InvoiceQuery
 from autopay_core.calls import stop
 from autopay_core.charges import (
     ChargeRequest,
+    Declined,
     LookupOutcome,
 )
 from autopay_core.commits import (
     StopOrder,
 )
-from autopay_core.engine.dispatch import terms_of
-from autopay_core.engine.recovery import recover_one
+from autopay_core.notices import NoticeKind
 from autopay_core.runs import RunState, RunStatus
 from worlds import (
     CARD,
     DAY,
-    Traced,
+    KEY,
     World,
     bill,
     rig,
@@ -43,10 +44,11 @@ def test_r7_nothing_is_sent_after_a_stop_order(target: str) -> None:
 
     result = world.run(standing_order())
 
-    assert result.status is RunStatus.CANCELLED
-    assert result.reason == "Stopped"
+    assert result.status is RunStatus.WAITING
+    assert result.reason == "Held"
+    assert "a stop order" in result.detail
     assert world.taken == []
-    assert world.told() == []
+    assert world.told() == [NoticeKind.INCIDENT]
 
 
 def test_r7_a_stop_order_that_was_lifted_stops_nothing() -> None:
@@ -58,6 +60,23 @@ def test_r7_a_stop_order_that_was_lifted_stops_nothing() -> None:
     )
 
     assert world.run(standing_order()).status is RunStatus.PAID
+
+
+def test_r7_a_run_that_was_stopped_goes_on_when_the_order_is_lifted() -> None:
+    """A hold makes it wait; it takes nothing away (H1)."""
+    world = World(bill("INV-1", "120.00"))
+    world.stop(StopOrder.autopay("ap-1"))
+    world.run(standing_order())
+    stop(
+        StopOrder(target=StopOrder.autopay("ap-1"), active=False, by="Ann"),
+        ports=world.ports,
+    )
+
+    [result] = world.sweep(standing_order(), as_of=date(2026, 2, 5))
+
+    assert result.status is RunStatus.PAID
+    assert result.key == KEY
+    assert world.record.charge_on == date(2026, 2, 5)
 
 
 def test_r7_a_stop_order_between_planning_and_intent_is_kept() -> None:
@@ -73,19 +92,19 @@ def test_r7_a_stop_order_between_planning_and_intent_is_kept() -> None:
 
     result = traced.go()
 
-    assert result.status is RunStatus.CANCELLED
+    assert result.status is RunStatus.WAITING
+    assert result.reason == "Held"
     assert world.taken == []
+    assert world.reserved() == {}
 
 
-def test_r7_a_stop_order_between_prepare_and_confirm_is_kept() -> None:
+def test_r7_a_stop_order_between_prepare_and_intent_is_kept() -> None:
+    """Nothing was written yet, so there is nothing that could be sent."""
     world = World(bill("INV-1", "120.00"), two_step=True)
-    traced_run(world, standing_order()).cut(4)
-    world.clock.advance(minutes=2)
-    flow = recover_one(world.record, terms_of(world.ports))
-    traced = Traced(flow, world.ports)
+    traced = traced_run(world, standing_order())
     prepare = world.two_step.prepare
 
-    def stopped(request: ChargeRequest) -> str:
+    def stopped(request: ChargeRequest) -> str | Declined:
         world.stop(StopOrder.autopay("ap-1"))
         return prepare(request)
 
@@ -93,21 +112,29 @@ def test_r7_a_stop_order_between_prepare_and_confirm_is_kept() -> None:
 
     result = traced.go()
 
-    assert result.status is RunStatus.CANCELLED
+    assert result.status is RunStatus.WAITING
+    assert result.reason == "Held"
+    assert "Confirm" not in traced.names
+    assert world.record.attempts == ()
     assert world.reserved() == {}
     assert world.taken == []
 
 
-def test_r7_two_steps_without_a_reference_are_let_go_when_stopped() -> None:
+def test_r7_what_is_prepared_is_not_confirmed_when_stopped_meanwhile() -> None:
+    """The process died between intent and confirm; then a stop order came."""
     world = World(bill("INV-1", "120.00"), two_step=True)
-    traced_run(world, standing_order()).cut(4)
+    traced_run(world, standing_order()).cut(5)
     world.stop(StopOrder.autopay("ap-1"))
     world.clock.advance(minutes=2)
+    assert world.run(standing_order()).status is RunStatus.OPEN
+    world.clock.advance(minutes=30)
 
-    [result] = world.recover()
+    result = world.run(standing_order())
 
-    assert result.status is RunStatus.CANCELLED
+    assert result.status is RunStatus.WAITING
+    assert result.reason == "Held"
     assert world.reserved() == {}
+    assert world.taken == []
 
 
 def test_r7_what_was_sent_before_the_stop_is_followed_to_its_end() -> None:
@@ -135,8 +162,12 @@ def test_r7_a_stopped_doubt_is_let_go_once_it_is_proven_absent() -> None:
 
     [result] = world.recover()
 
-    assert result.status is RunStatus.CANCELLED
+    assert result.status is RunStatus.WAITING
+    assert result.reason == "Withdrawn"
+    assert world.reserved() == {}
     assert world.gateway.flush() == 0
+    [held] = world.sweep(standing_order())
+    assert held.reason == "Held"
     assert world.taken == []
 
 
@@ -175,9 +206,30 @@ def test_r7_a_stop_order_between_look_up_and_sending_again_is_kept() -> None:
 
     rig(world.gateway, lookup=stopped)
 
-    [result] = world.recover()
+    result = world.run(standing_order())
 
     assert result.status is RunStatus.OPEN
+    assert world.taken == []
+
+
+def test_r7_a_stop_order_between_deciding_and_sending_again_is_kept() -> None:
+    """The step that counts the try is refused (R9)."""
+    world = World(bill("INV-1", "120.00"))
+    world.gateway.script(Fault.LOSE_REQUEST)
+    world.run(standing_order())
+    world.clock.advance(minutes=2)
+    read_balances = world.matters.open_invoices
+
+    def stopped(query: InvoiceQuery) -> InvoicePage:
+        world.stop(StopOrder.autopay("ap-1"))
+        return read_balances(query)
+
+    rig(world.matters, open_invoices=stopped)
+
+    result = world.run(standing_order())
+
+    assert result.status is RunStatus.OPEN
+    assert world.record.attempts[0].tries == 1
     assert world.taken == []
 
 
@@ -187,7 +239,9 @@ def test_r7_an_auto_pay_that_is_turned_off_sends_nothing() -> None:
     result = world.run(standing_order(off_from=DAY))
 
     assert result.status is RunStatus.CANCELLED
+    assert result.reason == "Off"
     assert world.taken == []
+    assert world.told() == []
 
 
 def test_r7_turned_off_before_its_intent_was_sent_sends_nothing() -> None:

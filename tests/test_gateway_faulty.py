@@ -10,6 +10,7 @@ import pytest
 
 from autopay_core.audit import GatewayKind
 from autopay_core.charges import (
+    Cancelled,
     Captured,
     ChargeRequest,
     Declined,
@@ -27,7 +28,7 @@ from autopay_core.testing.gateway_faulty import (
 from worlds import BANK, CARD, Clock, standing_order, usd
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from autopay_core.references import PaymentMethodRef
@@ -96,6 +97,7 @@ def test_a_key_is_forgotten_after_its_retention_and_not_before(
 def test_a_reference_is_never_forgotten(tmp_path: Path, clock: Clock) -> None:
     gateway = FaultyTwoStepGateway(tmp_path / "gateway.db", clock=clock)
     reference = gateway.prepare(request())
+    assert isinstance(reference, str)
     taken = gateway.confirm(reference, request())
 
     clock.advance(days=400)
@@ -159,6 +161,103 @@ def test_a_method_is_declined_until_it_is_accepted(
     assert isinstance(gateway.charge(request("k-1")), Declined)
     gateway.accept(CARD)
     assert isinstance(gateway.charge(request("k-2")), Captured)
+
+
+def test_pg_11_what_was_cancelled_stays_so_for_every_process(
+    gateway: FaultyGateway, tmp_path: Path, clock: Clock
+) -> None:
+    assert gateway.cancel("k-1", None) == Cancelled(key="k-1")
+    other = FaultyGateway(tmp_path / "gateway.db", clock=clock)
+
+    with pytest.raises(PortUnavailableError) as caught:
+        other.charge(request("k-1"))
+
+    assert caught.value.code == "KeyCancelled"
+    assert list(other.rows()) == []
+    other.close()
+
+
+def test_pg_11_a_cancel_looks_into_the_books_and_at_no_look_up(
+    gateway: FaultyGateway, clock: Clock
+) -> None:
+    gateway.mischief = Mischief(lag_seconds=120, seed=1)
+    taken = gateway.charge(request())
+    assert gateway.lookup("k-1") == NotFound()
+
+    assert gateway.cancel("k-1", None) == taken
+    clock.advance(days=40)  # Forgotten by now, but in the books.
+    assert gateway.lookup("k-1") == NotFound()
+    assert gateway.cancel("k-1", None) == taken
+
+
+def test_a_reference_is_found_at_once_and_for_ever(
+    tmp_path: Path, clock: Clock
+) -> None:
+    gateway = FaultyTwoStepGateway(
+        tmp_path / "gateway.db",
+        clock=clock,
+        mischief=Mischief(lag_seconds=120, seed=1),
+    )
+    reference = gateway.prepare(request())
+    assert isinstance(reference, str)
+    assert gateway.lookup_reference(reference, "k-1") == NotFound()
+    taken = gateway.confirm(reference, request())
+    assert isinstance(taken, Captured)
+
+    assert gateway.lookup("k-1") == NotFound()
+    assert gateway.lookup_reference(reference, "k-1") == taken
+    assert gateway.lookup_reference(taken.reference, "k-1") == taken
+    clock.advance(days=400)
+    assert gateway.lookup_reference(reference, "k-1") == taken
+    gateway.close()
+
+
+def test_of_two_payments_under_a_key_neither_is_the_answer(
+    tmp_path: Path, clock: Clock
+) -> None:
+    gateway = FaultyTwoStepGateway(tmp_path / "gateway.db", clock=clock)
+    for _ in range(2):
+        reference = gateway.prepare(request())
+        assert isinstance(reference, str)
+        gateway.confirm(reference, request())
+
+    assert isinstance(gateway.lookup("k-1"), Indeterminate)
+    assert isinstance(gateway.cancel("k-1", None), Indeterminate)
+    assert gateway.taken("k-1") == [(usd("10"), "operating-1")] * 2
+    gateway.close()
+
+
+def test_a_busy_gateway_says_when_to_ask_again_and_took_nothing(
+    gateway: FaultyGateway,
+) -> None:
+    gateway.mischief = Mischief(busy=1.0)
+    asks: list[Callable[[], object]] = [
+        lambda: gateway.charge(request()),
+        lambda: gateway.lookup("k-1"),
+        lambda: gateway.lookup_reference("pay-1", "k-1"),
+        lambda: gateway.cancel("k-1", None),
+    ]
+    for ask in asks:
+        with pytest.raises(PortUnavailableError) as caught:
+            ask()
+        assert (caught.value.code, caught.value.retry_after) == ("Busy", 60)
+    gateway.mischief = Mischief()
+
+    # The cancel did nothing, either.
+    assert isinstance(gateway.charge(request()), Captured)
+
+
+def test_ts_9_prepare_may_say_no(tmp_path: Path, clock: Clock) -> None:
+    gateway = FaultyTwoStepGateway(
+        tmp_path / "gateway.db", clock=clock, mischief=Mischief(refuse=1.0)
+    )
+
+    refused = gateway.prepare(request())
+
+    assert isinstance(refused, Declined)
+    assert refused.key == "k-1"
+    assert gateway.lookup("k-1") == NotFound()
+    gateway.close()
 
 
 def test_a_bank_debit_waits_for_its_end(gateway: FaultyGateway) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import multiprocessing
-from contextlib import contextmanager
+import sqlite3
+from contextlib import closing, contextmanager
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,10 +22,12 @@ from autopay_core.associations import Association, InvoiceQuery
 from autopay_core.autopay import AutoPay
 from autopay_core.calls import read_postings, run
 from autopay_core.charges import (
+    Cancelled,
     Captured,
     ChargeRequest,
     DeclineClass,
     Declined,
+    GatewayCapabilities,
     NotFound,
     Pending,
 )
@@ -40,14 +43,20 @@ from autopay_core.notices import NoticeKind
 from autopay_core.ports import Ports
 from autopay_core.postings import PostingStatus
 from autopay_core.references import (
+    AccountKind,
     DepositAccount,
     MethodKind,
     PaymentMethodRef,
 )
 from autopay_core.schedules import Schedule
-from autopay_core.testing.contracts import PaymentGatewayContract
+from autopay_core.testing.contracts import (
+    Clock,
+    PaymentGatewayContract,
+    Taken,
+)
 from autopay_core.testing.gateway_file import DeclineRule, FileGateway
 from autopay_core.testing.ledger import Ledger
+from test_contracts_memory import books_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -69,10 +78,37 @@ DEBIT = attrs.evolve(
 
 class TestFileGateway(PaymentGatewayContract):
     @pytest.fixture
-    def gateway(self, tmp_path: Path) -> FileGateway:
-        return FileGateway(
-            tmp_path / "gateway.db", declines=[DeclineRule(token=BAD.token)]
+    def sandbox_clock(self) -> Clock:
+        return Clock()
+
+    @pytest.fixture
+    def opened(
+        self, tmp_path: Path, sandbox_clock: Clock
+    ) -> Callable[[str], FileGateway]:
+        """Return how to open the file for one of its accounts."""
+        return lambda account: FileGateway(
+            tmp_path / "gateway.db",
+            clock=sandbox_clock,
+            declines=[DeclineRule(token=BAD.token)],
+            debit_days=2,
+            capabilities=GatewayCapabilities(
+                lookup_settle_seconds=0,
+                honours_deadline=True,
+                account=account,
+                cancels=True,
+                finds_references=True,
+            ),
         )
+
+    @pytest.fixture
+    def gateway(self, opened: Callable[[str], FileGateway]) -> FileGateway:
+        return opened("acct-1")
+
+    @pytest.fixture
+    def other_account(
+        self, opened: Callable[[str], FileGateway]
+    ) -> Callable[[], FileGateway]:
+        return lambda: opened("acct-2")
 
     @pytest.fixture
     def good_method(self) -> PaymentMethodRef:
@@ -83,8 +119,41 @@ class TestFileGateway(PaymentGatewayContract):
         return BAD
 
     @pytest.fixture
-    def captures(self, gateway: FileGateway) -> Callable[[str], int]:
-        return lambda key: sum(each.key == key for each in gateway.captured)
+    def pending_method(self) -> PaymentMethodRef:
+        return DEBIT.method
+
+    @pytest.fixture
+    def other_deposit_account(self) -> DepositAccount:
+        return DepositAccount(id="kit-trust", kind=AccountKind.TRUST)
+
+    @pytest.fixture
+    def taken(self, gateway: FileGateway) -> Callable[[str], list[Taken]]:
+        return lambda key: books_of(gateway.taken(key))
+
+    @pytest.fixture
+    def settle(
+        self, gateway: FileGateway, sandbox_clock: Clock
+    ) -> Callable[[str], None]:
+        def wait(key: str) -> None:
+            sandbox_clock.advance(2 * 24 * 3600)
+            gateway.lookup(key)
+
+        return wait
+
+    @pytest.fixture
+    def complete(
+        self, gateway: FileGateway
+    ) -> Callable[[ChargeRequest, str | None], None]:
+        def pay(request: ChargeRequest, reference: str | None) -> None:
+            assert reference is None
+            gateway._declines = ()
+            gateway.charge(request)
+
+        return pay
+
+    @pytest.fixture
+    def past(self, sandbox_clock: Clock) -> datetime:
+        return sandbox_clock() - timedelta(seconds=1)
 
     @pytest.fixture
     def offline(
@@ -141,6 +210,48 @@ def test_another_request_under_a_key_is_refused(tmp_path: Path) -> None:
 
     assert caught.value.code == "KeyReuse"
     assert gateway.count == 1
+
+
+def test_pg_11_what_was_cancelled_stays_so_for_the_next_process(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "gateway.db"
+    assert FileGateway(path).cancel("key-1", None) == Cancelled(key="key-1")
+
+    with pytest.raises(PortUnavailableError) as caught:
+        FileGateway(path).charge(REQUEST)
+
+    assert caught.value.code == "KeyCancelled"
+    assert FileGateway(path).count == 0
+
+
+def test_a_payment_is_found_by_its_reference(tmp_path: Path) -> None:
+    gateway = FileGateway(tmp_path / "gateway.db")
+    taken = gateway.charge(REQUEST)
+    assert isinstance(taken, Captured)
+
+    assert gateway.lookup_reference(taken.reference, "key-1") == taken
+    assert gateway.lookup_reference("pay-000002", "key-1") == NotFound()
+    assert gateway.lookup_reference("ref-1", "key-1") == NotFound()
+    assert gateway.taken("key-1") == [(REQUEST.amount, "operating")]
+
+
+def test_a_file_of_before_there_were_accounts_goes_on(tmp_path: Path) -> None:
+    path = tmp_path / "gateway.db"
+    taken = FileGateway(path).charge(REQUEST)
+    with closing(sqlite3.connect(path)) as connection:
+        for column in ("account", "deposit"):
+            connection.execute(f"ALTER TABLE executed DROP COLUMN {column}")
+        connection.execute("DROP TABLE cancelled")
+        connection.commit()
+
+    again = FileGateway(path)
+
+    assert again.lookup("key-1") == taken
+    assert again.charge(REQUEST) == taken
+    assert isinstance(
+        again.charge(attrs.evolve(REQUEST, key="key-2")), Captured
+    )
 
 
 def test_after_its_deadline_a_request_takes_nothing(tmp_path: Path) -> None:
@@ -279,6 +390,7 @@ class Firm:
             gateway=MemoryGateway(clock=lambda: NOON),
             postings=self.store,
             notifier=self.notifier,
+            key_secret=b"a secret of the tests, 32 bytes at least",
         )
 
     def pay(self) -> None:

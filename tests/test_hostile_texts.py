@@ -122,7 +122,7 @@ def test_an_unavailable_gateway_says_what_it_likes(
     [result] = world.sweep(order)
 
     assert result.status is RunStatus.WAITING
-    assert world.told() == [NoticeKind.FAILED]
+    assert world.told() == [NoticeKind.INCIDENT]
 
 
 @given(code=SAID, message=SAID)
@@ -156,12 +156,13 @@ def test_matter_data_that_cannot_be_read_says_what_it_likes(
     raising(PortError(message, code=code), "matters", "open_invoices")(world)
     [result] = world.sweep(order)
 
-    assert result.status is RunStatus.POSTPONED
-    assert NoticeKind.FAILED in world.told()
+    assert result.status is RunStatus.WAITING
+    assert world.record.late_since == DAY
+    assert world.told() == [NoticeKind.INCIDENT]
 
 
-def test_a_decline_that_cannot_be_kept_is_a_doubt() -> None:
-    """The adapter fails on its own value, so nobody knows (PG-3, R4)."""
+def test_e3_a_decline_that_repeats_a_card_number_is_a_decline() -> None:
+    """What it says is masked and kept; a clear no stays one."""
     world, order = _firm("C-1", "M-1", CARD_LIKE, "p-1", CARD_LIKE)
     rig(
         world.gateway,
@@ -175,4 +176,5 @@ def test_a_decline_that_cannot_be_kept_is_a_doubt() -> None:
 
     [result] = world.sweep(order)
 
-    assert result.status is RunStatus.OPEN
+    assert result.status is RunStatus.FAILED
+    assert result.detail == "Try card … (code do_not_honor)"

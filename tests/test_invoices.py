@@ -14,6 +14,7 @@ import strategies as my
 from autopay_core.errors import InvalidValueError
 from autopay_core.invoices import (
     BALANCE_MAX_MINOR,
+    MATTERS_MAX,
     Invoice,
     InvoiceStatus,
     SearchBy,
@@ -100,6 +101,17 @@ def test_an_invoice_is_equal_to_its_copy_and_reads_back(
         ("total", Money.of("12", "EUR"), "MixedCurrency", "total"),
         ("status", "open", "FieldType", "status"),
         ("account", "trust", "FieldType", "account"),
+        ("matters", ["M-1"], "FieldType", "matters"),
+        ("matters", ("M-1", 7), "FieldType", "matters[1]"),
+        ("matters", ("M-1", "M\x00"), "ControlCharacter", "matters[1]"),
+        ("matters", ("M-1", "M-2", "M-1"), "DuplicateValue", "matters"),
+        ("matters", ("M-2", "M-1"), "MattersOrder", "matters"),
+        (
+            "matters",
+            ("M-1", *(f"M-{each}" for each in range(2, MATTERS_MAX + 2))),
+            "FieldTooLong",
+            "matters",
+        ),
     ],
 )
 def test_an_invoice_checks_its_fields(
@@ -121,6 +133,14 @@ def test_an_invoice_is_open_and_operating_unless_told_otherwise() -> None:
     assert invoice.account is AccountKind.OPERATING
     assert invoice.due_on is None
     assert invoice.total is None
+    assert invoice.matters == ()
+    assert invoice.every_matter == ("M-1",)
+
+
+def test_a1_a_bill_names_as_many_matters_as_there_may_be() -> None:
+    matters = tuple(f"M-{each}" for each in range(1, MATTERS_MAX + 1))
+
+    assert Invoice(**FIELDS, matters=matters).every_matter == matters
 
 
 # -- Search ------------------------------------------------------------------

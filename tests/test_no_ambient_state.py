@@ -54,6 +54,8 @@ THIRD_PARTY = {"attrs", "attr", "typing_extensions"}
 def _ambient(source: str) -> Iterator[str]:
     for node in ast.walk(ast.parse(source)):
         match node:
+            case ast.Call(func=ast.Attribute(attr="astimezone"), args=[_]):
+                pass
             case (
                 ast.Call(func=ast.Attribute(attr=name))
                 | ast.Attribute(
@@ -118,6 +120,7 @@ def test_the_core_reaches_for_no_ambient_state(module: str) -> None:
         "print(1)",
         "open('x')",
         "input()",
+        "now.astimezone()",
         "import pendulum",
         "import random",
         "from os import environ",
@@ -136,6 +139,7 @@ def test_the_check_sees_what_it_is_there_for(source: str) -> None:
         "from autopay_core.money import Money",
         "from .money import Money",
         "self.print()",
+        "now.astimezone(zone)",
     ],
 )
 def test_the_check_lets_the_rest_pass(source: str) -> None:

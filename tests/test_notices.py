@@ -37,7 +37,7 @@ def _notice(**changes: Any) -> Notice:
 
 
 def test_n1_a_failed_auto_pay_has_the_title_that_staff_look_for() -> None:
-    assert FAILED_AUTOPAY == "Error - Failed AutoPay"
+    assert FAILED_AUTOPAY == "Error-Failed AutoPay"
     assert _notice(kind=NoticeKind.FAILED).title == FAILED_AUTOPAY
 
 
@@ -117,7 +117,7 @@ def test_n1_the_length_of_a_key_does_not_depend_on_ids() -> None:
         (lambda: _notice(key=""), "key"),
         (lambda: _notice(kind="paid"), "kind"),
         (lambda: _notice(payer=None), "payer"),
-        (lambda: _notice(autopay=""), "autopay"),
+        (lambda: _notice(autopay=None), "autopay"),
         (lambda: _notice(on="2026-01-31"), "on"),
         (lambda: _notice(name="a\nb"), "name"),
         (lambda: _notice(reason="x" * 65), "reason"),
@@ -131,3 +131,15 @@ def test_a_notice_that_cannot_be_is_refused(
         make()
 
     assert caught.value.path == path
+
+
+def test_n1_what_only_the_firm_can_act_on_is_for_the_firm() -> None:
+    assert {each for each in NoticeKind if each.is_for_firm} == {
+        NoticeKind.SECURITY_EVENT,
+        NoticeKind.NEEDS_REVIEW,
+        NoticeKind.POSTING_INCOMPLETE,
+        NoticeKind.INCIDENT,
+        NoticeKind.HELD,
+        NoticeKind.BALANCE_UNEXPECTED,
+        NoticeKind.OVERPAID,
+    }

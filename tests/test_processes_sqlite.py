@@ -55,6 +55,17 @@ def test_a_two_step_gateway_keeps_the_promise_as_well(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not IN_CI, reason="takes minutes; set CI=1")
+@pytest.mark.parametrize("form", [(), ("--two-step",)])
+def test_a_gateway_of_the_first_edition_keeps_the_promise_as_well(
+    tmp_path: Path, form: tuple[str, ...]
+) -> None:
+    report = run_trial(tmp_path, "--first-edition", *form, *_USUAL)
+
+    assert report["problems"] == []
+    assert report["captures"] > 0
+
+
+@pytest.mark.skipif(not IN_CI, reason="takes minutes; set CI=1")
 @pytest.mark.parametrize(
     ("defect", "finds"),
     [
@@ -76,3 +87,17 @@ def test_a_planted_defect_is_found(
     tmp_path: Path, defect: str, finds: set[str]
 ) -> None:
     must_find(tmp_path, defect, finds)
+
+
+@pytest.mark.skipif(not IN_CI, reason="takes minutes; set CI=1")
+@pytest.mark.parametrize(
+    ("defect", "finds"),
+    [
+        ("confirm_before_intent", {"WriteAhead"}),
+        ("another_reference", {"Reference"}),
+    ],
+)
+def test_a_planted_defect_of_two_steps_is_found(
+    tmp_path: Path, defect: str, finds: set[str]
+) -> None:
+    must_find(tmp_path, defect, finds, lambda _: ("--two-step",))

@@ -14,21 +14,24 @@ from autopay_core.adapters.memory import (
     MemoryMatterData,
     MemoryNotifier,
     MemoryPostingStore,
+    memory_ports,
 )
 from autopay_core.allocation import Order, Reason
 from autopay_core.associations import Association
-from autopay_core.autopay import AutoPay, Enrollment
+from autopay_core.autopay import AdvanceNotice, AutoPay, Enrollment, upcoming
 from autopay_core.business_days import BusinessCalendar, Roll
-from autopay_core.calls import sweep
+from autopay_core.calls import clock_is_right, hold, run, sweep
 from autopay_core.errors import InvalidValueError
+from autopay_core.holds import Hold
 from autopay_core.invoices import Invoice
 from autopay_core.limits import Limit, Spent
 from autopay_core.money import Money
 from autopay_core.ports import Ports
 from autopay_core.references import DepositAccount, PaymentMethodRef
 from autopay_core.schedules import Pause, Schedule
-from autopay_core.show.projection import Projection, project
+from autopay_core.show.projection import Projection, forecast, project
 from autopay_core.testing.ledger import Ledger
+from worlds import SECRET
 
 if TYPE_CHECKING:
     from hypothesis.strategies import DrawFn
@@ -179,6 +182,7 @@ def test_limits_per_month_and_lifetime_are_spent() -> None:
     weekly = attrs.evolve(
         AUTOPAY,
         schedule=Schedule.weekly(date(2026, 1, 5)),
+        enrollments=(Association.to_client(payer="p", client="C-1"),),
         limit=Limit.all(
             "USD",
             per_invoice=usd("60.00"),
@@ -247,14 +251,24 @@ def really(
         gateway=MemoryGateway(clock=lambda: now),
         postings=store,
         notifier=MemoryNotifier(),
+        key_secret=SECRET,
+    )
+    # A store that is in use, so that no clock is suspect for being alone.
+    others = attrs.evolve(
+        autopay,
+        id="ap-of-others",
+        schedule=Schedule.daily(from_on),
+        enrollments=(Association.to_client(payer="p", client="C-9"),),
+        off_from=None,
+        pauses=(),
     )
     on = from_on
     while on < before:
-        for _ in sweep([autopay], as_of=on, ports=ports):
+        now = datetime(on.year, on.month, on.day, 6, tzinfo=UTC)
+        for _ in sweep([autopay, others], as_of=on, ports=ports):
             pass
         ledger.advance(on, ports=ports)
         on += timedelta(days=1)
-        now += timedelta(days=1)
     return [
         (
             each.charge_on,
@@ -264,7 +278,9 @@ def really(
             ),
         )
         for each in store.runs()
-        if each.allocation is not None and each.captured is not None
+        if each.allocation is not None
+        and each.captured is not None
+        and each.key.autopay == autopay.id
     ]
 
 
@@ -379,6 +395,97 @@ def test_a_forecast_is_what_the_runs_then_do(
     assert foreseen.total == Money.total(
         (each.total for each in foreseen.runs), "USD"
     )
+
+
+@settings(max_examples=30)
+@given(
+    standing_orders(), rows_of_a_firm, st.integers(0, 30), st.integers(0, 9)
+)
+def test_s14_on_the_eve_of_a_run_a_forecast_is_what_it_then_does(
+    autopay: AutoPay, rows: list[Invoice], days: int, late: int
+) -> None:
+    now = datetime(2026, 1, 31, 6, tzinfo=UTC)
+    store = MemoryPostingStore(clock=lambda: now)
+    ledger = Ledger(MemoryMatterData(rows), store, days=(0, 0, 0))
+    ports = Ports(
+        matters=ledger,
+        gateway=MemoryGateway(clock=lambda: now),
+        postings=store,
+        notifier=MemoryNotifier(),
+        key_secret=SECRET,
+    )
+    hold(
+        Hold.on_matter("C-2", "M-1", by="Ann", reason="disputed"), ports=ports
+    )
+    for days_on in range(days):
+        now = datetime(2026, 1, 31, 6, tzinfo=UTC) + timedelta(days=days_on)
+        for _ in sweep([autopay], as_of=now.date(), ports=ports):
+            pass
+        if days_on >= late:
+            ledger.advance(now.date(), ports=ports)
+    eve = now.date() + timedelta(days=1)
+    before = tuple(store.runs())
+
+    foreseen = forecast(
+        autopay, as_of=eve, through=date(2026, 12, 31), ports=ports
+    )
+
+    assert tuple(store.runs()) == before
+    coming = upcoming(autopay, eve)
+    assert [each.occurrence for each in foreseen.runs[:1]] == (
+        [] if coming is None else [coming]
+    )
+    if coming is not None:
+        assert coming.charge_on is not None
+        now = datetime.combine(
+            coming.charge_on, datetime.min.time(), tzinfo=UTC
+        ) + timedelta(hours=6)
+        clock_is_right(by="Ann", reason="long paused", ports=ports)
+        on = run(autopay, on=coming.charge_on, ports=ports).allocation
+        assert on is not None
+        assert foreseen.runs[0].allocation.amounts == on.amounts
+
+
+def test_s14_a_forecast_goes_a_year_ahead_unless_it_is_told() -> None:
+    ports = memory_ports([invoice("INV-9", "180.00")])
+
+    year = forecast(AUTOPAY, as_of=START, ports=ports)
+    month = forecast(AUTOPAY, as_of=START, through=START, ports=ports)
+
+    assert charges(year) == [("01-31", "100.00"), ("02-28", "80.00")]
+    assert len(year.runs) == 12
+    assert len(month.runs) == 1
+
+
+def test_n4_a_forecast_takes_no_more_than_was_announced() -> None:
+    now = datetime(2026, 1, 21, 6, tzinfo=UTC)
+    rows = [invoice("INV-9", "40.00")]
+    data = MemoryMatterData(rows)
+    ports = Ports(
+        matters=data,
+        gateway=MemoryGateway(clock=lambda: now),
+        postings=MemoryPostingStore(clock=lambda: now),
+        notifier=MemoryNotifier(),
+        key_secret=SECRET,
+    )
+    autopay = attrs.evolve(AUTOPAY, advance_notice=AdvanceNotice())
+    for _ in sweep([autopay], as_of=now.date(), ports=ports):
+        pass
+    data.put(invoice("INV-9", "70.00"))
+
+    foreseen = forecast(autopay, as_of=now.date(), ports=ports)
+
+    assert charges(foreseen) == [("01-31", "40.00"), ("02-28", "30.00")]
+
+
+def test_s14_an_order_that_is_over_foresees_nothing() -> None:
+    ports = memory_ports([invoice("INV-9", "180.00")])
+    over = attrs.evolve(AUTOPAY, off_from=START)
+
+    foreseen = forecast(over, as_of=START, ports=ports)
+
+    assert foreseen.runs == ()
+    assert foreseen.left == {"INV-9": usd("180.00")}
 
 
 @given(standing_orders(), rows_of_a_firm)

@@ -21,19 +21,31 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import autopay_core as ap
+from autopay_core.associations import InvoiceQuery
 
 if TYPE_CHECKING:
     from types import ModuleType
 
-SCRIPT = Path(__file__).parents[1] / "examples" / "run_receivables.py"
+EXAMPLES = Path(__file__).parents[1] / "examples"
 CAP = 150_00
 
 
 @pytest.fixture(scope="module")
 def script() -> ModuleType:
-    if not SCRIPT.exists():
+    return _example("run_receivables")
+
+
+@pytest.fixture(scope="module")
+def exports() -> ModuleType:
+    return _example("monthly_exports")
+
+
+def _example(name: str) -> ModuleType:
+    if not EXAMPLES.exists():
         pytest.skip("the examples are not here")
-    spec = importlib.util.spec_from_file_location("run_receivables", SCRIPT)
+    spec = importlib.util.spec_from_file_location(
+        name, EXAMPLES / f"{name}.py"
+    )
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -176,19 +188,51 @@ def test_a_bad_cell_of_the_file_is_named(
     path.write_text(text)
     [customer] = script.customers_in(path)
 
-    with pytest.raises(ap.InvalidValueError) as caught:
-        ap.preview(
-            script.autopay_of(customer, ap.Limit.all("USD")),
-            on=date(2012, 12, 31),
-            ports=ap.Ports(
-                matters=script.CsvMatterData(
-                    tmp_path, script.mapping_for(path.name)
-                ),
-                gateway=script.MemoryGateway(),
-                postings=script.MemoryPostingStore(),
-                notifier=script.MemoryNotifier(),
-            ),
+    order = script.autopay_of(customer, ap.Limit.all("USD"))
+    matters = script.CsvMatterData(tmp_path, script.mapping_for(path.name))
+
+    page = matters.open_invoices(
+        InvoiceQuery(
+            payer=order.payer,
+            associations=tuple(e.association for e in order.enrollments),
         )
+    )
 
     assert changed == 3
-    assert caught.value.path == "accounts_receivable.csv:2:Disputed"
+    assert page.invoices == ()
+    assert [each.where for each in page.unreadable] == [
+        f"accounts_receivable.csv:{line}:Disputed" for line in (2, 3, 4)
+    ]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_b0_b1_a_year_of_monthly_exports_overpays_nothing(
+    exports: ModuleType, tmp_path: Path, seed: int
+) -> None:
+    path = tmp_path / "accounts_receivable.csv"
+    made(path, customers=9, rows=150)
+    accounts = exports.accounts_in(path)
+
+    plain, stale, busy = (
+        exports.play(accounts, kind, seed, 2013) for kind in exports.KINDS
+    )
+
+    assert plain.captured == stale.captured > 0
+    assert (plain.overpaid, plain.stopped) == ((), ())
+    assert (stale.overpaid, stale.stopped) == ((), ())
+    assert busy.overpaid == ()
+    # What was booked by hand is noticed, and told with its number.
+    assert busy.stopped
+    assert busy.unnamed == ()
+
+
+def test_the_script_of_monthly_exports_shows_a_line_for_each_year(
+    exports: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "accounts_receivable.csv"
+    made(path, customers=2, rows=20)
+
+    assert exports.main([str(path), "--seeds", "1"]) == 0
+
+    text = capsys.readouterr().out
+    assert all(kind in text for kind in exports.KINDS)

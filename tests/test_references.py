@@ -38,6 +38,7 @@ from autopay_core.references import (
     DepositAccount,
     MethodKind,
     PaymentMethodRef,
+    RunKey,
 )
 
 if TYPE_CHECKING:
@@ -403,3 +404,41 @@ def test_a_payment_method_is_compared_by_all_fields() -> None:
 
     assert attrs.evolve(method) == method
     assert attrs.evolve(method, consumer=True) != method
+
+
+@given(
+    st.builds(
+        RunKey,
+        autopay=my.ids,
+        nominal_on=my.dates,
+        number=st.sampled_from([0, 1, 2, 999]),
+    )
+)
+@example(RunKey(autopay="a/2026-01-01#7", nominal_on=date(2026, 1, 1)))
+@example(RunKey(autopay="#", nominal_on=date(2026, 1, 1), number=3))
+def test_r2_a_run_key_reads_back_what_it_shows(key: RunKey) -> None:
+    assert RunKey.of(str(key)) == key
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "ap-1",
+        "ap-1/",
+        "/2026-01-31",
+        "ap-1/2026-1-31",
+        "ap-1/20260131",
+        "ap-1/2026-01-31#",
+        "ap-1/2026-01-31#0",
+        "ap-1/2026-01-31#01",
+        "ap-1/2026-01-31#-1",
+        "ap-1/2026-01-31#x",
+        "ap-1/2026-01-31 ",
+    ],
+)
+def test_r2_what_is_no_run_key_is_refused(text: str) -> None:
+    with pytest.raises(InvalidValueError) as caught:
+        RunKey.of(text)
+
+    assert caught.value.code == "RunKeyFormat"

@@ -22,7 +22,7 @@ GENERATED: Final = frozenset({"_build", "jupyter_execute", "__pycache__"})
 
 # R01 is a bank's code and M-1 a matter: a rule has no zero and no hyphen.
 _RULE: Final = re.compile(
-    r"(?<![\w-])((?:[A-Z][1-9]\d?)|(?:(?:MD|PG|TS|PS|NT)-\d+))"
+    r"(?<![\w-])((?:B0|[A-Z][1-9]\d?)|(?:(?:MD|PG|TS|PS|NT)-\d+))"
     r"(?![\w-])"
 )
 _CLAUSE: Final = re.compile(r"(?<![\w-])((?:MD|PG|TS|PS|NT)-\d+)(?![\w-])")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import attrs
 import pytest
 
-from autopay_core import aio
+from autopay_core import aio, calls
 from autopay_core.adapters.memory import Fault, MemoryGateway
 from autopay_core.autopay import AdvanceNotice
 from autopay_core.calls import (
@@ -25,15 +25,17 @@ from autopay_core.calls import (
     sweep,
 )
 from autopay_core.charges import Declined, GatewayCapabilities
-from autopay_core.commits import StopOrder
+from autopay_core.commits import Change, StopOrder
 from autopay_core.errors import InvalidValueError, PortError
+from autopay_core.holds import NEVER_ANSWER, Hold
 from autopay_core.postings import PostingStatus, Reversal, ReversalKind
 from autopay_core.references import RunKey
 from autopay_core.retries import RetryPolicy
-from autopay_core.runs import RunStatus
+from autopay_core.runs import RunRecord, RunState, RunStatus
 from worlds import (
     CARD,
     DAY,
+    START,
     World,
     awaitable,
     bill,
@@ -102,7 +104,10 @@ class _Async:
 
 
 def _story(
-    face: _Blocking | _Async, fault: Fault | None, two_step: bool
+    face: _Blocking | _Async,
+    fault: Fault | None,
+    two_step: bool,
+    store: str = "",
 ) -> tuple[list[RunResult], World]:
     """Half a year of three auto-pays, one of which meets a fault."""
     world = World(
@@ -111,6 +116,8 @@ def _story(
         bill("INV-3", "70.00", client="C-3"),
         two_step=two_step,
     )
+    if store:
+        world.store._id = store
     orders = [
         standing_order(retry=RetryPolicy()),
         standing_order(
@@ -134,7 +141,9 @@ def _story(
         world.clock.advance(minutes=2)
         results += face.recover(world.ports)
     strange: Any = [None, *orders]
-    results += face.sweep(strange, date(2026, 4, 2), world.ports)
+    for day in (date(2026, 3, 3), date(2026, 4, 2)):
+        world.clock.reach(day)
+        results += face.sweep(strange, day, world.ports)
     return results, world
 
 
@@ -144,7 +153,7 @@ def test_r1_both_drivers_tell_the_same_story(
     fault: Fault | None, two_step: bool
 ) -> None:
     results, world = _story(_Blocking(), fault, two_step)
-    twin_results, twin = _story(_Async(), fault, two_step)
+    twin_results, twin = _story(_Async(), fault, two_step, world.store._id)
 
     assert results == twin_results
     assert world.records == twin.records
@@ -180,6 +189,7 @@ def test_p3_staffs_orders_have_equal_twins() -> None:
         ]
 
     one, other = World(bill("INV-1", "9.00")), World(bill("INV-1", "9.00"))
+    other.store._id = one.store._id  # It is random, and goes into each key.
 
     assert blocking(one.ports) == asyncio.run(twins(other.ports))
     assert one.records == other.records
@@ -199,9 +209,13 @@ def test_r4_an_attestation_has_an_equal_twin() -> None:
     ended: list[RunResult] = []
     for is_async in (False, True):
         world = World(bill("INV-1", "9.00"))
+        world.store._id = "one store"
+        world.gateway.capabilities = attrs.evolve(
+            world.gateway.capabilities, lookup_settle_seconds=None
+        )
         world.gateway.script(Fault.LOSE_REQUEST)
         world.run(standing_order())
-        world.clock.advance(days=1)
+        world.clock.advance(days=2)
         world.recover()
         outcome = Declined(key=world.record.attempts[0].key, code="x")
         words = {"by": "Ann", "reason": "checked", "evidence": "7"}
@@ -316,7 +330,7 @@ def test_async_ports_check_their_gateway_and_hide_their_secret() -> None:
     two_step = MemoryGateway(capabilities=GatewayCapabilities(two_step=True))
     ports = awaitable(world.ports)
 
-    assert "s3cret" not in repr(ports)
+    assert "a secret" not in repr(ports)
     with pytest.raises(InvalidValueError, match="GatewayForm"):
         attrs.evolve(ports, gateway=two_step)  # type: ignore[arg-type]
 
@@ -333,6 +347,7 @@ def test_an_interrupted_task_leaves_a_run_that_is_found_again() -> None:
     with pytest.raises(asyncio.CancelledError):
         _Async().run(standing_order(), world.ports)
     rig(world.gateway, charge=charge)
+    world.clock.advance(seconds=10)
 
     result = _Async().run(standing_order(), world.ports)
 
@@ -349,3 +364,79 @@ def test_an_async_store_that_breaks_is_raised_as_a_port_error() -> None:
 
     with pytest.raises(PortError, match="RuntimeError at ReadStanding"):
         _Async().run(standing_order(), world.ports)
+
+
+def test_every_word_of_a_person_has_an_equal_twin() -> None:
+    """The same story with either face: holds, words, runs on demand."""
+    made = Hold.on_payer("p1", by="Ann", reason="asked")
+    word: dict[str, Any] = {"by": "Ann", "reason": "asked"}
+    figure = usd("9.00")
+
+    def blocking(world: World) -> list[object]:
+        ports = world.ports
+        return [
+            calls.hold(made, ports=ports),
+            calls.list_holds(ports=ports),
+            calls.lift(made, **word, ports=ports),
+            calls.lift_all(
+                rule=NEVER_ANSWER, since=START, **word, ports=ports
+            ),
+            calls.run_now(
+                standing_order(), as_of=DAY, number=1, **word, ports=ports
+            ),
+            run(standing_order(id="ap-2"), on=DAY, ports=ports),
+            calls.rerun(_lost(world), **word, ports=ports),
+        ]
+
+    def say(ports: Ports) -> None:
+        calls.accept_balance("C-1", "INV-1", figure, **word, ports=ports)
+        calls.distinct("INV-1", "inv-1", **word, ports=ports)
+        calls.restored(since=START, by="Ann", ports=ports)
+        calls.clock_is_right(**word, ports=ports)
+
+    async def say_too(ports: aio.Ports) -> None:
+        await aio.accept_balance("C-1", "INV-1", figure, **word, ports=ports)
+        await aio.distinct("INV-1", "inv-1", **word, ports=ports)
+        await aio.restored(since=START, by="Ann", ports=ports)
+        await aio.clock_is_right(**word, ports=ports)
+
+    async def twins(world: World) -> list[object]:
+        ports = awaitable(world.ports)
+        return [
+            await aio.hold(made, ports=ports),
+            await aio.list_holds(ports=ports),
+            await aio.lift(made, **word, ports=ports),
+            await aio.lift_all(
+                rule=NEVER_ANSWER, since=START, **word, ports=ports
+            ),
+            await aio.run_now(
+                standing_order(), as_of=DAY, number=1, **word, ports=ports
+            ),
+            await aio.run(standing_order(id="ap-2"), on=DAY, ports=ports),
+            await aio.rerun(_lost(world), **word, ports=ports),
+        ]
+
+    one, other = World(bill("INV-1", "9.00")), World(bill("INV-1", "9.00"))
+    other.store._id = one.store._id
+
+    assert blocking(one) == asyncio.run(twins(other))
+    say(one.ports)
+    asyncio.run(say_too(awaitable(other.ports)))
+    assert one.store.standing(KEY, "") == other.store.standing(KEY, "")
+    assert one.reserved() == other.reserved()
+    assert one.records == other.records
+    assert one.notifier.sent == other.notifier.sent
+
+
+def _lost(world: World) -> RunKey:
+    """Put a date on record that was missed."""
+    record = RunRecord(
+        key=RunKey(autopay="ap-9", nominal_on=DAY),
+        payer="p1",
+        version=1,
+        state=RunState.MISSED,
+        charge_on=DAY,
+        reason="Missed",
+    )
+    world.store.commit(Change(runs=(record,)))
+    return record.key

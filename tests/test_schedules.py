@@ -13,7 +13,7 @@ import datetime as dt
 import pickle
 from datetime import date
 from itertools import islice, pairwise, takewhile
-from typing import Any
+from typing import Any, TypedDict
 
 import attrs
 import pendulum
@@ -36,6 +36,7 @@ from oracles_schedules import (
     any_date,
     crowded_date,
     groups,
+    moves,
     near_month_end,
     pairs,
     pauses,
@@ -51,6 +52,14 @@ EASTER = BusinessCalendar(
     name="Easter 2024",
 )
 YEAR = 366 * DAY
+
+
+class Beside(TypedDict):
+    """What a person changes about a schedule."""
+
+    pauses: list[Pause]
+    skips: frozenset[date]
+    moves: dict[date, date]
 
 
 def days(text: str) -> list[date]:
@@ -485,7 +494,7 @@ def test_s10_far_questions_look_at_as_few_dates_as_near_ones(
     schedule: Schedule, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     looked_at = 0
-    kind: Any = type(schedule._dates)
+    kind: Any = type(schedule._line.dates)
     select = kind.select
 
     def counting(dates: object, index: int) -> object:
@@ -740,23 +749,128 @@ def test_s11_a_payment_made_once_is_not_made_up_when_skipped() -> None:
     assert [*schedule.occurrences(skips={date(2026, 1, 31)})] == []
 
 
-def test_s11_a_pause_is_about_nominal_dates() -> None:
+def test_s11_a_pause_drops_by_the_nominal_or_the_charge_date() -> None:
     # Saturday 28 February is charged on Monday 2 March.
     schedule = Schedule.monthly(
         date(2026, 1, 31), roll=Roll.FOLLOWING, calendar=WEEKENDS
     )
     march = Pause(from_on=date(2026, 3, 1), to_on=date(2026, 3, 31))
     february = Pause(from_on=date(2026, 2, 28), to_on=date(2026, 3, 1))
+    between = Pause(from_on=date(2026, 3, 1), to_on=date(2026, 3, 2))
 
     on = date(2026, 3, 1)
-    assert pair(schedule.next_on_or_after(on, pauses=[march])) == (
+    for pause in (march, february):
+        assert pair(schedule.next_on_or_after(on, pauses=[pause])) == (
+            date(2026, 3, 31),
+            date(2026, 3, 31),
+        )
+    assert pair(schedule.next_on_or_after(on, pauses=[between])) == (
         date(2026, 2, 28),
         date(2026, 3, 2),
     )
-    assert pair(schedule.next_on_or_after(on, pauses=[february])) == (
-        date(2026, 3, 31),
-        date(2026, 3, 31),
+
+
+@pytest.mark.parametrize("skip", [date(2024, 12, 28), date(2024, 12, 27)])
+def test_s11_a_skip_is_named_as_people_see_it_or_by_the_rule(
+    skip: date,
+) -> None:
+    # Saturday 28 December is charged on Friday 27 December.
+    schedule = Schedule.monthly(
+        date(2024, 11, 28), roll=Roll.PRECEDING, calendar=WEEKENDS
     )
+
+    found = schedule.next_on_or_after(date(2024, 12, 1), skips={skip})
+
+    assert pair(found) == (date(2025, 1, 28), date(2025, 1, 28))
+
+
+def test_s15_a_date_that_was_moved_keeps_its_name_and_its_place() -> None:
+    schedule = Schedule.monthly(date(2026, 1, 31))
+    moves = {date(2026, 2, 28): date(2026, 3, 5)}
+
+    found = schedule.occurrences(before=date(2026, 4, 1), moves=moves)
+
+    assert [pair(each) for each in found] == [
+        (date(2026, 1, 31), date(2026, 1, 31)),
+        (date(2026, 2, 28), date(2026, 3, 5)),
+        (date(2026, 3, 31), date(2026, 3, 31)),
+    ]
+    for on in (date(2026, 2, 1), date(2026, 3, 5)):
+        assert pair(schedule.next_on_or_after(on, moves=moves)) == (
+            date(2026, 2, 28),
+            date(2026, 3, 5),
+        )
+    assert pair(
+        schedule.previous_on_or_before(date(2026, 3, 4), moves=moves)
+    ) == (date(2026, 1, 31), date(2026, 1, 31))
+    assert pair(schedule.occurrence_of(date(2026, 2, 28), moves=moves)) == (
+        date(2026, 2, 28),
+        date(2026, 3, 5),
+    )
+
+
+@pytest.mark.parametrize(
+    "to",
+    [date(2026, 1, 31), date(2026, 3, 31), date(2026, 4, 1), date(2026, 1, 1)],
+)
+def test_s15_a_move_past_its_neighbours_is_passed_over(to: date) -> None:
+    schedule = Schedule.monthly(date(2026, 1, 31))
+
+    found = schedule.occurrence_of(
+        date(2026, 2, 28), moves={date(2026, 2, 28): to}
+    )
+
+    assert pair(found) == (date(2026, 2, 28), date(2026, 2, 28))
+
+
+def test_s15_the_first_date_is_not_moved_before_what_was_agreed() -> None:
+    schedule = Schedule.monthly(date(2026, 1, 15), day=31)
+
+    for to, charged in (
+        (date(2026, 1, 15), date(2026, 1, 15)),
+        (date(2026, 1, 14), date(2026, 1, 31)),
+    ):
+        moves = {date(2026, 1, 31): to}
+        found = schedule.next_on_or_after(date(2026, 1, 1), moves=moves)
+        assert pair(found) == (date(2026, 1, 31), charged)
+
+
+def test_s15_the_last_date_may_go_beyond_the_end() -> None:
+    schedule = Schedule.monthly(date(2026, 1, 31), until=date(2026, 2, 28))
+    moves = {date(2026, 2, 28): date(2026, 6, 1)}
+
+    assert pair(schedule.next_on_or_after(date(2026, 5, 1), moves=moves)) == (
+        date(2026, 2, 28),
+        date(2026, 6, 1),
+    )
+
+
+def test_s15_pauses_and_skips_see_where_a_date_was_moved_to() -> None:
+    schedule = Schedule.monthly(date(2026, 1, 31))
+    moves = {date(2026, 2, 28): date(2026, 3, 5)}
+    march = Pause(from_on=date(2026, 3, 1), to_on=date(2026, 3, 31))
+    on = date(2026, 2, 1)
+
+    for found in (
+        schedule.next_on_or_after(on, moves=moves, pauses=[march]),
+        schedule.next_on_or_after(on, moves=moves, skips={date(2026, 3, 5)}),
+    ):
+        assert pair(found) == (date(2026, 3, 31), date(2026, 3, 31))
+
+
+@given(schedules(crowded_date), crowded_date)
+def test_s6_the_last_before_a_day_is_named_before_it(
+    schedule: Schedule, on: date
+) -> None:
+    named = [
+        each
+        for each in pairs(schedule, CROWDED_LAST + 40 * DAY)
+        if each[0] < on
+    ]
+
+    found = schedule.last_before(on)
+
+    assert pair(found) == (named[-1] if named else None)
 
 
 def test_s11_a_collapsed_occurrence_is_dropped_whole_or_not_at_all() -> None:
@@ -790,6 +904,7 @@ def test_s11_a_collapsed_occurrence_is_dropped_whole_or_not_at_all() -> None:
     schedules(crowded_date),
     st.lists(pauses, max_size=3),
     st.frozensets(crowded_date, max_size=5),
+    moves,
     crowded_date,
 )
 @example(
@@ -799,6 +914,7 @@ def test_s11_a_collapsed_occurrence_is_dropped_whole_or_not_at_all() -> None:
         Pause(from_on=date(2024, 1, 2), to_on=date(2024, 1, 4)),
     ],
     frozenset({date(2024, 1, 1), date(2024, 1, 3), date(2024, 1, 6)}),
+    {},
     date(2024, 1, 4),
 )
 @example(
@@ -808,6 +924,7 @@ def test_s11_a_collapsed_occurrence_is_dropped_whole_or_not_at_all() -> None:
     ),
     [Pause(from_on=date(2024, 1, 7), to_on=date(2024, 1, 14))],
     frozenset({date(2024, 1, 21)}),
+    {},
     date(2024, 1, 10),
 )
 @example(
@@ -816,35 +933,56 @@ def test_s11_a_collapsed_occurrence_is_dropped_whole_or_not_at_all() -> None:
     ),
     [Pause(from_on=date(2024, 1, 6))],
     frozenset({date(2024, 1, 1), date(2024, 1, 5)}),
+    {},
     date(2024, 1, 2),
 )
-def test_s11_pauses_and_skips_are_those_of_the_oracle(
+@example(
+    # Two that are moved before the day, one after the other.
+    Schedule.weekly(date(2024, 1, 1)),
+    [],
+    frozenset(),
+    {
+        date(2024, 1, 8): date(2024, 1, 2),
+        date(2024, 1, 15): date(2024, 1, 3),
+        date(2024, 1, 22): date(2024, 1, 28),
+    },
+    date(2024, 1, 5),
+)
+@example(
+    # The last one, moved far beyond the end.
+    Schedule.weekly(date(2024, 1, 1), count=2),
+    [Pause(from_on=date(2024, 1, 9), to_on=date(2024, 1, 11))],
+    frozenset({date(2024, 2, 1)}),
+    {date(2024, 1, 8): date(2024, 1, 10)},
+    date(2024, 1, 12),
+)
+def test_s11_what_is_paused_skipped_and_moved_is_that_of_the_oracle(
     schedule: Schedule,
     dropped_by: list[Pause],
     skips: frozenset[date],
+    moves: dict[date, date],
     on: date,
 ) -> None:
     horizon = CROWDED_LAST + 2 * YEAR
-    expected = pairs(schedule, horizon, dropped_by, skips)
-    found = schedule.occurrences(pauses=dropped_by, skips=skips)
+    beside = Beside(pauses=dropped_by, skips=skips, moves=moves)
+    expected = pairs(schedule, horizon, dropped_by, skips, moves)
+    found = schedule.occurrences(**beside)
     within = takewhile(lambda each: each.charge_on <= horizon, found)
 
     assert [pair(each) for each in within] == expected
-    following = schedule.next_on_or_after(on, pauses=dropped_by, skips=skips)
+    following = schedule.next_on_or_after(on, **beside)
     if following is None or following.charge_on <= horizon:
         assert pair(following) == next(
             (each for each in expected if each[1] >= on), None
         )
     preceding = [each for each in expected if each[1] <= on]
-    assert pair(
-        schedule.previous_on_or_before(on, pauses=dropped_by, skips=skips)
-    ) == (preceding[-1] if preceding else None)
-    for group in groups(schedule, horizon):
-        assert pair(
-            schedule.occurrence_of(
-                group.nominals[0], pauses=dropped_by, skips=skips
-            )
-        ) == (group.pair if group.pair in expected else None)
+    assert pair(schedule.previous_on_or_before(on, **beside)) == (
+        preceding[-1] if preceding else None
+    )
+    for group in groups(schedule, horizon, moves=moves):
+        assert pair(schedule.occurrence_of(group.nominals[0], **beside)) == (
+            group.pair if group.pair in expected else None
+        )
 
 
 def test_s11_pauses_cost_no_walk_through_the_past() -> None:

@@ -12,16 +12,21 @@ import attrs
 import pytest
 from hypothesis import given, settings, strategies as st
 
+from autopay_core._checks import _HIDDEN
 from autopay_core.allocation import (
     Allocation,
     AllocationLine,
+    LeftOut,
     Reason,
     allocate,
 )
 from autopay_core.autopay import AdvanceNotice, AutoPay, Enrollment
+from autopay_core.balances import Expected
 from autopay_core.business_days import BusinessCalendar, Roll
 from autopay_core.charges import (
+    Cancelled,
     Captured,
+    ChargeLine,
     ChargeRequest,
     DeclineClass,
     Declined,
@@ -30,13 +35,21 @@ from autopay_core.charges import (
     Pending,
 )
 from autopay_core.commits import StopOrder
+from autopay_core.decisions import Decision
 from autopay_core.errors import FormatError, InvalidValueError
+from autopay_core.holds import Hold
 from autopay_core.invoices import Invoice, SearchResult
 from autopay_core.limits import Limit, Spent
 from autopay_core.money import Money
+from autopay_core.movements import (
+    Movement,
+    MovementKind,
+    MovementRecord,
+    MovementState,
+)
 from autopay_core.notices import Notice, NoticeKind
 from autopay_core.postings import Reversal, ReversalKind
-from autopay_core.references import RunKey
+from autopay_core.references import AccountKind, RunKey
 from autopay_core.retries import AttemptRecord, RetryPolicy
 from autopay_core.runs import Attempt, Intent, RunRecord, RunState, postings_of
 from autopay_core.schedules import MissedPolicy, Occurrence, Pause, Schedule
@@ -46,6 +59,7 @@ from autopay_core.serialization import (
     dumps,
     loads,
 )
+from autopay_core.serialization.kinds import ADDED
 from autopay_core.serialization.writing import _intents
 from records import INVOICES, METHOD, after, intend, key_of, paid, usd
 from strategies import (
@@ -66,12 +80,12 @@ SAMPLE = intend(key_of("ap-1", date(2026, 1, 31)), INVOICES, 2_000)
 texts = st.text(
     st.characters(codec="utf-8", categories=["L", "P", "S", "Zs"]),
     max_size=30,
-)
+).filter(lambda text: not _HIDDEN.search(text))
 ids = st.text(
     st.characters(codec="utf-8", categories=["L", "P", "S", "Nd"]),
     min_size=1,
     max_size=30,
-)
+).filter(lambda text: not _HIDDEN.search(text))
 zones = st.sampled_from(
     [UTC, timezone(timedelta(hours=-5)), timezone(timedelta(minutes=345))]
 )
@@ -81,7 +95,9 @@ instants = st.datetimes(
     timezones=zones,
 )
 keys = st.from_regex(r"\Aap1[A-Z2-7]{1,32}\Z")
-run_keys = st.builds(RunKey, autopay=ids, nominal_on=dates)
+run_keys = st.builds(
+    RunKey, autopay=ids, nominal_on=dates, number=st.integers(0, 3)
+)
 allocations = cases().map(
     lambda case: allocate(case.invoices, case.limit, **_options(case))
 )
@@ -115,13 +131,79 @@ attempts = st.builds(
     tries=st.integers(0, 9),
     reference=st.none() | ids,
     outcome=st.none() | captures | pendings | declines,
+    account=st.just("") | ids,
+    epoch=st.integers(0, 9),
+    missing_since=st.none() | instants,
 )
+expectations = st.builds(
+    Expected,
+    invoice=ids,
+    client=ids,
+    matter=ids,
+    issued_on=dates,
+    figure=money(),
+    balance=money(),
+    counted_at=instants,
+    fitted_at=instants,
+    smallest=st.none() | money(),
+    gone_since=st.none() | instants,
+    replaces=st.just("") | ids,
+)
+holds = st.builds(
+    Hold.on_matter, ids, ids, by=ids, reason=ids, since=st.none() | instants
+) | st.builds(Hold.on_store, by=ids, reason=ids)
 reversals = st.builds(
     Reversal,
     event=ids,
     kind=st.sampled_from(ReversalKind),
     amount=money(least=1),
     on=dates,
+    corrects=st.just("") | ids,
+    invoices=st.none() | st.dictionaries(ids, money(least=1), max_size=2),
+)
+decisions = st.builds(
+    Decision,
+    rule=st.integers(1, 3),
+    on=dates,
+    account=st.sampled_from(AccountKind),
+    open_amounts=st.dictionaries(ids, money(least=0), max_size=2),
+    spent=st.none()
+    | st.builds(
+        Spent, month=money("USD", least=0), lifetime=money("USD", least=0)
+    ),
+    minimum=st.none() | money(),
+    ceilings=st.none() | st.dictionaries(ids, money(least=0), max_size=2),
+    barred=st.dictionaries(ids, st.sampled_from(Reason), max_size=2),
+    distinct=st.frozensets(
+        st.frozensets(ids, min_size=2, max_size=2), max_size=3
+    ),
+    stated_at=st.none() | instants,
+    enrolled=st.lists(associations(), max_size=2).map(tuple),
+    roll=st.sampled_from(Roll),
+)
+movements = st.builds(
+    Movement,
+    id=ids,
+    kind=st.sampled_from(MovementKind),
+    amount=money(least=1),
+    on=dates,
+    key=st.none() | keys,
+    reference=ids,
+    account=st.just("") | ids,
+    run=st.none() | run_keys,
+    corrects=st.just("") | ids,
+) | st.builds(
+    lambda number, amount, on: Movement(
+        id="ev-1",
+        kind=MovementKind.REFUNDED,
+        amount=amount,
+        on=on,
+        key="key-1",
+        invoices={number: amount},
+    ),
+    ids,
+    money(least=1),
+    dates,
 )
 calendars = st.builds(
     BusinessCalendar,
@@ -167,6 +249,7 @@ enrollments = st.builds(
     renewals=st.lists(
         st.dates(date(2027, 1, 31), date(2099, 1, 1)), max_size=2, unique=True
     ).map(lambda days: tuple(sorted(days))),
+    years_from=st.just(()) | st.just((FIRST, date(2027, 1, 31))),
 )
 notices_ahead = st.just(AdvanceNotice()) | st.builds(
     lambda low: AdvanceNotice(days=5, least=low, most=low),
@@ -190,6 +273,9 @@ autopays = st.builds(
     off_from=st.none() | dates,
     retry=st.none() | policies,
     advance_notice=st.none() | notices_ahead,
+    moves=st.dictionaries(dates, dates, max_size=2),
+    payments=st.none() | st.integers(1, 100_000),
+    tell_nothing_due=st.booleans(),
 )
 
 
@@ -254,14 +340,25 @@ STRATEGIES: dict[str, st.SearchStrategy[Any]] = {
     "attempt_record": st.builds(AttemptRecord, at=instants, amount=money()),
     "autopay": autopays,
     "business_calendar": calendars,
+    "cancelled": st.builds(Cancelled, key=ids),
     "captured": captures,
+    "charge_line": st.builds(ChargeLine, invoice=ids, amount=money()),
     "charge_request": requests,
     "declined": declines,
     "deposit_account": deposit_accounts,
     "enrollment": enrollments,
+    "expected": expectations,
+    "hold": holds,
     "indeterminate": st.builds(Indeterminate, detail=texts),
     "intent": intents(),
     "invoice": invoices(),
+    "left_out": st.builds(
+        LeftOut,
+        number=st.none() | ids,
+        client=st.none() | ids,
+        code=st.sampled_from(["AmountFormat", "ConflictingInvoice"]),
+        where=st.sampled_from(["", "open_invoices.csv:17:Balance"]),
+    ),
     "limit": limits(),
     "money": money(),
     "not_found": st.just(NotFound()),
@@ -286,6 +383,17 @@ STRATEGIES: dict[str, st.SearchStrategy[Any]] = {
     .flatmap(lambda record: st.sampled_from(postings_of(record))),
     "retry_policy": policies,
     "reversal": reversals,
+    "movement": movements,
+    "decision": decisions,
+    "movement_record": st.builds(
+        MovementRecord,
+        movement=movements,
+        state=st.sampled_from(MovementState),
+        version=st.integers(1, 9),
+        run=st.none() | run_keys,
+        reason=st.sampled_from(["", "MovementEarly"]),
+        detail=texts,
+    ),
     "run_key": run_keys,
     "run_record": records(),
     "schedule": schedules,
@@ -327,6 +435,10 @@ def test_a_value_comes_back_as_it_was(name: str) -> None:
     comes_back()
 
 
+def _compact(value: Any) -> str:
+    return json.dumps(value, separators=(",", ":"))
+
+
 def plain(value: Any, *, tagged: bool = False) -> Any:  # noqa: PLR0911
     """Return what JSON has for a value, field by field."""
     if isinstance(value, Enum):
@@ -337,11 +449,13 @@ def plain(value: Any, *, tagged: bool = False) -> Any:  # noqa: PLR0911
     if isinstance(value, date):
         return str(value)
     if isinstance(value, frozenset):
+        if any(isinstance(each, frozenset) for each in value):
+            return sorted(map(plain, value), key=_compact)
         return [plain(each) for each in sorted(value)]
     if isinstance(value, tuple):
         return [plain(each) for each in value]
     if isinstance(value, Mapping):
-        return {name: plain(each) for name, each in value.items()}
+        return {str(name): plain(each) for name, each in value.items()}
     if not attrs.has(type(value)):
         return value
     [name] = [name for name, kind in KINDS.items() if kind is type(value)]
@@ -758,6 +872,7 @@ def test_the_format_of_a_run_is_what_it_was() -> None:
                         "total": None,
                         "status": "open",
                         "account": "operating",
+                        "matters": [],
                     },
                     "open": {"amount_minor": 0, "currency": "USD"},
                     "payable": {"amount_minor": 900, "currency": "USD"},
@@ -779,5 +894,35 @@ def test_the_format_of_a_run_is_what_it_was() -> None:
             "order": "issued",
             "available": None,
             "bound_by": None,
+            "left_out": [],
         },
     }
+
+
+@pytest.mark.parametrize("kind", sorted(ADDED, key=str))
+def test_a_text_of_before_is_read_with_the_defaults_of_what_was_added(
+    kind: type[Any],
+) -> None:
+    [name] = [name for name, each in KINDS.items() if each is kind]
+    fields = {each.name: each for each in attrs.fields(kind)}
+
+    @settings(max_examples=20)
+    @given(STRATEGIES[name])
+    def reads(value: Any) -> None:
+        whole = json.loads(dumps(value))
+        for field in ADDED[kind]:
+            del whole["data"][field]
+        before = attrs.evolve(
+            value, **{field: fields[field].default for field in ADDED[kind]}
+        )
+
+        assert loads(json.dumps(whole), kind) == before
+
+    reads()
+
+
+def test_only_what_was_added_may_be_missing() -> None:
+    for kind, added in ADDED.items():
+        names = [each.name for each in attrs.fields(kind)]
+        # What is added stands at the end: older fields keep their places.
+        assert set(names[-len(added) :]) == added

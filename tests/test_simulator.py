@@ -11,6 +11,7 @@ import pytest
 from autopay_core.testing.simulator import System, World, simulate
 from autopay_core.testing.simulator.__main__ import main
 from autopay_core.testing.simulator._ranges import Tally, tallies, tally
+from autopay_core.testing.simulator._simulation import system_on
 from mutants.planted import mutant, planted
 
 SEEDS = 25_000 if os.environ.get("CI") else 1_000
@@ -110,9 +111,12 @@ def test_the_command_traces_one_seed(
 def test_a_broken_promise_comes_with_its_trace_and_a_command(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(seed: int, *, is_traced: bool = False) -> object:
-        with planted(*mutant("no reservation").plants) as system:
-            return simulate(seed, system=system, is_traced=is_traced)
+    def broken(
+        seed: int, *, system: System, is_traced: bool = False
+    ) -> object:
+        del system
+        with planted(*mutant("no reservation").plants) as wrong:
+            return simulate(seed, system=wrong, is_traced=is_traced)
 
     package = "autopay_core.testing.simulator"
     monkeypatch.setattr(f"{package}._ranges.simulate", broken)
@@ -129,7 +133,7 @@ def test_a_broken_promise_comes_with_its_trace_and_a_command(
 
 def test_a_worker_is_interleaved_at_every_yield() -> None:
     """Two workers in one world are both seen between each other's calls."""
-    world = World(5, System(), is_traced=True)
+    world = World(1, System(), is_traced=True)
 
     world.run()
 
@@ -139,3 +143,31 @@ def test_a_worker_is_interleaved_at_every_yield() -> None:
         if line[:1].isdigit() and line.split()[2][:1] == "w"
     ]
     assert {"w0", "w1"} <= set(names)
+
+
+def test_the_sqlite_store_keeps_every_promise_in_a_few_worlds() -> None:
+    found = tally(range(20), "sqlite")
+
+    assert found.broken == []
+    assert found.captures > 10
+
+
+def test_a_seed_is_the_same_world_on_every_store() -> None:
+    for seed in (1, 8, 13):
+        memory = simulate(seed, system=system_on("memory"))
+        sqlite = simulate(seed, system=system_on("sqlite"))
+
+        assert (memory.calls, memory.faults, memory.captures) == (
+            sqlite.calls,
+            sqlite.faults,
+            sqlite.captures,
+        )
+
+
+def test_the_command_traces_on_the_store_that_is_asked_for(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    status = main(["--trace", "3", "--store", "sqlite"])
+
+    assert status == 0
+    assert "the world heals" in capsys.readouterr().out

@@ -40,11 +40,13 @@ class WorldMachine(RuleBasedStateMachine):
 
     @rule(worker=WORKERS)
     def sweep(self, worker: int) -> None:
-        one = self.world.workers[worker]
-        one.reader.reads = {}
-        one.flow = self.world._sweep(one.reader, self.world.today())
-        one.request = None
-        self._guarded(lambda: self.world._advance(one, None, None))
+        world = self.world
+        self._guarded(
+            lambda: world._begin(
+                world.workers[worker],
+                lambda reader: world._sweep(reader, world.today()),
+            )
+        )
 
     @rule(worker=WORKERS)
     def kill(self, worker: int) -> None:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import copy
+import pickle
+import smtplib
 import socket
 import threading
+import traceback
 from contextlib import suppress
 from datetime import UTC, date, datetime
 from email import message_from_bytes
@@ -22,7 +26,7 @@ from autopay_core.errors import (
     PortError,
     PortUnavailableError,
 )
-from autopay_core.notices import Notice, NoticeKind
+from autopay_core.notices import Notice, NoticeKind, notice_for_firm
 from worlds import World, bill, standing_order, usd
 
 if TYPE_CHECKING:
@@ -149,7 +153,8 @@ def notifier(port: int, **more: Any) -> SmtpNotifier:
         "timeout_seconds": 5,
         "clock": lambda: AT,
     }
-    return SmtpNotifier("127.0.0.1", **{**settings, **more})
+    host = more.pop("host", "127.0.0.1")
+    return SmtpNotifier(host, **{**settings, **more})
 
 
 # -- What is sent ------------------------------------------------------------
@@ -160,7 +165,7 @@ def test_a_notice_arrives_as_a_message(server: MailServer) -> None:
 
     [(receivers, mail)] = server.messages
     assert receivers == ["office@harbour.example"]
-    assert mail["Subject"] == "Error - Failed AutoPay: Harbour Foods, monthly"
+    assert mail["Subject"] == "Error-Failed AutoPay: Harbour Foods, monthly"
     assert mail["From"] == "autopay@firm.example"
     assert mail["To"] == "office@harbour.example"
     assert mail["Date"] == "Sat, 28 Feb 2026 06:00:00 +0000"
@@ -194,6 +199,48 @@ def test_a_notice_for_nobody_is_not_sent(server: MailServer) -> None:
     notifier(server.port, receiver=lambda notice: None).send(NOTICE)
 
     assert server.commands == []
+
+
+@pytest.mark.parametrize("kind", NoticeKind)
+@pytest.mark.parametrize("payer", ["p-1", ""])
+def test_what_is_for_the_firm_goes_to_its_address_only(
+    server: MailServer, kind: NoticeKind, payer: str
+) -> None:
+    notice = attrs.evolve(NOTICE, kind=kind, payer=payer)
+
+    notifier(server.port, firm="ar@firm.example").send(notice)
+
+    [(receivers, mail)] = server.messages
+    is_for_firm = kind.is_for_firm or not payer
+    expected = "ar@firm.example" if is_for_firm else "office@harbour.example"
+    assert receivers == [expected]
+    assert mail["To"] == expected
+
+
+def test_a_firm_s_address_is_one_address() -> None:
+    with pytest.raises(InvalidValueError, match="AddressFormat") as caught:
+        notifier(25, firm="ar@firm.example, thief@evil.example")
+
+    assert caught.value.path == "firm"
+
+
+def test_a_notice_about_no_single_auto_pay_says_no_more_than_it_knows(
+    server: MailServer,
+) -> None:
+    notice = notice_for_firm(
+        NoticeKind.INCIDENT,
+        on=None,
+        reason="PortUnavailable",
+        detail="12 payments are late.",
+    )
+
+    notifier(server.port, firm="ar@firm.example").send(notice)
+
+    [(_, mail)] = server.messages
+    assert mail["Subject"] == "AutoPay: payments are late"
+    assert mail.get_content() == (
+        "Reason: PortUnavailable\r\n\r\n12 payments are late.\r\n"
+    )
 
 
 def test_letters_of_every_script_arrive(server: MailServer) -> None:
@@ -352,6 +399,12 @@ def test_a_receiver_that_is_no_address_is_an_error_of_the_port(
         ({"sender": "autopay"}, "AddressFormat"),
         ({"domain": "firm example"}, "AddressFormat"),
         ({"credentials": ("u", "p")}, "InsecureLogin"),
+        ({"credentials": ("u", "pässwort")}, "CredentialsFormat"),
+        ({"credentials": ("u", None)}, "CredentialsFormat"),
+        ({"credentials": "up"}, "CredentialsFormat"),
+        ({"host": "smtp://u:s3cret@mail.firm.example"}, "HostFormat"),
+        ({"host": "u:s3cret@mail.firm.example"}, "HostFormat"),
+        ({"host": ""}, "HostFormat"),
     ],
 )
 def test_settings_that_cannot_be_are_refused(
@@ -361,6 +414,60 @@ def test_settings_that_cannot_be_are_refused(
         notifier(25, **setting)
 
     assert caught.value.code == code
+    shown_by(caught.value, without=("s3cret", "pässwort"))
+
+
+def shown_by(error: BaseException, *, without: tuple[str, ...]) -> None:
+    """Look at what a tool that reports errors may show of the library."""
+    ours = [
+        # What is only half made has no representation.
+        {**frame.f_locals, "self": None}
+        for frame, _ in traceback.walk_tb(error.__traceback__)
+        if "autopay_core" in frame.f_globals["__name__"]
+    ]
+    shown = f"{error!r} {vars(error)} {ours} {pickle.dumps(error)!r}"
+    assert error.__cause__ is None
+    assert error.__context__ is None
+    assert not any(each in shown for each in without)
+
+
+def test_a_password_that_is_refused_is_shown_nowhere(
+    server: MailServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.script = {
+        "EHLO": "250-here\r\n250-STARTTLS\r\n250 AUTH PLAIN",
+        "AUTH": "535 not with s3cret",
+    }
+    monkeypatch.setattr(smtplib.SMTP, "starttls", lambda *_, **__: None)
+    sending = notifier(
+        server.port,
+        security=Security.STARTTLS,
+        credentials=("autopay", "s3cret"),
+    )
+
+    with pytest.raises(PortUnavailableError) as caught:
+        sending.send(NOTICE)
+
+    assert any("AUTH" in each for each in server.commands)
+    shown_by(caught.value, without=("s3cret",))
+    for leave in (pickle.dumps, copy.copy, copy.deepcopy):
+        with pytest.raises(TypeError, match="not pickled"):
+            leave(sending)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1", "mail.firm.example"])
+def test_a_host_is_a_name_or_a_number(host: str) -> None:
+    assert host in repr(notifier(25, host=host))
+
+
+def test_a_receiver_does_not_stand_in_an_error(server: MailServer) -> None:
+    server.script = {"RCPT": "550 office@harbour.example is not here"}
+
+    with pytest.raises(PortError) as caught:
+        notifier(server.port).send(NOTICE)
+
+    assert "office" not in f"{caught.value!r} {vars(caught.value)}"
+    assert caught.value.__cause__ is None
 
 
 def test_no_password_stands_in_the_representation() -> None:

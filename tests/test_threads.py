@@ -21,6 +21,7 @@ from autopay_core.adapters.sqlite import SqlitePostingStore
 from autopay_core.adapters.threads import in_threads
 from autopay_core.history import verify_history
 from autopay_core.ports import NotFound
+from autopay_core.references import Secret
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -145,6 +146,7 @@ def test_staff_read_and_search_through_threads() -> None:
 
 
 def test_ports_in_threads_keep_the_secret() -> None:
-    ports = memory_ports(key_secret=b"hush")
+    ports = memory_ports(key_secret=b"hush" * 8)
 
-    assert in_threads(ports).key_secret == b"hush"
+    assert in_threads(ports).key_secret == Secret(b"hush" * 8)
+    assert in_threads(ports).policy is ports.policy

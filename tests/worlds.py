@@ -11,7 +11,7 @@ keeps them in `records`.
 from __future__ import annotations
 
 from collections import deque
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
@@ -28,7 +28,15 @@ from autopay_core.adapters.memory import (
 )
 from autopay_core.associations import Association
 from autopay_core.autopay import AutoPay, Enrollment, occurrence_on
-from autopay_core.calls import deliver, recover, run, stop, sweep
+from autopay_core.calls import (
+    advance_postings,
+    deliver,
+    read_postings,
+    recover,
+    run,
+    stop,
+    sweep,
+)
 from autopay_core.charges import GatewayCapabilities
 from autopay_core.commits import StopOrder
 from autopay_core.engine.case import case_of
@@ -40,12 +48,13 @@ from autopay_core.invoices import Invoice
 from autopay_core.limits import Limit
 from autopay_core.money import Money
 from autopay_core.ports import Ports
-from autopay_core.postings import Posting
+from autopay_core.postings import POSTING_MOVES, Posting, PostingStatus
 from autopay_core.references import (
     DepositAccount,
     MethodKind,
     PaymentMethodRef,
     RunKey,
+    Secret,
 )
 from autopay_core.schedules import Schedule
 
@@ -54,7 +63,7 @@ if TYPE_CHECKING:
 
     from autopay_core.allocation import AllocationLine
     from autopay_core.engine.requests import Flow, Request
-    from autopay_core.notices import NoticeKind
+    from autopay_core.notices import Notice, NoticeKind
     from autopay_core.runs import RunRecord, RunResult
 
 _T = TypeVar("_T")
@@ -68,7 +77,8 @@ BANK = PaymentMethodRef(
 
 FEBRUARY = date(2026, 2, 28)
 KEY = RunKey(autopay="ap-1", nominal_on=DAY)
-TERMS = Terms(capabilities=GatewayCapabilities(), secret=b"s3cret")
+SECRET = Secret(b"a secret of the tests, 32 bytes at least")
+TERMS = Terms(capabilities=GatewayCapabilities(), secret=SECRET)
 FORMS = pytest.mark.parametrize(
     "two_step", [False, True], ids=["one-step", "two-step"]
 )
@@ -87,6 +97,12 @@ class Clock:
     def advance(self, **by: float) -> None:
         """Go on, or back, by so many days, hours, minutes or seconds."""
         self.at += timedelta(**by)
+
+    def reach(self, day: date) -> None:
+        """Go on to noon of a day, unless it is that day or later (R11)."""
+        noon = datetime.combine(day, time(12), UTC)
+        if self.at.date() < day:
+            self.at = noon
 
 
 def usd(text: str) -> Money:
@@ -158,6 +174,9 @@ def posting(**changes: Any) -> Posting:
     return Posting(**{**fields, **changes})
 
 
+_SHOWN = frozenset({PostingStatus.APPLIED, PostingStatus.REMOVED})
+
+
 class World:
     """A firm, and four ports in memory that know about it."""
 
@@ -180,6 +199,7 @@ class World:
             self.gateway.capabilities = capabilities
         self.store = MemoryPostingStore(clock=self.clock)
         self.notifier = MemoryNotifier()
+        self._hushed = 0
 
     @property
     def ports(self) -> Ports:
@@ -189,7 +209,7 @@ class World:
             gateway=self.gateway,
             postings=self.store,
             notifier=self.notifier,
-            key_secret=b"s3cret",
+            key_secret=SECRET,
         )
 
     def ports_with(self, **other: Any) -> Ports:
@@ -197,7 +217,8 @@ class World:
         return attrs.evolve(self.ports, **other)
 
     def run(self, autopay: AutoPay, on: date = DAY) -> RunResult:
-        """Run one auto-pay."""
+        """Run one auto-pay, on that day."""
+        self.clock.reach(on)
         return run(autopay, on=on, ports=self.ports)
 
     @property
@@ -215,7 +236,8 @@ class World:
     def sweep(
         self, *autopays: AutoPay, as_of: date = DAY, **more: Any
     ) -> list[RunResult]:
-        """Sweep to the end."""
+        """Sweep to the end, on that day."""
+        self.clock.reach(as_of)
         return list(sweep(autopays, as_of=as_of, ports=self.ports, **more))
 
     def stop(self, target: str) -> None:
@@ -251,9 +273,29 @@ class World:
         """Every posting on record."""
         return tuple(self.store._postings.values())
 
+    def apply(self) -> None:
+        """Let the ledger show every posting that it does not show yet."""
+        for status in (PostingStatus.QUEUED, PostingStatus.APPLIED):
+            moved = [
+                each
+                for each in read_postings(ports=self.ports)
+                if status in POSTING_MOVES[each.status]
+                and each.status not in _SHOWN
+            ]
+            advance_postings(moved, status, ports=self.ports, by="ledger")
+
     def told(self) -> list[NoticeKind]:
         """Return what people were told, in order."""
         return [each.kind for each in self.notifier.sent]
+
+    def hush(self) -> None:
+        """Let `heard` begin here."""
+        self._hushed = len(self.notifier.sent)
+
+    @property
+    def heard(self) -> list[Notice]:
+        """What people were told since `hush`."""
+        return list(self.notifier.sent[self._hushed :])
 
     def reserved(self, client: str = "C-1") -> dict[str, Money]:
         """Return what is open by the store's books."""
@@ -293,13 +335,17 @@ class Traced(Generic[_T]):
                 return
             self.requests.append(request)
             try:
-                answer = answering(self.ports)(request)
-                request = self.flow.send(answer)
-            except AutopayError as error:
-                request = self.flow.throw(error)
+                request = self._answered(request)
             except StopIteration:
                 return
         self.flow.close()
+
+    def _answered(self, request: Request) -> Request:
+        try:
+            answer = answering(self.ports)(request)
+        except AutopayError as error:
+            return self.flow.throw(error)
+        return self.flow.send(answer)
 
     @property
     def names(self) -> list[str]:

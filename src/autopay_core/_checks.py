@@ -5,8 +5,12 @@ Holds: functions that return nothing and raise an `InvalidValueError` with a
 code and a path (``check_…``); the same as validators that stand beside a
 field of a value, where the path is the field's name (`an_id`, `a_text`, `a`
 …); two bases, `Choice` of every enumeration and `Readable` of most values;
-and `ReadOnly`, a mapping that a value may keep. Imports: `errors`. Nothing
-here converts what it checks.
+`ReadOnly`, a mapping that a value may keep; and `StoredText`, text from
+before a rule was made stricter. Imports: `_unicode`, `errors`.
+
+Types are exact: what a subclass of text, date or tuple says is kept as the
+plain type where a field is checked, and refused elsewhere, so that two equal
+values are one value. Nothing else is converted.
 """
 
 from __future__ import annotations
@@ -14,12 +18,13 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Mapping
-from datetime import date, datetime
+from datetime import date, datetime, timezone
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar, cast
 
 import attrs
 
+from autopay_core._unicode import HIDDEN
 from autopay_core.errors import InvalidValueError, safe_text
 
 if TYPE_CHECKING:
@@ -31,6 +36,7 @@ if TYPE_CHECKING:
 
 __all__ = ["clean_text"]
 
+_K = TypeVar("_K")
 _V = TypeVar("_V")
 
 ID_MAX: Final = 128
@@ -38,6 +44,9 @@ ID_MAX: Final = 128
 
 TEXT_MAX: Final = 1_000
 """Longest free text, in characters."""
+
+CODE_MAX: Final = 64
+"""Longest code of somebody else's, in characters."""
 
 DATE_MIN: Final = date(1900, 1, 1)
 """Earliest date that an invoice or a run may carry."""
@@ -52,10 +61,19 @@ _UNSAFE = re.compile(
     "[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff"
     "\ud800-\udfff]"
 )
+_HIDDEN = re.compile(f"[{HIDDEN}]")
+# In free text variation selectors choose how the character before is drawn:
+# emoji, and the forms of a name in Japanese.
+_VARIATION: Final = re.compile("[\ufe00-\ufe0f\U000e0100-\U000e01ef]")
+_CLEANED: Final = re.compile(
+    f"(?![\ufe00-\ufe0f\U000e0100-\U000e01ef])[{HIDDEN}]"
+)
+_CODE: Final = re.compile("[A-Za-z][A-Za-z0-9_]{0,63}")
+_STRICT: Final = "InvisibleCharacter"
 _CARD_MIN: Final = 13
 _CARD_MAX: Final = 19
 _CARD_GROUP: Final = 4
-_DIGIT_RUN: Final = re.compile("[0-9](?:[ .-]{0,3}[0-9]){12,}")
+_DIGIT_RUN: Final = re.compile("[0-9](?:[ ./_-]{0,3}[0-9]){12,}")
 _ONE_NUMBER: Final = re.compile("[0-9](?:[ -]?[0-9])*")
 
 
@@ -112,37 +130,86 @@ def _fields(value: Readable) -> tuple[attrs.Attribute[Any], ...]:
     return fields
 
 
-class ReadOnly(Mapping[str, _V]):
+class ReadOnly(Mapping[_K, _V]):
     """
     What a mapping held when a value was made of it, for good.
 
-    Unlike `types.MappingProxyType` it can be pickled, and reads back.
+    Unlike `types.MappingProxyType` it can be pickled and hashed, and reads
+    back.
     """
 
     __slots__ = ("_held",)
 
-    def __init__(self, held: Mapping[str, _V], /) -> None:
+    def __init__(self, held: Mapping[_K, _V], /) -> None:
         self._held = dict(held)
 
-    def __getitem__(self, key: str) -> _V:
+    def __getitem__(self, key: _K) -> _V:
         return self._held[key]
 
-    def __iter__(self) -> Iterator[str]:
+    def __iter__(self) -> Iterator[_K]:
         return iter(self._held)
 
     def __len__(self) -> int:
         return len(self._held)
 
+    def __hash__(self) -> int:
+        return hash(frozenset(self._held.items()))
+
     def __repr__(self) -> str:
         return repr(self._held)
+
+
+class StoredText(str):
+    """
+    Text that was let in before a rule was made stricter.
+
+    It stays what it is: what was stored must be read, and go on (E2).
+    """
+
+    __slots__ = ()
+
+
+def stored(kind: type[_V], fields: Mapping[str, Any], /) -> _V:
+    """
+    Make a value of stored fields; its texts keep the rules of their time.
+
+    Raises:
+        InvalidValueError: It could not be under those either.
+
+    """
+    try:
+        return kind(**fields)
+    except InvalidValueError as error:
+        if error.code != _STRICT:
+            raise
+    return kind(**{name: _stored(each) for name, each in fields.items()})
+
+
+def _stored(value: object) -> object:
+    if type(value) is str:
+        return StoredText(value)
+    if type(value) is tuple:
+        parts = cast("tuple[object, ...]", value)
+        return tuple(_stored(each) for each in parts)
+    return value
 
 
 def check_type(
     value: object, kind: type[Any], path: str, code: str = "FieldType"
 ) -> None:
-    """Refuse *value* unless it is a *kind*; bool never passes for int."""
-    if not isinstance(value, kind) or (
-        kind is not bool and isinstance(value, bool)
+    """
+    Refuse *value* unless it is a *kind*; bool never passes for int.
+
+    Nor does a subclass pass for a number or for a value of ours: it may
+    compare, add or print itself as it likes.
+    """
+    if type(value) is kind:
+        return
+    if (
+        not isinstance(value, kind)
+        or (kind is not bool and isinstance(value, bool))
+        or kind is int
+        or attrs.has(kind)
     ):
         raise InvalidValueError(
             f"expected {kind.__name__}, got {type(value).__name__}",
@@ -160,10 +227,13 @@ def check_id(value: object, path: str) -> None:
     literals. A card number is not looked for: long invoice numbers of some
     firms would pass its check digit by chance.
     """
-    if not isinstance(value, str):
+    if type(value) is not str and type(value) is not StoredText:
         code = "FieldMissing" if value is None else "FieldType"
         raise InvalidValueError(
-            "an identifier must be text", code=code, path=path, value=value
+            "an identifier must be text, of no subclass",
+            code=code,
+            path=path,
+            value=value,
         )
     if not value or value.isspace():
         raise InvalidValueError(
@@ -188,14 +258,38 @@ def check_id(value: object, path: str) -> None:
         )
 
 
+def check_new_id(value: object, path: str) -> None:
+    """
+    Refuse what `check_id` refuses, and what a person could not see (E2).
+
+    For what comes in; what is stored keeps the rules of its time.
+    """
+    check_id(value, path)
+    assert isinstance(value, str)
+    if (
+        not value.isascii()
+        and type(value) is not StoredText
+        and _HIDDEN.search(value)
+    ):
+        raise InvalidValueError(
+            "an identifier must not hold what nobody can see",
+            code=_STRICT,
+            path=path,
+            value=value,
+        )
+
+
 def check_text(
     value: object, path: str, *, most: int = TEXT_MAX, empty: bool = True
 ) -> None:
     """Refuse *value* unless it is one line of text without a card number."""
-    if not isinstance(value, str):
+    if type(value) is not str and type(value) is not StoredText:
         code = "FieldMissing" if value is None else "FieldType"
         raise InvalidValueError(
-            "must be text", code=code, path=path, value=value
+            "must be text, of no subclass",
+            code=code,
+            path=path,
+            value=value,
         )
     if not empty and not value.strip():
         raise InvalidValueError(
@@ -298,7 +392,7 @@ def clean_text(value: str, /, *, most: int = TEXT_MAX) -> str:
 
     """
     # Cut before escaping, so that a megabyte is not looked through.
-    escaped = _UNSAFE.sub(_escape, _cut(value, most))
+    escaped = _CLEANED.sub(_escape, _cut(value, most))
     return _cut(escaped, most)
 
 
@@ -314,13 +408,43 @@ def report_text(value: str, /) -> str:
 
     """
     cleaned = clean_text(value)
+    return masked_text(cleaned)
+
+
+def masked_text(value: str, /) -> str:
+    """
+    Return *value* with what may be a card number left out (E3).
+
+    >>> masked_text("Card 4111-1111-1111-1111 has expired")
+    'Card … has expired'
+
+    """
     kept: list[str] = []
     end = 0
-    for run in _DIGIT_RUN.finditer(_plain_digits(cleaned)):
+    for run in _DIGIT_RUN.finditer(_plain_digits(value)):
         if any(map(_luhn, _card_shapes(run[0]))):
-            kept += cleaned[end : run.start()], "…"
+            kept += value[end : run.start()], "…"
             end = run.end()
-    return "".join([*kept, cleaned[end:]])
+    return "".join([*kept, value[end:]])
+
+
+def reported(value: Any) -> Any:  # noqa: ANN401 - checked beside the field
+    """
+    Make somebody else's text one that may be kept; a converter of a field.
+
+    What a gateway or a file says must not keep what it tells of from its
+    record, so it is masked and kept, not refused (E3). What is no text is
+    left to the field's check.
+    """
+    if not isinstance(value, str):
+        return value
+    return report_text(str.__str__(value))
+
+
+def reported_code(value: Any) -> Any:  # noqa: ANN401 - checked beside the field
+    """Do as `reported` does, and cut what is longer than any code."""
+    found = reported(value)
+    return _cut(found, CODE_MAX) if isinstance(found, str) else found
 
 
 def _cut(text: str, most: int) -> str:
@@ -343,6 +467,8 @@ def _belongs_to_the_one_before(char: str) -> bool:
 
 def _escape(match: re.Match[str]) -> str:
     point = ord(match[0])
+    if point >> 16:
+        return f"\\U{point:08x}"
     return f"\\u{point:04x}" if point >> 8 else f"\\x{point:02x}"
 
 
@@ -410,7 +536,7 @@ def plain_date(value: date, path: str) -> date:
     if type(value) is date and DATE_MIN <= value <= DATE_MAX:
         return value
     check_date(value, path)
-    return date(value.year, value.month, value.day)
+    return date.fromordinal(date.toordinal(value))
 
 
 # -- Checks beside a field ---------------------------------------------------
@@ -420,35 +546,133 @@ def plain_date(value: date, path: str) -> date:
 # million, and each further call would cost as much as the check.
 
 
-def an_id(_: object, field: Field, value: Any) -> None:  # noqa: ANN401
-    """Refuse what `check_id` refuses."""
-    if not (
+def _is_plain_id(value: Any) -> bool:  # noqa: ANN401
+    return (
         type(value) is str
         and value.isascii()
         and value.isprintable()
         and 0 < len(value) <= ID_MAX
         and not value.isspace()
-    ):
-        check_id(value, field.name)
+    )
 
 
-def a_date(_: object, field: Field, value: Any) -> None:  # noqa: ANN401
-    """Refuse what `check_date` refuses."""
+def an_id(instance: object, field: Field, value: Any) -> None:  # noqa: ANN401
+    """Refuse what `check_id` refuses; rebuild a subclass of text."""
+    if not _is_plain_id(value):
+        check_id(_as_plain(instance, field, value), field.name)
+
+
+def an_id_if_any(instance: object, field: Field, value: Any) -> None:  # noqa: ANN401
+    """Refuse what `check_id` refuses, but for an empty text."""
+    if type(value) is not str or value:
+        an_id(instance, field, value)
+
+
+def a_new_id(instance: object, field: Field, value: Any) -> None:  # noqa: ANN401
+    """Refuse what `check_new_id` refuses; rebuild a subclass of text."""
+    if not _is_plain_id(value):
+        check_new_id(_as_plain(instance, field, value), field.name)
+
+
+def _as_plain(instance: object, field: Field, value: Any) -> Any:  # noqa: ANN401
+    """
+    Let a field hold the plain type of what its value is a subclass of (E2).
+
+    Two ids that are equal would make two idempotency keys if one of them
+    prints itself otherwise. How a subclass shows or compares itself is not
+    asked.
+    """
+    plain: object = plainly(value)
+    if plain is not value:
+        object.__setattr__(instance, field.name, plain)
+    return plain
+
+
+def plainly(value: object) -> Any:  # noqa: ANN401 - the type of what it is
+    """Return text, dates, instants and tuples as their plain types (E2)."""
+    if type(value) in _PLAIN:
+        return value
+    if isinstance(value, str):
+        return str.__str__(value)
+    if isinstance(value, datetime):
+        offset = datetime.utcoffset(value)
+        naive = datetime.combine(datetime.date(value), datetime.time(value))
+        zone = None if offset is None else timezone(offset)
+        return naive.replace(tzinfo=zone, fold=0)
+    if isinstance(value, date):
+        return date.fromordinal(date.toordinal(value))
+    if isinstance(value, tuple):
+        return tuple(cast("tuple[object, ...]", value))
+    return value
+
+
+_PLAIN: Final = frozenset({str, date, datetime, tuple, StoredText})
+
+
+def keep_plain_dates(
+    instance: object,
+    field: Field,
+    dates: tuple[date, ...] | frozenset[date],
+) -> None:
+    """Let a field hold plain dates, whatever subclasses it was given (S13)."""
+    if any(type(each) is not date for each in dates):
+        plain = type(dates)(plainly(each) for each in dates)
+        object.__setattr__(instance, field.name, plain)
+
+
+def a_date(instance: object, field: Field, value: Any) -> None:  # noqa: ANN401
+    """Refuse what `check_date` refuses; rebuild a subclass of date (S13)."""
     if type(value) is not date or not DATE_MIN <= value <= DATE_MAX:
         check_date(value, field.name)
+        _as_plain(instance, field, value)
 
 
-def an_instant(_: object, field: Field, value: Any) -> None:  # noqa: ANN401
-    """Refuse what `check_instant` refuses."""
+def an_instant(instance: object, field: Field, value: Any) -> None:  # noqa: ANN401
+    """Refuse what `check_instant` refuses; rebuild a subclass (S13)."""
     check_instant(value, field.name)
+    _as_plain(instance, field, value)
+
+
+def a_code(_: object, field: Field, value: Any) -> None:  # noqa: ANN401
+    """Refuse what is no stable name of a case, such as ``AmountFormat``."""
+    if type(value) is not str or not _CODE.fullmatch(value):
+        check_type(value, str, field.name)
+        raise InvalidValueError(
+            "expected a name such as AmountFormat",
+            code="CodeFormat",
+            path=field.name,
+            value=value,
+        )
 
 
 def a_text(*, most: int = TEXT_MAX, empty: bool = True) -> Check:
     """Refuse what `check_text` refuses."""
 
-    def check(_: object, field: Field, value: Any) -> None:  # noqa: ANN401
+    def check(instance: object, field: Field, value: Any) -> None:  # noqa: ANN401
         if not empty or value or type(value) is not str:
-            check_text(value, field.name, most=most, empty=empty)
+            plain = _as_plain(instance, field, value)
+            check_text(plain, field.name, most=most, empty=empty)
+
+    return check
+
+
+def a_new_text(*, most: int = TEXT_MAX, empty: bool = True) -> Check:
+    """Refuse what `check_text` refuses, and what nobody can see (E2)."""
+    check_old = a_text(most=most, empty=empty)
+
+    def check(instance: object, field: Field, value: Any) -> None:  # noqa: ANN401
+        check_old(instance, field, value)
+        if (
+            not value.isascii()
+            and type(value) is not StoredText
+            and _HIDDEN.search(_VARIATION.sub("", value))
+        ):
+            raise InvalidValueError(
+                "must not hold what nobody can see; use clean_text()",
+                code=_STRICT,
+                path=field.name,
+                value=value,
+            )
 
     return check
 
@@ -464,10 +688,10 @@ def a(kind: type[Any], /, code: str = "FieldType") -> Check:
 
 
 def tuple_of(kind: type[Any], /) -> Check:
-    """Refuse all but a tuple of *kind*."""
+    """Refuse all but a tuple of *kind*; rebuild a subclass of tuple."""
 
-    def check(_: object, field: Field, value: Any) -> None:  # noqa: ANN401
-        check_each(value, kind, field.name)
+    def check(instance: object, field: Field, value: Any) -> None:  # noqa: ANN401
+        check_each(_as_plain(instance, field, value), kind, field.name)
 
     return check
 
@@ -499,6 +723,21 @@ def a_number(least: int, most: int | None = None, /) -> Check:
             )
 
     return check
+
+
+def kept(values: Mapping[str, Any], /) -> Mapping[str, Any]:
+    """Keep what a mapping holds from whoever still has it, as a converter."""
+    try:
+        return ReadOnly(values)
+    except (TypeError, ValueError):
+        return values  # No mapping: the field's check refuses it.
+
+
+def kept_if_any(
+    values: Mapping[str, Any] | None, /
+) -> Mapping[str, Any] | None:
+    """Like `kept`, for a field that may be None."""
+    return None if values is None else kept(values)
 
 
 def optional(check: Check, /) -> Check:

@@ -85,10 +85,12 @@ def occurrence(nominal: date, charge: date) -> Occurrence:
 @attrs.frozen(kw_only=True, repr=False, eq=False)
 class Pause(Readable):
     """
-    A stretch in which nothing is due: [from, to) by nominal dates (S11).
+    A stretch in which nothing is due: [from, to) (S11).
+
+    An occurrence is dropped whose nominal or charge date lies in it.
 
     Attributes:
-        from_on: The first nominal date that is dropped.
+        from_on: The first day that is dropped.
         to_on: The first one that runs again; None until further notice.
 
     Raises:

@@ -68,6 +68,14 @@ class Reason(Choice):
     """Nothing: its enrolment has ended (S6, S7)."""
     NOT_ANNOUNCED = "not_announced"
     """Nothing: it was not in the announcement (N4)."""
+    OTHER_CURRENCY = "other_currency"
+    """Nothing: it is in another currency than the limit (M3)."""
+    BALANCE_UNEXPECTED = "balance_unexpected"
+    """Nothing: more is owed than our payments should have left (B1)."""
+    LOOKS_ALIKE = "looks_alike"
+    """Nothing: its number looks like one that money is on its way to (B2)."""
+    TAKES_PLACE = "takes_place"
+    """Nothing: it may be another one under a new number (B2)."""
 
     @property
     def text(self) -> str:
@@ -123,6 +131,19 @@ _TEXTS: Final[Mapping[Reason, str]] = {
     ),
     Reason.ENROLLMENT_ENDED: "its enrolment has ended",
     Reason.NOT_ANNOUNCED: "it was not in the announcement of this debit",
+    Reason.OTHER_CURRENCY: "it is in another currency than the limit",
+    Reason.BALANCE_UNEXPECTED: (
+        "more is owed than earlier payments should have left; have the "
+        "balance checked, or accept it"
+    ),
+    Reason.LOOKS_ALIKE: (
+        "its number looks like that of another invoice; say that they are "
+        "two, or have one renumbered"
+    ),
+    Reason.TAKES_PLACE: (
+        "it looks like an invoice that is gone, under another number; say "
+        "that they are two"
+    ),
 }
 
 BY_STATUS: Final[Mapping[InvoiceStatus, Reason]] = {

@@ -25,6 +25,7 @@ from autopay_core.allocation import Allocation
 from autopay_core.associations import InvoicePage, InvoiceQuery
 from autopay_core.autopay import AutoPay
 from autopay_core.charges import (
+    CancelOutcome,
     Captured,
     ChargeOutcome,
     ChargeRequest,
@@ -40,13 +41,16 @@ from autopay_core.commits import (
     PostingFilter,
     Standing,
     StopOrder,
+    Unreadable,
 )
-from autopay_core.engine import recovery, staff, sweeping, telling
+from autopay_core.engine import receiving, recovery, staff, sweeping, telling
 from autopay_core.engine.dispatch import answering_async, terms_of
 from autopay_core.engine.driving import drive_async, stream_async
 from autopay_core.engine.requests import Flow, NextAutoPay, Request
+from autopay_core.holds import Hold
 from autopay_core.invoices import SearchPage, SearchQuery
 from autopay_core.money import Money
+from autopay_core.movements import Movement, MovementRecord, MovementState
 from autopay_core.notices import Notice
 from autopay_core.ports import AnyPorts
 from autopay_core.postings import Posting, PostingStatus, PostingView, Reversal
@@ -55,20 +59,35 @@ from autopay_core.retries import AttemptRecord
 from autopay_core.runs import RunRecord, RunResult
 
 __all__ = [
+    "CancellingGateway",
+    "FindingGateway",
     "MatterData",
     "Notifier",
     "PaymentGateway",
     "Ports",
     "PostingStore",
     "TwoStepGateway",
+    "accept_balance",
     "advance_postings",
     "attest",
+    "clock_is_right",
+    "close_case",
     "deliver",
+    "distinct",
+    "hold",
+    "lift",
+    "lift_all",
+    "list_holds",
+    "list_movements",
     "preview",
     "read_postings",
+    "receive",
     "recover",
+    "rerun",
+    "restored",
     "reverse",
     "run",
+    "run_now",
     "stop",
     "sweep",
 ]
@@ -122,7 +141,7 @@ class TwoStepGateway(Protocol):
         ...
 
     @abstractmethod
-    async def prepare(self, request: ChargeRequest, /) -> str:
+    async def prepare(self, request: ChargeRequest, /) -> str | Declined:
         """Like `ports.TwoStepGateway.prepare`."""
         ...
 
@@ -139,11 +158,37 @@ class TwoStepGateway(Protocol):
         ...
 
 
+@runtime_checkable
+class CancellingGateway(Protocol):
+    """`ports.CancellingGateway` for hosts on an event loop."""
+
+    @abstractmethod
+    async def cancel(
+        self, key: str, reference: str | None, /
+    ) -> CancelOutcome:
+        """Like `ports.CancellingGateway.cancel`."""
+        ...
+
+
+@runtime_checkable
+class FindingGateway(Protocol):
+    """`ports.FindingGateway` for hosts on an event loop."""
+
+    @abstractmethod
+    async def lookup_reference(
+        self, reference: str, key: str, /
+    ) -> LookupOutcome:
+        """Like `ports.FindingGateway.lookup_reference`."""
+        ...
+
+
 class PostingStore(Protocol):
     """`ports.PostingStore` for hosts on an event loop."""
 
     @abstractmethod
-    async def standing(self, key: RunKey, method: str, /) -> Standing:
+    async def standing(
+        self, key: RunKey, method: str, payer: str = "", /
+    ) -> Standing:
         """Like `ports.PostingStore.standing`."""
         ...
 
@@ -169,8 +214,44 @@ class PostingStore(Protocol):
     @abstractmethod
     async def unfinished(
         self, after: RunKey | None, most: int, /
-    ) -> Sequence[RunRecord]:
+    ) -> Sequence[RunRecord | Unreadable]:
         """Like `ports.PostingStore.unfinished`."""
+        ...
+
+    @abstractmethod
+    async def waiting(
+        self, after: RunKey | None, most: int, /
+    ) -> Sequence[RunRecord | Unreadable]:
+        """Like `ports.PostingStore.waiting`."""
+        ...
+
+    @abstractmethod
+    async def referenced(
+        self, reference: str, account: str, /
+    ) -> Sequence[RunRecord]:
+        """Like `ports.PostingStore.referenced`."""
+        ...
+
+    @abstractmethod
+    async def keyed(self, key: str, /) -> Sequence[RunRecord]:
+        """Like `ports.PostingStore.keyed`."""
+        ...
+
+    @abstractmethod
+    async def movement(self, id: str, /) -> Sequence[MovementRecord]:  # noqa: A002 - the word
+        """Like `ports.PostingStore.movement`."""
+        ...
+
+    @abstractmethod
+    async def movements(
+        self, state: MovementState, after: str, most: int, /
+    ) -> Sequence[MovementRecord]:
+        """Like `ports.PostingStore.movements`."""
+        ...
+
+    @abstractmethod
+    async def holds(self, after: str, most: int, /) -> Sequence[Hold]:
+        """Like `ports.PostingStore.holds`."""
         ...
 
     @abstractmethod
@@ -189,7 +270,7 @@ class PostingStore(Protocol):
         ...
 
     @abstractmethod
-    async def undelivered(self, most: int, /) -> Sequence[Notice]:
+    async def undelivered(self, most: int, /) -> Sequence[Notice | Unreadable]:
         """Like `ports.PostingStore.undelivered`."""
         ...
 
@@ -236,6 +317,22 @@ async def preview(autopay: AutoPay, *, on: date, ports: Ports) -> Allocation:
 async def run(autopay: AutoPay, *, on: date, ports: Ports) -> RunResult:
     """Like `autopay_core.run`."""
     return await _drive(sweeping.run(autopay, on, terms_of(ports)), ports)
+
+
+async def run_now(
+    autopay: AutoPay,
+    *,
+    as_of: date,
+    number: int,
+    by: str,
+    reason: str,
+    ports: Ports,
+) -> RunResult:
+    """Like `autopay_core.calls.run_now`."""
+    flow = sweeping.run_now(
+        autopay, as_of, number, terms_of(ports), by=by, reason=reason
+    )
+    return await _drive(flow, ports)
 
 
 async def sweep(
@@ -299,17 +396,121 @@ async def advance_postings(
     ports: Ports,
     by: str = "",
     note: str | None = None,
+    sure: bool = False,
 ) -> tuple[Posting, ...] | None:
     """Like `autopay_core.advance_postings`."""
-    flow = staff.advance_postings(moved, to, by=by, note=note)
+    flow = staff.advance_postings(moved, to, by=by, note=note, sure=sure)
     return await _drive(flow, ports)
+
+
+async def receive(
+    movement: Movement, *, ports: Ports, by: str = ""
+) -> MovementRecord:
+    """Like `autopay_core.receive`."""
+    return await _drive(
+        receiving.receive(movement, terms_of(ports), by=by), ports
+    )
+
+
+async def list_movements(
+    state: MovementState, *, ports: Ports
+) -> list[MovementRecord]:
+    """Like `autopay_core.calls.list_movements`."""
+    return await _drive(receiving.list_movements(state), ports)
+
+
+async def close_case(
+    movement: str, *, by: str, reason: str, ports: Ports
+) -> MovementRecord:
+    """Like `autopay_core.calls.close_case`."""
+    return await _drive(
+        receiving.close_case(movement, by=by, reason=reason), ports
+    )
 
 
 async def reverse(
     key: RunKey, reversal: Reversal, *, ports: Ports, by: str = ""
 ) -> RunResult:
     """Like `autopay_core.reverse`."""
-    return await _drive(staff.reverse(key, reversal, by=by), ports)
+    return await _drive(
+        staff.reverse(key, reversal, terms_of(ports), by=by), ports
+    )
+
+
+async def hold(made: Hold, *, ports: Ports) -> Hold:
+    """Like `autopay_core.calls.hold`."""
+    return await _drive(staff.hold(made), ports)
+
+
+async def lift(
+    held: Hold, *, by: str, reason: str, second: str = "", ports: Ports
+) -> Hold:
+    """Like `autopay_core.calls.lift`."""
+    flow = staff.lift(
+        held, terms_of(ports), by=by, reason=reason, second=second
+    )
+    return await _drive(flow, ports)
+
+
+async def lift_all(
+    *,
+    rule: str,
+    since: datetime,
+    by: str,
+    reason: str,
+    second: str = "",
+    ports: Ports,
+) -> list[Hold]:
+    """Like `autopay_core.calls.lift_all`."""
+    flow = staff.lift_all(
+        rule, since, terms_of(ports), by=by, reason=reason, second=second
+    )
+    return await _drive(flow, ports)
+
+
+async def list_holds(*, ports: Ports) -> list[Hold]:
+    """Like `autopay_core.calls.list_holds`."""
+    return await _drive(receiving.list_holds(), ports)
+
+
+async def rerun(
+    key: RunKey, *, by: str, reason: str, ports: Ports
+) -> RunResult:
+    """Like `autopay_core.calls.rerun`."""
+    return await _drive(staff.rerun(key, by=by, reason=reason), ports)
+
+
+async def accept_balance(
+    client: str,
+    invoice: str,
+    figure: Money,
+    *,
+    by: str,
+    reason: str,
+    ports: Ports,
+) -> None:
+    """Like `autopay_core.calls.accept_balance`."""
+    flow = staff.accept_balance(client, invoice, figure, by=by, reason=reason)
+    await _drive(flow, ports)
+
+
+async def distinct(
+    first: str, second: str, *, by: str, reason: str, ports: Ports
+) -> None:
+    """Like `autopay_core.calls.distinct`."""
+    await _drive(staff.distinct(first, second, by=by, reason=reason), ports)
+
+
+async def restored(
+    *, since: datetime, stores: Sequence[str] = (), by: str, ports: Ports
+) -> None:
+    """Like `autopay_core.calls.restored`."""
+    await _drive(staff.restored(since, stores, by=by), ports)
+
+
+async def clock_is_right(*, by: str, reason: str, ports: Ports) -> None:
+    """Like `autopay_core.calls.clock_is_right`."""
+    await _drive(staff.clock_is_right(by=by, reason=reason), ports)
 
 
 async def stop(order: StopOrder, *, ports: Ports) -> None:
@@ -324,10 +525,19 @@ async def attest(
     by: str,
     reason: str,
     evidence: str,
+    second: str = "",
     ports: Ports,
 ) -> RunResult:
     """Like `autopay_core.attest`."""
-    flow = staff.attest(key, outcome, by=by, reason=reason, evidence=evidence)
+    flow = staff.attest(
+        key,
+        outcome,
+        terms_of(ports),
+        by=by,
+        reason=reason,
+        evidence=evidence,
+        second=second,
+    )
     return await _drive(flow, ports)
 
 

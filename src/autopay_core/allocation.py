@@ -1,8 +1,9 @@
 """
 Which invoice gets how much of a run's payment, and why (L1 to L7).
 
-Holds: `Allocation` and its lines, and the one rule, `allocate`; and under
-their public names `Order` and `Reason`. Imports: `_checks`, `_moved`,
+Holds: `Allocation`, its lines and what it left out, and the one rule,
+`allocate`; and under their public names `Order`, `Reason` and `fold_number`.
+Imports: `_checks`, `_moved`,
 `_order`, `_reasons`, `errors`, `invoices`, `limits`, `money`, `references`. No
 clock: "today" is the caller's `as_of`. Inside, amounts are plain integers of
 minor units; at the borders they are `Money`.
@@ -10,10 +11,11 @@ minor units; at the borders they are `Money`.
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import (
+    Collection,
     Iterable,
     Mapping,
+    Sequence,
     Set as AbstractSet,
 )
 from datetime import date
@@ -25,6 +27,8 @@ import attrs
 from autopay_core._checks import (
     Readable,
     a,
+    a_code,
+    an_id,
     check_date,
     check_type,
     optional,
@@ -38,7 +42,12 @@ from autopay_core.errors import (
     InvalidValueError,
     safe_text,
 )
-from autopay_core.invoices import Invoice, InvoiceStatus
+from autopay_core.invoices import (
+    Invoice,
+    InvoiceStatus,
+    UnreadableRow,
+    fold_number,
+)
 from autopay_core.limits import (
     Limit,
     LimitName,
@@ -52,15 +61,17 @@ from autopay_core.money import (
     an_amount,
     check_money,
 )
-from autopay_core.references import AccountKind, InvoiceNumber
+from autopay_core.references import AccountKind, ClientId, InvoiceNumber
 
 __all__ = [
     "INVOICES_MAX",
     "Allocation",
     "AllocationLine",
+    "LeftOut",
     "Order",
     "Reason",
     "allocate",
+    "fold_number",
     "natural_key",
     "sort_key",
 ]
@@ -70,6 +81,9 @@ INVOICES_MAX: Final = 200_000
 
 _NO_AMOUNTS: Final[Mapping[str, Money]] = MappingProxyType({})
 _NO_NUMBERS: Final[AbstractSet[str]] = frozenset()
+_NO_PAIRS: Final[Collection[frozenset[str]]] = frozenset()
+_PAIR: Final = 2
+_NO_REASONS: Final[Mapping[str, Reason]] = MappingProxyType({})
 
 
 # -- Results (L4) ------------------------------------------------------------
@@ -187,6 +201,37 @@ class AllocationLine(Readable):
 
 
 @final
+@attrs.frozen(kw_only=True, repr=False)
+class LeftOut(Readable):
+    """
+    An invoice that gets nothing because its rows cannot be relied on (L5).
+
+    It has no line, for what is owed on it is not known.
+
+    Attributes:
+        number: The invoice's number, as far as known.
+        client: The client's number, as far as known and not in question.
+        code: Why: ``ConflictingInvoice`` (rows that contradict each other),
+            ``AmbiguousInvoiceId`` (a number that looks like another's),
+            ``CurrencyMismatch`` (what is on its way is in another currency),
+            or why a row could not be read.
+        where: The place for those who mend it; empty if it is not one.
+
+    """
+
+    number: InvoiceNumber | str | None = attrs.field(validator=optional(an_id))
+    client: ClientId | str | None = attrs.field(validator=optional(an_id))
+    code: str = attrs.field(validator=a_code)
+    where: str = attrs.field(default="", validator=a(str))
+
+    def __str__(self) -> str:
+        """Return it in words, for people."""
+        number = self.number or "an invoice without a number"
+        where = f" ({self.where})" if self.where else ""
+        return f"{number}: left out, {self.code}{where}"
+
+
+@final
 @attrs.frozen(kw_only=True, repr=False, eq=False)
 class Allocation(Readable):
     """
@@ -201,6 +246,8 @@ class Allocation(Readable):
             per run, per month and lifetime, less what was taken before; None
             without any of them.
         bound_by: Which of them that is.
+        left_out: The invoices whose rows cannot be relied on, by number; they
+            get nothing and change nothing (L5).
 
     Raises:
         InvalidValueError: The total is not the sum of the lines
@@ -220,6 +267,9 @@ class Allocation(Readable):
     bound_by: LimitName | None = attrs.field(
         default=None, validator=optional(a(LimitName))
     )
+    left_out: tuple[LeftOut, ...] = attrs.field(
+        default=(), validator=tuple_of(LeftOut)
+    )
 
     def __attrs_post_init__(self) -> None:
         """Check that the total is the sum of the lines, to the cent."""
@@ -231,8 +281,14 @@ class Allocation(Readable):
                 raise CurrencyMismatchError(
                     self.limit.currency, each.currency, path=name
                 )
+        # A line in another currency gets nothing, or its reason is wrong.
         paid = Money.total(
-            (line.amount for line in self.lines), self.limit.currency
+            (
+                line.amount
+                for line in self.lines
+                if line.reason is not Reason.OTHER_CURRENCY
+            ),
+            self.limit.currency,
         )
         if paid != self.total:
             raise InvalidValueError(
@@ -276,6 +332,9 @@ def allocate(  # noqa: PLR0913 - one parameter for each thing that decides
     ended: AbstractSet[str] = _NO_NUMBERS,
     minimum: Money | None = None,
     maximum: Money | None = None,
+    barred: Mapping[str, Reason] | None = None,
+    unreadable: Sequence[UnreadableRow] = (),
+    distinct: Collection[frozenset[str]] = _NO_PAIRS,
 ) -> Allocation:
     """
     Pay *invoices* oldest to newest until *limit* is reached (L1 to L7).
@@ -284,6 +343,11 @@ def allocate(  # noqa: PLR0913 - one parameter for each thing that decides
     invoice, and what is left. So at most one is part-paid and it is the
     newest of those paid, unless a limit per invoice or an announcement cuts
     others short. A limit never picks: it only ends the run earlier.
+
+    What cannot be relied on keeps its own invoice back and stops nobody: rows
+    that contradict each other, numbers that look alike, rows that could not
+    be read stand in `Allocation.left_out`; an invoice in another currency
+    than *limit* has a line that gets nothing and says why (L5, M3).
 
     >>> from datetime import date
     >>> old, new = (
@@ -305,11 +369,12 @@ def allocate(  # noqa: PLR0913 - one parameter for each thing that decides
     Args:
         invoices: In any order, at most `INVOICES_MAX` rows. The same row
             again counts once (L5).
-        limit: In the currency of every invoice.
+        limit: An invoice in another currency gets nothing (M3).
         open_amounts: By invoice number, what the balance does not show yet:
             postings and other runs' reservations; zero or more (L1).
             Reversals are never among them: see `Posting.is_open`. Numbers
-            that are not among *invoices* are ignored.
+            that are not among *invoices* change nothing, unless one looks
+            like an invoice's: then that invoice gets nothing (B2).
         order: By invoice date or by due date first (L2).
         as_of: Invoices dated later wait; None takes them all.
         account: Invoices whose money belongs elsewhere wait (L6).
@@ -321,16 +386,22 @@ def allocate(  # noqa: PLR0913 - one parameter for each thing that decides
         minimum: The gateway's smallest charge.
         maximum: The gateway's largest charge; a larger total is refused, not
             cut off, because a limit is the payer's to set.
+        barred: By invoice number, what else keeps it back: a hold, a balance
+            above what was expected. It gets nothing, with that reason, and
+            changes no other amount (H1, B1).
+        unreadable: Rows that could not be read; each keeps its own invoice
+            back (L5).
+        distinct: Pairs of numbers that look alike and of which a person said
+            that they are two (L5).
 
     Raises:
         InvalidValueError: No limit was given (``CapMissing``), or it needs
-            *spent* (``SpentMissing``). One number with two contents
-            (``ConflictingInvoice``), or two numbers that a person could not
-            tell apart (``AmbiguousInvoiceId``). Invoices in several currencies
-            (``MixedCurrency``), or too many (``TooManyInvoices``). An open
-            amount is negative (``PostingSign``), or the total is too large
+            *spent* (``SpentMissing``). Too many invoices
+            (``TooManyInvoices``). An open amount is negative
+            (``PostingSign``), or the total is too large
             (``ChargeTooLarge``). An argument of another type.
-        CurrencyMismatchError: An amount is in another currency than *limit*.
+        CurrencyMismatchError: An amount other than an invoice's or an open
+            one is in another currency than *limit*.
 
     Source:
         Rules L1 to L7.
@@ -340,24 +411,31 @@ def allocate(  # noqa: PLR0913 - one parameter for each thing that decides
     check_type(open_amounts, Mapping, "open_amounts")
     if ceilings is not None:
         check_type(ceilings, Mapping, "ceilings")
+    barred = _checked_reasons(_NO_REASONS if barred is None else barred)
     least = _least(limit, minimum)
     most = _most(limit, maximum)
     available, bound_by = _available(limit, spent)
-    rows = _distinct(invoices, currency)
-    _check_look_alikes(open_amounts, rows, "open_amounts")
-    _check_look_alikes(ended, rows, "ended")
+    rows = _Rows(invoices, unreadable, distinct)
+    opened_of = _open_amounts(rows, open_amounts)
+    _check_numbers(ended, "ended")
+    alike = rows.looking_like([*opened_of, *ended, *barred])
 
     nothing = Money.zero(currency)
     wallet = _Wallet(limit, available, ceilings, nothing)
     lines: list[AllocationLine] = []
-    for invoice in sorted(rows.values(), key=sort_key(order)):
+    for invoice in sorted(rows.sound.values(), key=sort_key(order)):
         number = invoice.number
-        opened = open_amounts.get(number, nothing)
-        if opened is not nothing:
-            _check_open(opened, currency, number)
+        opened = opened_of.get(number, nothing)
+        if invoice.balance.currency != currency:
+            lines.append(_in_other_currency(invoice, opened_of.get(number)))
+            continue
         payable = _payable(invoice.balance, opened, nothing)
         ceiling = wallet.ceiling(number)
-        reason = _excluded(invoice, as_of, account, ended)
+        reason = barred.get(number)
+        if reason is None and number in alike:
+            reason = Reason.LOOKS_ALIKE
+        if reason is None:
+            reason = _excluded(invoice, as_of, account, ended)
         if reason is None and payable is nothing:
             reason = _nothing_due(invoice.balance, opened)
         amount = nothing
@@ -385,9 +463,10 @@ def allocate(  # noqa: PLR0913 - one parameter for each thing that decides
         order=order,
         available=None if available is None else _money(available, currency),
         bound_by=bound_by,
+        left_out=rows.left_out,
     )
-    # Every invoice has its line, and the lines hold the total to the cent.
-    assert len(allocation.lines) == len(rows)
+    # Every sound row has its line, and the lines hold the total to the cent.
+    assert len(allocation.lines) == len(rows.sound)
     assert sum(line.amount.amount_minor for line in lines) == wallet.taken
     return allocation
 
@@ -451,6 +530,183 @@ class _Wallet:
         self._left -= wanted.amount_minor
         self.taken += wanted.amount_minor
         return wanted, reason
+
+
+class _Rows:
+    """
+    The invoices by number, and what cannot be relied on among them (L5).
+
+    Rows are counted as they come, so that an endless or oversized source is
+    refused and not read to its end.
+    """
+
+    def __init__(
+        self,
+        invoices: Iterable[Invoice],
+        unreadable: Sequence[UnreadableRow],
+        distinct: Collection[frozenset[str]],
+    ) -> None:
+        self.sound: dict[str, Invoice] = {}
+        self._left_out: set[LeftOut] = set()
+        self._partners = _partners(distinct)
+        # By fold: the first number, and all of them where there are more.
+        self._first: dict[str, str] = {}
+        self._more: dict[str, set[str]] = {}
+        for number, clients in self._read(invoices).items():
+            client = clients.pop() if len(clients) == 1 else None
+            self.leave_out(number, client, "ConflictingInvoice")
+        check_type(unreadable, Sequence, "unreadable")
+        for place, row in enumerate(unreadable):
+            check_type(row, UnreadableRow, f"unreadable[{place}]")
+            if row.number is not None:
+                self._remember(row.number)
+            self.leave_out(row.number, row.client, row.code, row.where)
+        for numbers in self._more.values():
+            for number in numbers:
+                invoice = self.sound.get(number)
+                if invoice is not None and not self._tells_apart(
+                    number, numbers
+                ):
+                    self.leave_out(
+                        number, invoice.client, "AmbiguousInvoiceId"
+                    )
+
+    def _read(self, invoices: Iterable[Invoice]) -> dict[str, set[str]]:
+        """Take each number once; return the clients of the contradictory."""
+        check_type(invoices, Iterable, "invoices")
+        conflicts: dict[str, set[str]] = {}
+        for place, invoice in enumerate(invoices, start=1):
+            if place > INVOICES_MAX:
+                raise InvalidValueError(
+                    f"at most {INVOICES_MAX} invoices in one allocation; "
+                    "split the auto-pay",
+                    code="TooManyInvoices",
+                    path="invoices",
+                )
+            if type(invoice) is not Invoice:
+                check_type(invoice, Invoice, f"invoices[{place - 1}]")
+            known = self.sound.setdefault(invoice.number, invoice)
+            if known is invoice:
+                self._remember(invoice.number)
+            elif known != invoice:
+                clients = conflicts.setdefault(known.number, {known.client})
+                clients.add(invoice.client)
+        return conflicts
+
+    def _remember(self, number: str) -> None:
+        fold = fold_number(number)
+        first = self._first.setdefault(fold, number)
+        if first != number:
+            self._more.setdefault(fold, {first}).add(number)
+
+    def _tells_apart(self, number: str, numbers: AbstractSet[str]) -> bool:
+        """Tell whether a person said so of *number* and all the others."""
+        partners = self._partners.get(number, _NO_NUMBERS)
+        return len(numbers) - 1 <= len(partners) and all(
+            each in partners for each in numbers if each != number
+        )
+
+    def leave_out(
+        self,
+        number: str | None,
+        client: str | None,
+        code: str,
+        where: str = "",
+    ) -> None:
+        """Take an invoice out of the sound ones, and say why."""
+        if number is not None:
+            self.sound.pop(number, None)
+        self._left_out.add(
+            LeftOut(number=number, client=client, code=code, where=where)
+        )
+
+    @property
+    def left_out(self) -> tuple[LeftOut, ...]:
+        """What was left out, in an order that the rows do not decide."""
+        return tuple(sorted(self._left_out, key=_left_out_key))
+
+    def looking_like(self, numbers: Iterable[str]) -> AbstractSet[str]:
+        """Return the sound invoices that one of *numbers* may mean (B2)."""
+        found: set[str] = set()
+        for number in numbers:
+            # Alone under its fold, it can only mean itself.
+            if not self._more and number in self.sound:
+                continue
+            fold = fold_number(number)
+            first = self._first.get(fold)
+            if first is None:
+                continue
+            partners = self._partners.get(number, _NO_NUMBERS)
+            found.update(
+                each
+                for each in self._more.get(fold, (first,))
+                if each != number and each not in partners
+            )
+        return found
+
+
+def _left_out_key(each: LeftOut) -> tuple[object, ...]:
+    number = each.number or ""
+    return natural_key(number), each.client or "", each.code, each.where
+
+
+def _partners(
+    distinct: Collection[frozenset[str]],
+) -> dict[str, set[str]]:
+    """Return the numbers that a person told apart from each (L5)."""
+    check_type(distinct, Collection, "distinct")
+    found: dict[str, set[str]] = {}
+    for pair in distinct:
+        check_type(pair, frozenset, "distinct")
+        if len(pair) != _PAIR:
+            raise InvalidValueError(
+                "two numbers that look alike are a pair",
+                code="NotAPair",
+                path="distinct",
+                value=len(pair),
+            )
+        _check_numbers(pair, "distinct")
+        one, other = pair
+        found.setdefault(one, set()).add(other)
+        found.setdefault(other, set()).add(one)
+    return found
+
+
+def _open_amounts(
+    rows: _Rows, open_amounts: Mapping[str, Money]
+) -> dict[str, Money]:
+    """
+    Return what is open, by number, zeros aside.
+
+    An open amount in another currency than its invoice cannot be taken off:
+    that invoice is left out, and the others are paid (M3).
+    """
+    _check_numbers(open_amounts, "open_amounts")
+    found: dict[str, Money] = {}
+    for number, amount in open_amounts.items():
+        invoice = rows.sound.get(number)
+        if invoice is not None:
+            _check_open(amount, number)
+            if amount.currency != invoice.balance.currency:
+                rows.leave_out(number, invoice.client, "CurrencyMismatch")
+        if type(amount) is Money and amount.amount_minor > 0:
+            found[number] = amount
+    return found
+
+
+def _in_other_currency(
+    invoice: Invoice, opened: Money | None
+) -> AllocationLine:
+    """Return the line of an invoice that *limit* says nothing about (M3)."""
+    nothing = Money.zero(invoice.balance.currency)
+    opened = nothing if opened is None else opened
+    return AllocationLine(
+        invoice=invoice,
+        open=opened,
+        payable=_payable(invoice.balance, opened, nothing),
+        amount=nothing,
+        reason=Reason.OTHER_CURRENCY,
+    )
 
 
 def _money(amount_minor: int, currency: str) -> Money:
@@ -586,111 +842,32 @@ def _check_arguments(
     return limit.currency
 
 
-def _distinct(
-    invoices: Iterable[Invoice], currency: str
-) -> dict[str, Invoice]:
-    """
-    Return each invoice once, by the folded form of its number (L5).
-
-    Rows are counted as they come, so that an endless or oversized source is
-    refused and not read to its end.
-    """
-    check_type(invoices, Iterable, "invoices")
-    rows: dict[str, Invoice] = {}
-    others: dict[str, int] = {}
-    place = 0
-    for place, invoice in enumerate(invoices, start=1):
-        if place > INVOICES_MAX:
-            raise InvalidValueError(
-                f"at most {INVOICES_MAX} invoices in one allocation; split "
-                "the auto-pay",
-                code="TooManyInvoices",
-                path="invoices",
-            )
-        if type(invoice) is not Invoice:
-            check_type(invoice, Invoice, f"invoices[{place - 1}]")
-        if invoice.balance.currency != currency:
-            other = invoice.balance.currency
-            others[other] = others.get(other, 0) + 1
-        known = rows.setdefault(_folded(invoice.number), invoice)
-        if known is not invoice:
-            _check_same(known, invoice)
-    if others:
-        _refuse_currencies(others, place, currency)
-    return rows
-
-
-def _folded(number: str) -> str:
-    """Return *number* so that what a person cannot tell apart is equal."""
-    if number.isascii():
-        return number.strip().lower()
-    normal = unicodedata.normalize("NFC", number).casefold()
-    return unicodedata.normalize("NFC", normal).strip()
-
-
-def _check_same(known: Invoice, again: Invoice) -> None:
-    if known.number != again.number:
-        _refuse_look_alike(known.number, again.number, "invoices")
-    if known != again:
-        raise InvalidValueError(
-            "one invoice with two contents; read the invoices again",
-            code="ConflictingInvoice",
-            path="invoices",
-            value=again.number,
-        )
-
-
-def _check_look_alikes(
-    numbers: Iterable[object], rows: Mapping[str, Invoice], path: str
-) -> None:
-    """
-    Refuse a number that would miss its invoice by a blank or a capital.
-
-    An open amount that misses its invoice would be paid a second time.
-    """
+def _check_numbers(numbers: Iterable[object], path: str) -> None:
     for number in numbers:
-        if not isinstance(number, str):
+        if type(number) is not str:
+            check_type(number, str, path)
+
+
+def _checked_reasons(barred: Mapping[str, Reason]) -> Mapping[str, Reason]:
+    """Refuse a reason that would give something."""
+    check_type(barred, Mapping, "barred")
+    _check_numbers(barred, "barred")
+    for number, reason in barred.items():
+        path = f"barred[{safe_text(number)}]"
+        check_type(reason, Reason, path)
+        if reason in GIVING:
             raise InvalidValueError(
-                "an invoice number must be text",
-                code="FieldType",
+                "a reason that keeps an invoice back, not one to pay it",
+                code="UnknownValue",
                 path=path,
-                value=number,
+                value=reason.value,
             )
-        row = rows.get(_folded(number))
-        if row is not None and row.number != number:
-            _refuse_look_alike(row.number, number, path)
+    return barred
 
 
-def _refuse_look_alike(known: str, again: str, path: str) -> NoReturn:
-    raise InvalidValueError(
-        f"{safe_text(known)} and {safe_text(again)} differ only in blanks, "
-        "case or the form of a character; give each invoice one number",
-        code="AmbiguousInvoiceId",
-        path=path,
-        value=again,
-    )
-
-
-def _refuse_currencies(
-    others: Mapping[str, int], rows: int, currency: str
-) -> NoReturn:
-    """Refuse the lot; which error does not depend on the order (M3)."""
-    if len(others) == 1 and sum(others.values()) == rows:
-        [other] = others
-        raise CurrencyMismatchError(currency, other, path="invoices")
-    raise InvalidValueError(
-        "invoices in several currencies; make an auto-pay for each",
-        code="MixedCurrency",
-        path="invoices",
-        value=min(others),
-    )
-
-
-def _check_open(opened: Money, currency: str, number: str) -> None:
+def _check_open(opened: Money, number: str) -> None:
     path = f"open_amounts[{safe_text(number)}]"
     check_money(opened, path)
-    if opened.currency != currency:
-        raise CurrencyMismatchError(currency, opened.currency, path=path)
     if opened.is_negative:
         raise InvalidValueError(
             "what is on its way is zero or more; reversals do not count",

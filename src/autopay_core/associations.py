@@ -3,11 +3,12 @@ Who may see and pay what (A1 to A6).
 
 Holds: `Association`, `Level`, the query by associations, and the functions
 that create, match and check them. Imports: `_checks`, `errors`, `invoices`,
-`references`. No associations means nothing, never everything (A3).
+`money`, `references`. No associations means nothing, never everything (A3).
 """
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING, Self, final
 
 import attrs
@@ -15,13 +16,16 @@ import attrs
 from autopay_core._checks import (
     Choice,
     Readable,
-    an_id,
+    a_new_id,
+    a_number,
+    an_instant,
     check_id,
     optional,
     tuple_of,
 )
 from autopay_core.errors import ForeignInvoiceError, InvalidValueError
-from autopay_core.invoices import Invoice, check_levels
+from autopay_core.invoices import Invoice, UnreadableRow, check_levels
+from autopay_core.money import Money, an_amount
 from autopay_core.references import (
     ClientId,
     InvoiceNumber,
@@ -41,7 +45,9 @@ __all__ = [
     "Level",
     "associate",
     "check_covered",
+    "covered",
     "covers",
+    "split_covered",
     "visible",
 ]
 
@@ -78,13 +84,13 @@ class Association(Readable):
 
     """
 
-    payer: PayerId | str = attrs.field(validator=an_id)
-    client: ClientId | str = attrs.field(validator=an_id)
+    payer: PayerId | str = attrs.field(validator=a_new_id)
+    client: ClientId | str = attrs.field(validator=a_new_id)
     matter: MatterId | str | None = attrs.field(
-        default=None, validator=optional(an_id)
+        default=None, validator=optional(a_new_id)
     )
     invoice: InvoiceNumber | str | None = attrs.field(
-        default=None, validator=optional(an_id)
+        default=None, validator=optional(a_new_id)
     )
 
     def __attrs_post_init__(self) -> None:
@@ -132,7 +138,7 @@ class InvoiceQuery(Readable):
 
     """
 
-    payer: PayerId | str = attrs.field(validator=an_id)
+    payer: PayerId | str = attrs.field(validator=a_new_id)
     associations: tuple[Association, ...] = attrs.field(
         validator=tuple_of(Association)
     )
@@ -149,17 +155,47 @@ class InvoicePage(Readable):
     """
     A part of the open invoices under a query.
 
+    What a source cannot say it leaves out: only `invoices` must be given.
+
     Attributes:
         invoices: In any order; an invoice may be on two pages if it is equal.
         next_page: Where to go on; None at the end.
         total: How many invoices all pages hold together, if known; a chain
             that ends with another number is an incomplete read.
+        stated_at: For when the balances hold; None for the call itself (B0).
+        row_count: How many rows the source says that all pages hold together,
+            unreadable ones among them and equal ones once, if it says so
+            (B3).
+        control_total: What the source says that their balances add up to;
+            invoices in another currency stand aside (B3).
+        unreadable: The rows that could not be read (L5): those of the query's
+            clients, and those whose client could not be read.
+        source_rows: How many rows the whole source has, whoever they belong
+            to: what the share of unreadable ones is judged by (L5).
+
+    Raises:
+        InvalidValueError: A field of another type, or a count below zero.
 
     """
 
     invoices: tuple[Invoice, ...] = attrs.field(validator=tuple_of(Invoice))
     next_page: str | None = None
     total: int | None = None
+    stated_at: datetime | None = attrs.field(
+        default=None, validator=optional(an_instant)
+    )
+    row_count: int | None = attrs.field(
+        default=None, validator=optional(a_number(0))
+    )
+    control_total: Money | None = attrs.field(
+        default=None, validator=optional(an_amount)
+    )
+    unreadable: tuple[UnreadableRow, ...] = attrs.field(
+        default=(), validator=tuple_of(UnreadableRow)
+    )
+    source_rows: int | None = attrs.field(
+        default=None, validator=optional(a_number(0))
+    )
 
 
 def associate(payer: str, found: SearchResult, /) -> Association:
@@ -174,29 +210,69 @@ def associate(payer: str, found: SearchResult, /) -> Association:
 
 def covers(association: Association, invoice: Invoice, /) -> bool:
     """
-    Tell whether *association* covers *invoice* (A1).
+    Tell whether *association* alone covers *invoice* (A1).
 
     All of client, matter and number must agree exactly, so that an invoice
-    moved to another client is no longer covered by the old one.
+    moved to another client is no longer covered by the old one. A bill that
+    names several matters is covered by its client, by its own number under
+    any of them, or by all of its matters together: see `covered`.
     """
+    if association.client != invoice.client:
+        return False
+    if association.matter is None:
+        return True
+    matters = invoice.every_matter
+    if association.invoice is None:
+        return matters == (association.matter,)
     return (
-        association.client == invoice.client
-        and association.matter in (None, invoice.matter)
-        and association.invoice in (None, invoice.number)
+        association.invoice == invoice.number and association.matter in matters
     )
+
+
+def covered(invoice: Invoice, associations: Iterable[Association], /) -> bool:
+    """
+    Tell whether *associations* cover *invoice*, one or several together (A1).
+
+    Several matter-level associations of one payer cover a bill that names
+    their matters and no other.
+
+    Args:
+        invoice: The invoice or bill.
+        associations: Those of one payer; what different payers hold never
+            adds up.
+
+    """
+    return _Index(associations).covers(invoice)
 
 
 def visible(
     invoices: Iterable[Invoice], associations: Iterable[Association], /
 ) -> tuple[Invoice, ...]:
     """
-    Keep the invoices that some association covers, in their order (A2, A4).
+    Keep the invoices that are covered, in their order (A2, A4).
 
     An invoice that several associations cover is there once; without
     associations nothing is (A3).
     """
+    return split_covered(invoices, associations)[0]
+
+
+def split_covered(
+    invoices: Iterable[Invoice], associations: Iterable[Association], /
+) -> tuple[tuple[Invoice, ...], tuple[Invoice, ...]]:
+    """
+    Return the invoices that are covered, and those nobody asked for (A2).
+
+    Both in their order. What nobody asked for is left out and told to the
+    firm as a security event, without content; the others are paid. It takes
+    one look at each association and each invoice.
+    """
     index = _Index(associations)
-    return tuple(each for each in invoices if index.covers(each))
+    asked: list[Invoice] = []
+    foreign: list[Invoice] = []
+    for each in invoices:
+        (asked if index.covers(each) else foreign).append(each)
+    return tuple(asked), tuple(foreign)
 
 
 def check_covered(
@@ -205,9 +281,11 @@ def check_covered(
     """
     Refuse rows that none of *associations* asked for (A2).
 
+    For hosts that would rather stop than leave such a row out, as
+    `split_covered` does.
+
     Raises:
-        ForeignInvoiceError: Such a row; the run is rejected and a security
-            event reported. Its content is not shown.
+        ForeignInvoiceError: Such a row. Its content is not shown.
 
     """
     index = _Index(associations)
@@ -219,6 +297,22 @@ def check_covered(
                 code="ForeignInvoice",
                 path=f"invoices[{place}]",
             )
+
+
+def split_unreadable(
+    rows: Iterable[UnreadableRow], associations: Iterable[Association], /
+) -> tuple[tuple[UnreadableRow, ...], tuple[UnreadableRow, ...]]:
+    """
+    Return the rows that are known to be covered, and the others (A2).
+
+    What is not known of a row may be another payer's.
+    """
+    index = _Index(associations)
+    ours: list[UnreadableRow] = []
+    others: list[UnreadableRow] = []
+    for each in rows:
+        (ours if index.knows(each) else others).append(each)
+    return tuple(ours), tuple(others)
 
 
 def check_owned(
@@ -247,20 +341,45 @@ class _Index:
 
     def __init__(self, associations: Iterable[Association]) -> None:
         self._clients: set[str] = set()
-        self._matters: set[tuple[str, str]] = set()
+        # By whom: two payers' matters never add up to one bill.
+        self._matters: dict[tuple[str, str], set[str]] = {}
         self._invoices: set[tuple[str, str, str]] = set()
         for each in associations:
             if each.matter is None:
                 self._clients.add(each.client)
             elif each.invoice is None:
-                self._matters.add((each.client, each.matter))
+                at = (each.client, each.matter)
+                self._matters.setdefault(at, set()).add(each.payer)
             else:
                 self._invoices.add((each.client, each.matter, each.invoice))
 
+    def knows(self, row: UnreadableRow) -> bool:
+        client, matter, number = row.client, row.matter, row.number
+        if client is None or client in self._clients:
+            return client is not None
+        if matter is None or (client, matter) in self._matters:
+            return matter is not None
+        return number is not None and (
+            (client, matter, number) in self._invoices
+        )
+
     def covers(self, invoice: Invoice) -> bool:
         client, matter = invoice.client, invoice.matter
-        return (
-            client in self._clients
-            or (client, matter) in self._matters
-            or (client, matter, invoice.number) in self._invoices
-        )
+        if client in self._clients:
+            return True
+        if not invoice.matters:
+            return (client, matter) in self._matters or (
+                client,
+                matter,
+                invoice.number,
+            ) in self._invoices
+        number = invoice.number
+        if any(
+            (client, each, number) in self._invoices
+            for each in invoice.matters
+        ):
+            return True
+        holders = set(self._matters.get((client, matter), ()))
+        for each in invoice.matters:
+            holders &= self._matters.get((client, each), set())
+        return bool(holders)

@@ -209,3 +209,11 @@ class BusinessCalendar:
         return self.name or (
             f"{len(self.holidays)} holidays and weekdays {weekend or 'none'}"
         )
+
+
+def open_on_or_after(calendar: BusinessCalendar | None, on: date) -> date:
+    """Return the first open day from *on*; without a calendar all are open."""
+    if calendar is None:
+        return on
+    days = open_days(calendar.weekend, calendar.holidays)
+    return date.fromordinal(days.on_or_after(on.toordinal()))

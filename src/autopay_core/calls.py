@@ -8,7 +8,7 @@ Holds: the calls of the public face with blocking ports. Imports: `ports`,
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import date
+from datetime import date, datetime
 from itertools import islice
 from typing import TypeVar
 
@@ -16,24 +16,40 @@ from autopay_core.allocation import Allocation
 from autopay_core.autopay import AutoPay
 from autopay_core.charges import Captured, Declined
 from autopay_core.commits import StopOrder
-from autopay_core.engine import recovery, staff, sweeping, telling
+from autopay_core.engine import receiving, recovery, staff, sweeping, telling
 from autopay_core.engine.dispatch import answering, terms_of
 from autopay_core.engine.driving import drive, stream
 from autopay_core.engine.requests import Flow, NextAutoPay, Request
+from autopay_core.holds import Hold
+from autopay_core.money import Money
+from autopay_core.movements import Movement, MovementRecord, MovementState
 from autopay_core.ports import Ports
 from autopay_core.postings import Posting, PostingStatus, PostingView, Reversal
 from autopay_core.references import RunKey
 from autopay_core.runs import RunResult
 
 __all__ = [
+    "accept_balance",
     "advance_postings",
     "attest",
+    "clock_is_right",
+    "close_case",
     "deliver",
+    "distinct",
+    "hold",
+    "lift",
+    "lift_all",
+    "list_holds",
+    "list_movements",
     "preview",
     "read_postings",
+    "receive",
     "recover",
+    "rerun",
+    "restored",
     "reverse",
     "run",
+    "run_now",
     "stop",
     "sweep",
 ]
@@ -87,6 +103,43 @@ def run(autopay: AutoPay, *, on: date, ports: Ports) -> RunResult:
 
     """
     return _drive(sweeping.run(autopay, on, terms_of(ports)), ports)
+
+
+def run_now(
+    autopay: AutoPay,
+    *,
+    as_of: date,
+    number: int,
+    by: str,
+    reason: str,
+    ports: Ports,
+) -> RunResult:
+    """
+    Run *autopay* because a person asks for it, besides its schedule (R14).
+
+    It consumes no date and no count, counts in every limit, and is refused
+    while another run of the order is under way. A number that exists returns
+    its run, so a double click is one.
+
+    Args:
+        autopay: The standing order.
+        as_of: The date that the caller calls today.
+        number: 1 for the first of that day, 2 for the second, and so on.
+        by: Who asks for it.
+        reason: Why.
+        ports: The host's.
+
+    Raises:
+        InvalidValueError: Another run is under way (``RunUnderWay``); a
+            consumer's bank account without an agreed range
+            (``AuthorizationNeeded``); the day has not come (``DateAhead``).
+        PortError: The posting store cannot be reached.
+
+    """
+    flow = sweeping.run_now(
+        autopay, as_of, number, terms_of(ports), by=by, reason=reason
+    )
+    return _drive(flow, ports)
 
 
 def sweep(
@@ -168,26 +221,81 @@ def advance_postings(
     ports: Ports,
     by: str = "",
     note: str | None = None,
+    sure: bool = False,
 ) -> tuple[Posting, ...] | None:
     """
-    Move posting records one step further in their life, all or none (P3).
+    Move posting records one step in their life, all or none (P3).
 
     Args:
         moved: As they were read.
         to: Their next status.
         ports: The host's.
-        by: Who asked for it.
-        note: Why they are incomplete or were removed.
+        by: Who asked for it; needed for steps out of open, and back.
+        note: Why they are incomplete, were removed, or come back.
+        sure: Take a step back (the ledger took a payment back, or a posting
+            was removed in error) although the last balance on record shows
+            the share already.
 
     Returns:
         The postings as they stand now; None if one of them had moved.
 
     Raises:
-        InvalidValueError: There is no such step.
+        InvalidValueError: There is no such step (``PostingTransition``); a
+            step that needs a word has none (``FieldMissing``); the last
+            balance shows the share (``ShareShown``).
 
     """
-    flow = staff.advance_postings(moved, to, by=by, note=note)
+    flow = staff.advance_postings(moved, to, by=by, note=note, sure=sure)
     return _drive(flow, ports)
+
+
+def receive(
+    movement: Movement, *, ports: Ports, by: str = ""
+) -> MovementRecord:
+    """
+    Take in one movement of money after the capture, once (P4).
+
+    In any order, however often, and before the charge's own answer; the
+    auto-pay need not exist any more. A run under way is looked up at the
+    gateway at once. What cannot be placed yet is kept and placed later, what
+    cannot be booked is kept as a case; either is told to the firm, once.
+
+    Args:
+        movement: As the gateway told of it; authenticated by the host.
+        ports: The host's.
+        by: Who or what received it, for the history.
+
+    Returns:
+        What became of it; see `MovementState`.
+
+    Raises:
+        InvalidValueError: Another content came under its id before
+            (``EventConflict``).
+        PortError: The posting store cannot be reached; receive it again.
+
+    """
+    return _drive(receiving.receive(movement, terms_of(ports), by=by), ports)
+
+
+def list_movements(
+    state: MovementState, *, ports: Ports
+) -> list[MovementRecord]:
+    """Read the movements that wait, or are cases, by id (P4)."""
+    return _drive(receiving.list_movements(state), ports)
+
+
+def close_case(
+    movement: str, *, by: str, reason: str, ports: Ports
+) -> MovementRecord:
+    """
+    Say that a movement that could not be booked was dealt with (P4).
+
+    Raises:
+        InvalidValueError: No movement of that id waits for a person
+            (``NoCase``), or a word is missing.
+
+    """
+    return _drive(receiving.close_case(movement, by=by, reason=reason), ports)
 
 
 def reverse(
@@ -202,12 +310,135 @@ def reverse(
             before with another content (``EventConflict``).
 
     """
-    return _drive(staff.reverse(key, reversal, by=by), ports)
+    return _drive(staff.reverse(key, reversal, terms_of(ports), by=by), ports)
+
+
+def hold(made: Hold, *, ports: Ports) -> Hold:
+    """
+    Put a hold on record: nothing new is taken while it stands (H1).
+
+    What was sent before is still followed to its end.
+
+    Args:
+        made: Such as ``Hold.on_payer("p-1", by="Ann", reason="bankrupt")``.
+        ports: The host's.
+
+    """
+    return _drive(staff.hold(made), ports)
+
+
+def lift(
+    held: Hold, *, by: str, reason: str, second: str = "", ports: Ports
+) -> Hold:
+    """
+    Lift a hold (H3).
+
+    Raises:
+        InvalidValueError: A word is missing, or the second name that
+            `Policy.second_name_above` asks for (``SecondName``).
+
+    """
+    flow = staff.lift(
+        held, terms_of(ports), by=by, reason=reason, second=second
+    )
+    return _drive(flow, ports)
+
+
+def lift_all(
+    *,
+    rule: str,
+    since: datetime,
+    by: str,
+    reason: str,
+    second: str = "",
+    ports: Ports,
+) -> list[Hold]:
+    """Lift all that a rule held since a time; return them (H3)."""
+    flow = staff.lift_all(
+        rule, since, terms_of(ports), by=by, reason=reason, second=second
+    )
+    return _drive(flow, ports)
+
+
+def list_holds(*, ports: Ports) -> list[Hold]:
+    """Return every hold in force, in order of id."""
+    return _drive(receiving.list_holds(), ports)
+
+
+def rerun(key: RunKey, *, by: str, reason: str, ports: Ports) -> RunResult:
+    """
+    Take a run that was lost back to waiting: the only way back (R5, S12).
+
+    The next sweep that has the auto-pay collects it, while its enrolment
+    lasts.
+
+    Raises:
+        InvalidValueError: The run was not missed, and did not fail without an
+            attempt that was answered (``NotRerunnable``).
+
+    """
+    return _drive(staff.rerun(key, by=by, reason=reason), ports)
+
+
+def accept_balance(
+    client: str,
+    invoice: str,
+    figure: Money,
+    *,
+    by: str,
+    reason: str,
+    ports: Ports,
+) -> None:
+    """
+    Say that an invoice's balance is right, though it was not expected (B1).
+
+    Args:
+        client: The invoice's client.
+        invoice: Its number.
+        figure: The balance that is right.
+        by: Who says so.
+        reason: Why.
+        ports: The host's.
+
+    Raises:
+        InvalidValueError: Nothing is expected of it (``NothingExpected``).
+
+    """
+    flow = staff.accept_balance(client, invoice, figure, by=by, reason=reason)
+    _drive(flow, ports)
+
+
+def distinct(
+    first: str, second: str, *, by: str, reason: str, ports: Ports
+) -> None:
+    """Say that two invoice numbers that look alike are two (L5, B2)."""
+    _drive(staff.distinct(first, second, by=by, reason=reason), ports)
+
+
+def restored(
+    *, since: datetime, stores: Sequence[str] = (), by: str, ports: Ports
+) -> None:
+    """
+    Say that the store was restored from a backup, or copied (R12).
+
+    Args:
+        since: Store time of the backup, or of the copy.
+        stores: Ids of stores that were lost or copied.
+        by: Who says so.
+        ports: The host's.
+
+    """
+    _drive(staff.restored(since, stores, by=by), ports)
+
+
+def clock_is_right(*, by: str, reason: str, ports: Ports) -> None:
+    """Say that the store's clock is right now, after it was wrong (R11)."""
+    _drive(staff.clock_is_right(by=by, reason=reason), ports)
 
 
 def stop(order: StopOrder, *, ports: Ports) -> None:
     """
-    Put a stop order on record: nothing is sent from here on (R7).
+    Put a stop order on record, which is a hold (R7, H1); see `hold`.
 
     What was sent before is still followed to its end.
     """
@@ -221,10 +452,11 @@ def attest(
     by: str,
     reason: str,
     evidence: str,
+    second: str = "",
     ports: Ports,
 ) -> RunResult:
     """
-    Resolve a run in review by a person's word (R4).
+    Resolve a run in review by a person's word, after asking the gateway (R4).
 
     Args:
         key: The run.
@@ -232,15 +464,27 @@ def attest(
         by: Who says so.
         reason: Why it had to be said.
         evidence: Where it can be checked, such as a statement's number.
+        second: Another person, where the gateway could not be asked for
+            three days.
         ports: The host's.
 
     Raises:
-        InvalidValueError: The run is not in review (``NotInReview``). A word
-            is missing, or the outcome is of another key or currency, or of
-            more than was asked for.
+        InvalidValueError: The run is not in review (``NotInReview``); the
+            gateway says otherwise (``GatewayContradicts``), or may say so yet
+            (``TooEarly``); nobody could ask it, and there is no second name
+            (``SecondName``). A word is missing, or the outcome is of another
+            key or currency, or of more than was asked for.
 
     """
-    flow = staff.attest(key, outcome, by=by, reason=reason, evidence=evidence)
+    flow = staff.attest(
+        key,
+        outcome,
+        terms_of(ports),
+        by=by,
+        reason=reason,
+        evidence=evidence,
+        second=second,
+    )
     return _drive(flow, ports)
 
 

@@ -8,6 +8,7 @@ Holds: `IdempotencyKey`, `ChargeRequest`, the outcomes, and
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from functools import cached_property
 from typing import Any, Final, NewType, TypeAlias, final
@@ -15,15 +16,21 @@ from typing import Any, Final, NewType, TypeAlias, final
 import attrs
 
 from autopay_core._checks import (
+    CODE_MAX,
     Choice,
     Readable,
+    ReadOnly,
     a,
     a_number,
     a_text,
     an_id,
+    an_id_if_any,
     an_instant,
     check_id,
     optional,
+    reported,
+    reported_code,
+    tuple_of,
 )
 from autopay_core._hashes import hmac_sha256, sha256
 from autopay_core._moved import moved
@@ -31,13 +38,19 @@ from autopay_core.errors import InvalidValueError
 from autopay_core.money import Money, a_positive, check_currency
 from autopay_core.references import (
     DepositAccount,
+    InvoiceNumber,
+    PayerId,
     PaymentMethodRef,
     RunKey,
+    Secret,
 )
 
 __all__ = [
     "KEY_MAX",
+    "CancelOutcome",
+    "Cancelled",
     "Captured",
+    "ChargeLine",
     "ChargeOutcome",
     "ChargeRequest",
     "DeclineClass",
@@ -59,7 +72,7 @@ KEY_MAX: Final = 36
 
 
 def idempotency_key(
-    secret: bytes, key: RunKey, attempt: int, /
+    secret: Secret, key: RunKey, attempt: int, /, *, store: str = ""
 ) -> IdempotencyKey:
     """
     Derive the key under which one attempt of a run is charged (R2).
@@ -69,10 +82,11 @@ def idempotency_key(
     yesterday's backup, make the same key.
 
     Args:
-        secret: The host's; with an empty one the key can be guessed by who
-            knows the ids.
-        key: The run's identity.
+        secret: The host's, so that the key cannot be guessed.
+        key: The run's identity within its store.
         attempt: 1 for the first try to take the money, and so on.
+        store: The store's own id; empty for a store that has none, and for
+            the keys of before stores had one.
 
     Source:
         Rule R2.
@@ -83,7 +97,14 @@ def idempotency_key(
         f"{len(key.autopay)}:{key.autopay}:{key.nominal_on.isoformat()}"
         f":{attempt}"
     )
-    return IdempotencyKey(f"ap1{hmac_sha256(secret, identity)[:32]}")
+    if store:
+        identity += f":{key.number}:{store}"
+        return IdempotencyKey(
+            f"ap2{hmac_sha256(secret.reveal(), identity)[:32]}"
+        )
+    if key.number:
+        identity += f":{key.number}"
+    return IdempotencyKey(f"ap1{hmac_sha256(secret.reveal(), identity)[:32]}")
 
 
 def _a_key(_: object, field: attrs.Attribute[str], value: str) -> None:
@@ -99,6 +120,22 @@ def _a_key(_: object, field: attrs.Attribute[str], value: str) -> None:
 
 @final
 @attrs.frozen(kw_only=True, repr=False, eq=False)
+class ChargeLine(Readable):
+    """
+    One invoice's share of a charge, for the gateway's own records.
+
+    Attributes:
+        invoice: The invoice's number.
+        amount: Its share.
+
+    """
+
+    invoice: InvoiceNumber | str = attrs.field(validator=an_id)
+    amount: Money = attrs.field(validator=a(Money))
+
+
+@final
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class ChargeRequest(Readable):
     """
     What the gateway is asked to take, exactly once per key (R2, R3).
@@ -106,12 +143,19 @@ class ChargeRequest(Readable):
     Attributes:
         key: Idempotency key of the attempt.
         method: The payer's saved payment method.
-        amount: What to take; more than nothing.
+        amount: What to take; above zero.
         deposit_account: Where the money goes.
         description: For the payer's statement; may be empty.
         not_after: The gateway must refuse to take the money later than this
             instant; it differs between tries and is not part of
             `request_hash`.
+        run: The run's identity; None for a request of before requests had
+            one, whose hash is worked out as it was then.
+        payer: Who pays.
+        lines: Each invoice's share, oldest first.
+        number: The attempt's number.
+        authorization: Id of what the payer allowed; empty without a
+            book.
 
     """
 
@@ -127,6 +171,15 @@ class ChargeRequest(Readable):
     not_after: datetime | None = attrs.field(
         default=None, validator=optional(an_instant)
     )
+    run: RunKey | None = attrs.field(
+        default=None, validator=optional(a(RunKey))
+    )
+    payer: PayerId | str = attrs.field(default="", validator=an_id_if_any)
+    lines: tuple[ChargeLine, ...] = attrs.field(
+        default=(), validator=tuple_of(ChargeLine)
+    )
+    number: int = attrs.field(default=1, validator=a_number(1))
+    authorization: str = attrs.field(default="", validator=an_id_if_any)
 
     @cached_property
     def request_hash(self) -> str:
@@ -135,16 +188,22 @@ class ChargeRequest(Readable):
 
         Some gateways answer a known key without looking at the amount (R2).
         """
-        parts = (
-            self.key,
-            self.method.provider,
-            self.method.token,
+        asked = (
             str(self.amount.amount_minor),
             self.amount.currency,
             self.deposit_account.id,
             self.deposit_account.kind.value,
             self.description,
         )
+        parts = [self.key]
+        if self.run is None:
+            parts += [self.method.provider, self.method.token, *asked]
+        else:
+            # A fingerprint, so that records can do without the token (T3).
+            parts += [self.method.fingerprint, *asked, str(self.run)]
+            parts += [self.payer, str(self.number), self.authorization]
+            for line in self.lines:
+                parts += [line.invoice, str(line.amount.amount_minor)]
         whole = "".join(f"{len(part)}:{part}," for part in parts)
         return sha256(whole)
 
@@ -172,12 +231,18 @@ class Captured(Readable):
         key: The key it was taken under, as the gateway says.
         amount: What was taken, as the gateway says (R8).
         reference: The gateway's payment reference.
+        account: The gateway's account that has the money; empty if the
+            gateway does not say (R12).
+        request: `ChargeRequest.request_hash` of what it answers, where the
+            gateway keeps it; empty if it does not.
 
     """
 
     key: IdempotencyKey | str = attrs.field(validator=an_id)
     amount: Money = attrs.field(validator=a(Money))
     reference: str = attrs.field(validator=an_id)
+    account: str = attrs.field(default="", validator=an_id_if_any)
+    request: str = attrs.field(default="", validator=an_id_if_any)
 
 
 @final
@@ -190,12 +255,16 @@ class Pending(Readable):
         key: The key it was requested under, as the gateway says.
         amount: What is being taken, as the gateway says.
         reference: The gateway's payment reference.
+        account: As `Captured.account`.
+        request: As `Captured.request`.
 
     """
 
     key: IdempotencyKey | str = attrs.field(validator=an_id)
     amount: Money = attrs.field(validator=a(Money))
     reference: str = attrs.field(validator=an_id)
+    account: str = attrs.field(default="", validator=an_id_if_any)
+    request: str = attrs.field(default="", validator=an_id_if_any)
 
 
 @final
@@ -208,16 +277,28 @@ class Declined(Readable):
         key: The key it was requested under.
         code: The network's or gateway's code, such as ``"51"`` or ``"R01"``.
         decline_class: What the code means for trying again.
-        message: For people; no card number.
+        message: For people, in the gateway's words: made one printable line,
+            and what may be a card number in it is left out (E3).
+        not_before: The earliest instant at which another try is welcome, if
+            the gateway says one (N3).
+        account: As `Captured.account`.
 
     """
 
     key: IdempotencyKey | str = attrs.field(validator=an_id)
-    code: str = attrs.field(validator=a_text(most=64))
+    code: str = attrs.field(
+        converter=reported_code, validator=a_text(most=CODE_MAX)
+    )
     decline_class: DeclineClass = attrs.field(
         default=DeclineClass.UNKNOWN, validator=a(DeclineClass)
     )
-    message: str = attrs.field(default="", validator=a_text())
+    message: str = attrs.field(
+        default="", converter=reported, validator=a_text()
+    )
+    not_before: datetime | None = attrs.field(
+        default=None, validator=optional(an_instant)
+    )
+    account: str = attrs.field(default="", validator=an_id_if_any)
 
 
 @final
@@ -227,11 +308,31 @@ class Indeterminate(Readable):
     The request may have gone through; only a look-up can tell (R4).
 
     Attributes:
-        detail: What happened, for the record; no card number.
+        detail: What happened, for the record; cleaned as
+            `Declined.message` is.
 
     """
 
-    detail: str = ""
+    detail: str = attrs.field(
+        default="", converter=reported, validator=a_text()
+    )
+
+
+@final
+@attrs.frozen(kw_only=True, repr=False, eq=False)
+class Cancelled(Readable):
+    """
+    The request can take no money any more: nothing moved, nothing will (R9).
+
+    A gateway's answer to `cancel`, requests on their way included; and on
+    record for an attempt that was proven absent.
+
+    Attributes:
+        key: The key that was cancelled.
+
+    """
+
+    key: IdempotencyKey | str = attrs.field(validator=an_id)
 
 
 @final
@@ -244,6 +345,9 @@ ChargeOutcome: TypeAlias = Captured | Pending | Declined | Indeterminate
 LookupOutcome: TypeAlias = (
     Captured | Pending | Declined | Indeterminate | NotFound
 )
+CancelOutcome: TypeAlias = (
+    Captured | Pending | Declined | Indeterminate | Cancelled
+)
 
 
 def _currencies(
@@ -251,6 +355,19 @@ def _currencies(
 ) -> None:
     for currency in value:
         check_currency(currency, field.name)
+
+
+def _kept(value: Mapping[str, int]) -> Mapping[str, int]:
+    """Keep what was declared from whoever still holds the mapping."""
+    return ReadOnly(value)
+
+
+def _minimums(
+    _: object, field: attrs.Attribute[Any], value: Mapping[str, int]
+) -> None:
+    for currency, least in value.items():
+        check_currency(currency, field.name)
+        a_number(1)(None, field, least)
 
 
 @final
@@ -269,6 +386,15 @@ class GatewayCapabilities(Readable):
         currencies: What it takes; empty for all.
         minimum_minor: Smallest charge in minor units.
         maximum_minor: Largest charge in minor units.
+        account: Which of the gateway's accounts is asked; empty means
+            unknown and equals every one (R12).
+        unique_references: No two payments at the account ever have one
+            reference (R8).
+        cancels: It has `cancel`, the second edition's (R9).
+        finds_references: It has `lookup_reference`, the second edition's:
+            what became of a reference on record, found without delay (R4).
+        minimums: Smallest charge in minor units by currency, where it is not
+            `minimum_minor`.
 
     """
 
@@ -285,6 +411,17 @@ class GatewayCapabilities(Readable):
     )
     minimum_minor: int = attrs.field(default=1, validator=a_number(1))
     maximum_minor: int = attrs.field(default=10**12, validator=a_number(1))
+    account: str = attrs.field(default="", validator=an_id_if_any)
+    unique_references: bool = attrs.field(default=True, validator=a(bool))
+    cancels: bool = attrs.field(default=False, validator=a(bool))
+    finds_references: bool = attrs.field(default=False, validator=a(bool))
+    minimums: Mapping[str, int] = attrs.field(
+        factory=dict[str, int], converter=_kept, validator=_minimums
+    )
+
+    def minimum(self, currency: str, /) -> int:
+        """Return the smallest charge in a currency, in minor units."""
+        return self.minimums.get(currency, self.minimum_minor)
 
     def __attrs_post_init__(self) -> None:
         """Refuse limits between which no charge is."""

@@ -10,7 +10,7 @@ keeps every store equal.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any, Final, final
 
 import attrs
@@ -19,6 +19,7 @@ from autopay_core._checks import (
     Choice,
     Readable,
     a,
+    a_date,
     a_number,
     a_text,
     an_id,
@@ -29,24 +30,33 @@ from autopay_core._checks import (
     optional,
     tuple_of,
 )
+from autopay_core.balances import Expected, ShareStep
 from autopay_core.errors import InvalidValueError
+from autopay_core.holds import Hold
 from autopay_core.money import Money
+from autopay_core.movements import MovementRecord
 from autopay_core.notices import Notice
 from autopay_core.postings import Posting, PostingStatus, move_posting
-from autopay_core.references import ClientId, InvoiceNumber
+from autopay_core.references import ClientId, InvoiceNumber, PayerId
 from autopay_core.runs import RunRecord
 
 __all__ = [
     "CLOCK_BEHIND",
+    "AttemptsAllowed",
     "Change",
     "Committed",
     "Conflict",
     "ConflictReason",
+    "Distinct",
+    "Incident",
     "OpenAmounts",
     "PostingFilter",
     "PostingMove",
+    "Restored",
     "Standing",
     "StopOrder",
+    "Told",
+    "Unreadable",
 ]
 
 
@@ -138,6 +148,125 @@ class StopOrder(Readable):
 
 
 @final
+@attrs.frozen(kw_only=True, repr=False)
+class Told(Readable):
+    """
+    What was last told about one topic of an auto-pay (N5).
+
+    Attributes:
+        autopay: The auto-pay's id.
+        topic: What it is about, such as ``"ending"``; told again when what
+            is said of it differs.
+        said: What a person acts on, as one text, such as a date.
+        key: The key of the notice that told it.
+
+    """
+
+    autopay: str = attrs.field(validator=an_id)
+    topic: str = attrs.field(validator=an_id)
+    # Made of others' ids, which may look like a card number (E3).
+    said: str = attrs.field(validator=a(str))
+    key: str = attrs.field(validator=an_id)
+
+
+@final
+@attrs.frozen(kw_only=True, repr=False)
+class Incident(Readable):
+    """
+    Something that makes runs late, from its beginning to its end (N1).
+
+    Attributes:
+        cause: Stable code, such as ``"MattersAway"``; with the day its
+            identity.
+        on: The firm's day on which it began.
+        began_at: Store time of the first run that was late.
+        over_at: Store time when it was over; None while it is under way.
+        port: Where it is, ``"matters"`` or ``"gateway"``: over with the first
+            turn that succeeds there.
+
+    """
+
+    cause: str = attrs.field(validator=an_id)
+    on: date = attrs.field(validator=a_date)
+    began_at: datetime = attrs.field(validator=an_instant)
+    over_at: datetime | None = attrs.field(
+        default=None, validator=optional(an_instant)
+    )
+    port: str = attrs.field(default="matters", validator=an_id)
+
+
+@final
+@attrs.frozen(kw_only=True, repr=False)
+class Distinct(Readable):
+    """
+    A person's word that two invoice numbers that look alike are two (L5).
+
+    Attributes:
+        first: One number.
+        second: The other one.
+        by: Who says so.
+        reason: Why.
+
+    """
+
+    first: InvoiceNumber | str = attrs.field(validator=an_id)
+    second: InvoiceNumber | str = attrs.field(validator=an_id)
+    by: str = attrs.field(validator=a_text(most=128, empty=False))
+    reason: str = attrs.field(validator=a_text(empty=False))
+
+
+@final
+@attrs.frozen(kw_only=True, repr=False)
+class Restored(Readable):
+    """
+    A person's word that the store was restored from a backup, or copied (R12).
+
+    Attributes:
+        since: Store time of the backup, or of the copy.
+        stores: Ids of stores that were lost or copied.
+        by: Who says so.
+
+    """
+
+    since: datetime = attrs.field(validator=an_instant)
+    stores: tuple[str, ...] = attrs.field(default=(), validator=tuple_of(str))
+    by: str = attrs.field(validator=a_text(most=128, empty=False))
+
+
+@final
+@attrs.frozen(kw_only=True, repr=False)
+class AttemptsAllowed(Readable):
+    """
+    How many attempts of a payment method may count (N3).
+
+    Attributes:
+        method: Its fingerprint.
+        windows: Pairs of a store time and a number: at most so many attempts
+            on record that count began since.
+
+    """
+
+    method: str = attrs.field(validator=an_id)
+    windows: tuple[tuple[datetime, int], ...] = ()
+
+
+@final
+@attrs.frozen(kw_only=True, repr=False)
+class Unreadable(Readable):
+    """
+    Something of the store that cannot be decoded, or is newer than this (R6).
+
+    Attributes:
+        key: The run's key, the notice's key or the posting's id, as text.
+        code: Why, such as ``"FormatNewer"``.
+
+    """
+
+    key: str = attrs.field(validator=a(str))
+    code: str = attrs.field(validator=a_text(most=64, empty=False))
+
+
+@final
 @attrs.frozen(kw_only=True, repr=False, eq=False)
 class OpenAmounts(Readable):
     """
@@ -147,6 +276,17 @@ class OpenAmounts(Readable):
         amounts: By invoice number: postings and every run's reservations.
         versions: By client: grows with every change of its open amounts. All
             the clients that were asked for.
+        holds: Those in force on the clients, their matters and invoices
+            (H1).
+        holds_version: Grows with every change of any hold; compared by
+            `Change.expect_holds`.
+        steps: The steps of shares of the clients' invoices across open, in
+            the order in which they were made (B0, B1); see
+            `balances.steps_needed_since`.
+        reserved: Of *amounts*, what runs only reserve.
+        reversals: By invoice number: what went back and is not applied yet.
+        expected: What the store expects of the clients' invoices (B1).
+        distinct: Pairs of invoice numbers that a person said are two (L5).
 
     """
 
@@ -156,6 +296,21 @@ class OpenAmounts(Readable):
     versions: Mapping[ClientId | str, int] = attrs.field(
         factory=dict[ClientId | str, int], validator=mapping_of(int)
     )
+    holds: tuple[Hold, ...] = attrs.field(default=(), validator=tuple_of(Hold))
+    holds_version: int = attrs.field(default=0, validator=a_number(0))
+    steps: tuple[ShareStep, ...] = attrs.field(
+        default=(), validator=tuple_of(ShareStep)
+    )
+    reserved: Mapping[InvoiceNumber | str, Money] = attrs.field(
+        factory=dict[InvoiceNumber | str, Money], validator=mapping_of(Money)
+    )
+    reversals: Mapping[InvoiceNumber | str, Money] = attrs.field(
+        factory=dict[InvoiceNumber | str, Money], validator=mapping_of(Money)
+    )
+    expected: tuple[Expected, ...] = attrs.field(
+        default=(), validator=tuple_of(Expected)
+    )
+    distinct: frozenset[frozenset[str]] = frozenset()
 
 
 @final
@@ -166,25 +321,56 @@ class Standing(Readable):
 
     Attributes:
         now: Store time; never goes back.
+        clock: What the store's clock says, before it is kept from going back
+            (R11); None for a store that does not tell: then it is `now`.
+        committed_at: Store time of the newest commit; None for an empty
+            store.
         is_clock_suspect: The clock is more than `CLOCK_BEHIND` behind what
             it once said; nothing new is sent until it has caught up.
+        store: The store's own random id, made with it; part of every key
+            (R2). Empty for a store of the first edition.
+        epoch: How often it was restored or copied (R12).
+        restored_since: Store time of the backup, or of the copy, that was
+            told last; None for a store that never was.
+        restored_stores: Ids of all the stores that were lost or copied.
         run: The record of the run that was asked for.
         unfinished: Every run of the auto-pay that is not finished, oldest
             first.
         latest: The auto-pay's run of the latest nominal date, announcements
-            aside.
-        is_stopped: A stop order is in force for the auto-pay or its method.
+            and runs on demand aside.
+        holds: Those in force on the store, the payer, the method and the
+            auto-pay (H1).
+        told: By topic, what was last told about the auto-pay (N5).
+        incidents: Those under way in the store (N1).
 
     """
 
     now: datetime = attrs.field(validator=an_instant)
+    clock: datetime | None = attrs.field(
+        default=None, validator=optional(an_instant)
+    )
+    committed_at: datetime | None = attrs.field(
+        default=None, validator=optional(an_instant)
+    )
     is_clock_suspect: bool = False
+    store: str = attrs.field(default="", validator=a(str))
+    epoch: int = attrs.field(default=0, validator=a_number(0))
+    restored_since: datetime | None = attrs.field(
+        default=None, validator=optional(an_instant)
+    )
+    restored_stores: frozenset[str] = frozenset()
     run: RunRecord | None = None
     unfinished: tuple[RunRecord, ...] = attrs.field(
         default=(), validator=tuple_of(RunRecord)
     )
     latest: RunRecord | None = None
-    is_stopped: bool = False
+    holds: tuple[Hold, ...] = attrs.field(default=(), validator=tuple_of(Hold))
+    told: Mapping[str, Told] = attrs.field(
+        factory=dict[str, Told], validator=mapping_of(Told)
+    )
+    incidents: tuple[Incident, ...] = attrs.field(
+        default=(), validator=tuple_of(Incident)
+    )
 
 
 @final
@@ -203,14 +389,32 @@ class Change(Readable):
             zero). Not counting the reservations of `runs`.
         only_doubtful: Refused if another run of the same auto-pay is open or
             in review (R4): at most one is in doubt.
-        unless_stopped: Refused if a stop order is in force for one of these
-            targets (R7).
+        unless_held: Refused if a hold is in force on one of these targets
+            (R7, H1); see `Hold.target`.
+        expect_holds: Refused unless `OpenAmounts.holds_version` is still
+            this; None compares nothing.
+        unique_references: Refused if another run has the payment reference of
+            one of `runs` at the same account (R8).
+        attempts: Refused if more attempts of a payment method count than its
+            network allows (N3).
         postings: New postings; an id that stands with equal content is left
             alone, with another content it is an error.
         moves: Steps of postings.
         notices: New notices; a key that stands is left alone.
         delivered: Keys of notices that were delivered.
-        stops: Stop orders.
+        holds: Holds that are put on, or lifted: the last content under an
+            id stands.
+        expected: What is expected of invoices from now on (B1); the last one
+            of an invoice stands.
+        distinct: Pairs of invoice numbers that are two (L5).
+        told: What was told last, by auto-pay and topic (N5).
+        incidents: Incidents that began or are over (N1).
+        movements: Movements as they will stand (P4). Each has version 1 and
+            must not exist, or one more than what stands.
+        restored: A person's word that the store was restored or copied: its
+            epoch grows by one (R12).
+        trusted_clock: A person's word that the clock is right: the mark goes
+            back to what the clock says (R11).
         by: Who or what asked for it, for the history.
         reason: Why, for the history.
 
@@ -226,8 +430,15 @@ class Change(Readable):
         default=None, validator=optional(mapping_of(Money))
     )
     only_doubtful: bool = attrs.field(default=False, validator=a(bool))
-    unless_stopped: tuple[str, ...] = attrs.field(
+    unless_held: tuple[str, ...] = attrs.field(
         default=(), validator=tuple_of(str)
+    )
+    expect_holds: int | None = attrs.field(
+        default=None, validator=optional(a_number(0))
+    )
+    unique_references: bool = attrs.field(default=False, validator=a(bool))
+    attempts: AttemptsAllowed | None = attrs.field(
+        default=None, validator=optional(a(AttemptsAllowed))
     )
     postings: tuple[Posting, ...] = attrs.field(
         default=(), validator=tuple_of(Posting)
@@ -241,9 +452,24 @@ class Change(Readable):
     delivered: tuple[str, ...] = attrs.field(
         default=(), validator=tuple_of(str)
     )
-    stops: tuple[StopOrder, ...] = attrs.field(
-        default=(), validator=tuple_of(StopOrder)
+    holds: tuple[Hold, ...] = attrs.field(default=(), validator=tuple_of(Hold))
+    expected: tuple[Expected, ...] = attrs.field(
+        default=(), validator=tuple_of(Expected)
     )
+    distinct: tuple[Distinct, ...] = attrs.field(
+        default=(), validator=tuple_of(Distinct)
+    )
+    told: tuple[Told, ...] = attrs.field(default=(), validator=tuple_of(Told))
+    incidents: tuple[Incident, ...] = attrs.field(
+        default=(), validator=tuple_of(Incident)
+    )
+    movements: tuple[MovementRecord, ...] = attrs.field(
+        default=(), validator=tuple_of(MovementRecord)
+    )
+    restored: Restored | None = attrs.field(
+        default=None, validator=optional(a(Restored))
+    )
+    trusted_clock: bool = attrs.field(default=False, validator=a(bool))
     by: str = attrs.field(default="", validator=a(str))
     reason: str = attrs.field(default="", validator=a(str))
 
@@ -256,10 +482,15 @@ class Committed(Readable):
 
     Attributes:
         new_notices: Keys of the change's notices that were not there before.
+        at: Store time of the commit; None for a store that does not
+            tell. It is when, not what: it is not compared.
 
     """
 
     new_notices: frozenset[str] = frozenset()
+    at: datetime | None = attrs.field(
+        default=None, eq=False, validator=optional(an_instant)
+    )
 
 
 class ConflictReason(Choice):
@@ -271,10 +502,16 @@ class ConflictReason(Choice):
     """Open amounts changed."""
     DOUBT = "doubt"
     """Another run of the auto-pay is in doubt."""
-    STOPPED = "stopped"
-    """A stop order came."""
+    HELD = "held"
+    """A hold came, or was lifted (H1)."""
+    ATTEMPTS = "attempts"
+    """Too many attempts of the method count by now (N3)."""
+    REFERENCE = "reference"
+    """Another run has the payment reference at the same account (R8)."""
     POSTING = "posting"
     """A posting moved."""
+    MOVEMENT = "movement"
+    """A movement was received, or placed, by somebody else (P4)."""
 
 
 @final
@@ -317,6 +554,12 @@ class PostingFilter(Readable):
         statuses: Only these; empty for all.
         run: Only this run's, as text of `RunKey`; None for all.
         invoice: Only this invoice's; None for all.
+        payer: Only this payer's; None for all.
+        client: Only of this client's invoices; None for all.
+        payment_reference: Only of this payment, as the gateway names it; None
+            for all.
+        charged_from: Charged, or gone back, on this date or later.
+        charged_before: Charged, or gone back, before this date.
         after: Id after which to go on, in order of id; None from the start.
         most: At most so many.
 
@@ -328,6 +571,21 @@ class PostingFilter(Readable):
     run: str | None = attrs.field(default=None, validator=optional(a(str)))
     invoice: InvoiceNumber | str | None = attrs.field(
         default=None, validator=optional(an_id)
+    )
+    payer: PayerId | str | None = attrs.field(
+        default=None, validator=optional(an_id)
+    )
+    client: ClientId | str | None = attrs.field(
+        default=None, validator=optional(an_id)
+    )
+    payment_reference: str | None = attrs.field(
+        default=None, validator=optional(an_id)
+    )
+    charged_from: date | None = attrs.field(
+        default=None, validator=optional(a_date)
+    )
+    charged_before: date | None = attrs.field(
+        default=None, validator=optional(a_date)
     )
     after: str | None = attrs.field(default=None, validator=optional(a(str)))
     most: int = attrs.field(default=1_000, validator=a_number(1))

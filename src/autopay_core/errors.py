@@ -78,7 +78,10 @@ def safe_text(value: object, /) -> str:
         cut = _mask(value[: SAFE_TEXT_MAX + _NUMBER_MAX])[:SAFE_TEXT_MAX]
         mark = "…" if len(value) > SAFE_TEXT_MAX else ""
         return ascii(cut) + mark
-    if isinstance(value, (float, bytes)) or value is None:
+    if isinstance(value, bytes):
+        start = value[: SAFE_TEXT_MAX + _NUMBER_MAX]
+        return _mask(ascii(start))[:SAFE_TEXT_MAX]
+    if isinstance(value, float) or value is None:
         return _mask(ascii(value)[:SAFE_TEXT_MAX])
     # Anybody's __repr__ may be long, wrong or raise: the type is enough.
     return f"<{type(value).__name__}>"
@@ -210,9 +213,26 @@ class PortError(AutopayError):
 
 
 class PortUnavailableError(PortError):
-    """Nothing happened, and that is a promise; ask again later."""
+    """
+    Nothing happened, and that is a promise; ask again later.
+
+    Attributes:
+        retry_after: Seconds after which it is worth asking again, if the
+            other side says so; None if it does not.
+
+    """
 
     default_code = "PortUnavailable"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str | None = None,
+        retry_after: int | None = None,
+    ) -> None:
+        super().__init__(message, code=code)
+        self.retry_after = retry_after
 
 
 @final

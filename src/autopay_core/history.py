@@ -1,7 +1,7 @@
 """
 The history of a store, chained by hash so that tampering shows.
 
-Holds: `HistoryEntry`, `HistoryHead`, the hash that chains them,
+Holds: `HistoryEntry`, `HistoryHead`, the hash that chains them, `ProvenRow`,
 `verify_history`, and protocols of what stores show beside their port.
 Imports: the values. Every commit that changes something leaves one entry in
 the same transaction. There are a fixed number of chains, so that workers need
@@ -11,8 +11,10 @@ entry breaks its chain; whoever keeps the heads somewhere else
 (`history_heads`) finds a chain that was cut off, or written anew from the
 beginning.
 
-Entries say what happened, with a digest of what was written. They hold no
-payment token, no name and no message to a payer (E3).
+Entries say what happened, with a digest of every row that was written. So the
+chains prove the rows, too (T2): what the entries say of a row last is compared
+with the row as it stands. They hold no payment token, no name and no message
+to a payer (E3).
 """
 
 from __future__ import annotations
@@ -21,9 +23,9 @@ import hashlib
 import itertools
 import json
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Final, Protocol, final
+from typing import Any, Final, Protocol, final
 
 import attrs
 
@@ -39,7 +41,6 @@ __all__ = [
     "HistoryFault",
     "HistoryHead",
     "HistoryStore",
-    "chain_of",
     "entry_body",
     "entry_hash",
     "first_hash",
@@ -50,6 +51,8 @@ CHAINS: Final = 16
 """How many chains there are; part of the format, never changed."""
 
 _PAGE: Final = 1_000
+
+_NOTHING: Final[Mapping[str, Any]] = {}
 
 _encode = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 
@@ -116,12 +119,37 @@ class HistoryFault:
         reason: ``"changed"`` (its hash is another one), ``"missing"`` (the
             entry is not there), ``"head"`` (the store's head is another
             one), or ``"anchor"`` (an anchored entry is gone or another one).
+            Of a row: ``"row"`` (it differs from what the entry says, or is
+            gone), or ``"unproven"`` (no entry tells of it; chain and seq are
+            0).
+        row: Table and key of the row; empty for a fault of the chain itself.
 
     """
 
     chain: int
     seq: int
     reason: str
+    row: str = ""
+
+
+@final
+@attrs.frozen(kw_only=True)
+class ProvenRow:
+    """
+    What stands in a store, as far as the history proves it (T2).
+
+    Attributes:
+        table: Its table, or another name for a part that is proven alone.
+        key: Its key.
+        digest: Of all its columns; empty for what is only counted.
+        count: How often, or how many, for what is counted.
+
+    """
+
+    table: str
+    key: str
+    digest: str = ""
+    count: int = 0
 
 
 class HistoryStore(Protocol):
@@ -135,6 +163,10 @@ class HistoryStore(Protocol):
 
     def history_heads(self) -> Sequence[HistoryHead]:
         """Read the newest entry's place and hash of every chain."""
+        ...
+
+    def rows(self) -> Iterable[ProvenRow]:
+        """Read a digest of every row, as it stands (T2)."""
         ...
 
 
@@ -158,21 +190,69 @@ class AuditedStore(Protocol):
         ...
 
 
-def chain_of(change: Change, /) -> int:
+def by_chain(change: Change, /) -> Mapping[int, Change]:
     """
-    Return the chain that a change's entry goes to.
+    Return what of a change is told in which chain, in order of the chains.
 
-    By what it is about, so that an auto-pay's entries stand in their order.
+    What is about an auto-pay is told in its chain, so that its entries stand
+    in their order. What is about none goes to the first of these chains, or,
+    if there are none, to the chain of what it is about.
     """
-    subjects = itertools.chain(
-        (each.key.autopay for each in change.runs),
-        (each.after.run.autopay for each in change.moves),
-        (each.run.autopay for each in change.postings),
-        (each.autopay for each in change.notices),
-        change.delivered,
-        (each.target for each in change.stops),
+    named: dict[int, dict[str, list[Any]]] = {}
+    for name, autopay_of in _OF_AUTOPAYS.items():
+        for each in getattr(change, name):
+            chain = chain_of(autopay_of(each))
+            named.setdefault(chain, {}).setdefault(name, []).append(each)
+    if not named:
+        others = itertools.chain(
+            change.delivered,
+            (each.target for each in change.holds),
+            (each.invoice for each in change.expected),
+            (each.first for each in change.distinct),
+            (each.cause for each in change.incidents),
+            (each.id for each in change.movements),
+        )
+        named[chain_of(next(others, ""))] = {}
+    first = min(named)
+    if len(named) == 1:
+        return {first: change}
+    rest = _about_none(change)
+    told: dict[int, Change] = {}
+    for chain, parts in sorted(named.items()):
+        fields: dict[str, Any] = dict.fromkeys(_OF_AUTOPAYS, ())
+        fields.update((name, tuple(part)) for name, part in parts.items())
+        told[chain] = attrs.evolve(
+            change if chain == first else rest, **fields
+        )
+    return told
+
+
+_OF_AUTOPAYS: Final[Mapping[str, Callable[[Any], str]]] = {
+    "runs": lambda each: each.key.autopay,
+    "moves": lambda each: each.after.run.autopay,
+    "postings": lambda each: each.run.autopay,
+    "notices": lambda each: each.autopay,
+    "told": lambda each: each.autopay,
+}
+"""What of a change is about which auto-pay."""
+
+
+def _about_none(change: Change) -> Change:
+    return attrs.evolve(
+        change,
+        delivered=(),
+        holds=(),
+        expected=(),
+        distinct=(),
+        incidents=(),
+        movements=(),
+        restored=None,
+        trusted_clock=False,
     )
-    subject = next(subjects, "")
+
+
+def chain_of(subject: str, /) -> int:
+    """Return the chain in which an auto-pay, or something else, is told."""
     return zlib.crc32(subject.encode("utf-8", "replace")) % CHAINS
 
 
@@ -186,21 +266,24 @@ def entry_body(
     /,
     *,
     digests: Mapping[str, str],
-    new_postings: Iterable[str],
-    new_notices: Iterable[str],
+    rows: Mapping[str, Sequence[Sequence[object]]] = _NOTHING,
+    counts: Mapping[str, Mapping[str, int]] = _NOTHING,
 ) -> str:
     """
     Say what *change* does, without what must not be kept twice (E3).
 
+    Empty if it does nothing.
+
     Args:
-        change: What is committed.
-        digests: Of what is written: by the run's name, and of all the new
-            postings under ``"postings"``.
-        new_postings: Ids of the postings that were not there before.
-        new_notices: Keys of the notices that were not there before.
+        change: What is committed; of its postings and notices those that were
+            not there before.
+        digests: Of what is written: by the run's name, by the hold's id, and
+            of all the new postings under ``"postings"``.
+        rows: By table what it wrote: key, digest (None if the row is gone),
+            and what orders it, if entries of several chains tell of it.
+        counts: By table and key, how many more of what is counted.
 
     """
-    postings = list(new_postings)
     facts: dict[str, object] = {
         "runs": [
             {
@@ -212,22 +295,59 @@ def entry_body(
             }
             for each in change.runs
         ],
-        "postings": postings
-        and {"ids": postings, "digest": digests["postings"]},
+        "postings": change.postings
+        and {
+            "ids": [each.id for each in change.postings],
+            "digest": digests["postings"],
+        },
         "moves": [
             [each.after.id, each.before.status.value, each.after.status.value]
             for each in change.moves
         ],
-        "notices": list(new_notices),
+        "notices": [each.key for each in change.notices],
         "delivered": list(change.delivered),
-        "stops": [
-            [each.target, each.active, each.by, each.reason]
-            for each in change.stops
+        "holds": [
+            [each.id, each.target, each.is_in_force, digests[each.id]]
+            for each in change.holds
         ],
-        "by": change.by,
-        "reason": change.reason,
+        "expected": [
+            [
+                each.invoice,
+                str(each.figure),
+                str(each.balance),
+                each.gone_since is not None,
+            ]
+            for each in change.expected
+        ],
+        "distinct": [
+            [each.first, each.second, each.by, each.reason]
+            for each in change.distinct
+        ],
+        # What was said may hold a date or an amount, but no name.
+        "told": [[each.autopay, each.topic, each.key] for each in change.told],
+        "incidents": [
+            [each.cause, each.on.isoformat(), each.over_at is None]
+            for each in change.incidents
+        ],
+        "movements": [
+            [each.id, each.state.value, str(each.run or "")]
+            for each in change.movements
+        ],
+        "restored": change.restored
+        and [
+            microseconds(change.restored.since),
+            list(change.restored.stores),
+            change.restored.by,
+        ],
+        "trusted_clock": change.trusted_clock,
+        "rows": rows,
+        "counts": counts,
     }
     facts = {name: fact for name, fact in facts.items() if fact}
+    if not facts:
+        return ""
+    said = {"by": change.by, "reason": change.reason}
+    facts.update({name: fact for name, fact in said.items() if fact})
     return _encode(facts)
 
 
@@ -281,7 +401,7 @@ def verify_history(
     store: HistoryStore, /, *, anchors: Iterable[HistoryHead] = ()
 ) -> tuple[HistoryFault, ...]:
     """
-    Check every chain from its beginning; return what does not fit.
+    Check every chain from its beginning, and every row that it proves (T2).
 
     Commits may go on meanwhile: what is checked ends at the heads that stand
     when the check begins.
@@ -294,25 +414,166 @@ def verify_history(
 
     Returns:
         One fault for each chain that is broken, and one for each anchor that
-        does not fit; empty if all is well.
+        does not fit; if there is none of these, one for each row that is not
+        as the entries say. Empty if all is well.
 
     """
-    by_chain: dict[int, list[HistoryHead]] = {}
+    anchored: dict[int, list[HistoryHead]] = {}
     for anchor in anchors:
-        by_chain.setdefault(anchor.chain, []).append(anchor)
+        anchored.setdefault(anchor.chain, []).append(anchor)
     faults: list[HistoryFault] = []
+    told = _Told()
     heads = {each.chain: each for each in store.history_heads()}
     for chain in range(CHAINS):
         head = heads.get(chain)
         if head is None:
             faults.append(HistoryFault(chain=chain, seq=0, reason="head"))
             continue
-        faults.extend(_verify_chain(store, head, by_chain.get(chain, ())))
+        faults.extend(
+            _verify_chain(store, head, anchored.get(chain, ()), told)
+        )
+    if told.is_complete and not faults:
+        # Chains that are broken prove nothing.
+        differing = told.compare(store.rows())
+        if differing:
+            later = _told_later(store, heads)
+            faults.extend(
+                each for row, each in differing.items() if row not in later
+            )
     return tuple(faults)
 
 
+def _told_later(
+    store: HistoryStore, heads: Mapping[int, HistoryHead]
+) -> set[tuple[str, str]]:
+    """
+    Return the rows that were written while rows were read.
+
+    What differs of them the next check finds.
+    """
+    rows: set[tuple[str, str]] = set()
+    for chain, head in heads.items():
+        after = head.seq
+        while page := store.history(chain, after, _PAGE):
+            for entry in page:
+                rows.update(_rows_of(entry))
+            after = page[-1].seq
+    return rows
+
+
+def _rows_of(entry: HistoryEntry) -> Iterator[tuple[str, str]]:
+    facts: Mapping[str, Any] = entry.facts
+    for table, rows in facts.get("rows", _NOTHING).items():
+        for key, *_ in rows:
+            yield table, key
+    for table, counts in facts.get("counts", _NOTHING).items():
+        for key in counts:
+            yield table, key
+    yield _COMMITTED, str(entry.chain)
+
+
+_COMMITTED: Final = "autopay_chains"
+"""Under this name the time of each chain's last commit is proven."""
+
+
+class _Told:
+    """What entries say last of each row, and how often of what is counted."""
+
+    def __init__(self) -> None:
+        self.is_complete = False
+        self._rows: dict[
+            tuple[str, str], tuple[int, str | None, int, int]
+        ] = {}
+        self._counts: dict[tuple[str, str], tuple[int, int, int]] = {}
+        self._committed: dict[int, tuple[int, int]] = {}
+        self._trusted: list[int] = []
+
+    def read(self, entry: HistoryEntry) -> None:
+        """Take in what one entry says."""
+        chain, seq = entry.chain, entry.seq
+        at = microseconds(entry.at)
+        facts: Mapping[str, Any] = entry.facts
+        if "checkpoint" not in facts:
+            self._committed[chain] = (at, seq)
+        if facts.get("trusted_clock"):
+            self._trusted.append(at)
+        # Before it, entries did not tell of every column.
+        self.is_complete |= "checkpoint" in facts
+        for table, rows in facts.get("rows", _NOTHING).items():
+            for key, found, *stamps in rows:
+                stamp: int = stamps[0] if stamps else 0
+                known = self._rows.get((table, key))
+                if known is None or stamp >= known[0]:
+                    self._rows[table, key] = (stamp, found, chain, seq)
+        for table, counts in facts.get("counts", _NOTHING).items():
+            for key, more in counts.items():
+                count = self._counts.get((table, key), (0,))[0]
+                self._counts[table, key] = (count + more, chain, seq)
+
+    def compare(
+        self, rows: Iterable[ProvenRow]
+    ) -> dict[tuple[str, str], HistoryFault]:
+        """Return what differs, by row."""
+        differing: dict[tuple[str, str], HistoryFault] = {}
+        counts: dict[tuple[str, str], int] = {}
+        for each in rows:
+            row = (each.table, each.key)
+            if each.table == _COMMITTED:
+                fault = self._time_fault(each)
+            elif not each.digest:
+                counts[row] = counts.get(row, 0) + each.count
+                continue
+            else:
+                fault = self._row_fault(each)
+            if fault is not None:
+                differing[row] = fault
+        for row, (_, found, chain, seq) in self._rows.items():
+            if found is not None:
+                differing[row] = _fault(row, chain, seq)
+        for row, (count, chain, seq) in self._counts.items():
+            if counts.pop(row, 0) != count:
+                differing[row] = _fault(row, chain, seq)
+        differing.update((row, _unproven(row)) for row in counts)
+        return differing
+
+    def _row_fault(self, found: ProvenRow) -> HistoryFault | None:
+        row = (found.table, found.key)
+        known = self._rows.pop(row, None)
+        if known is None:
+            return _unproven(row)
+        _, wanted, chain, seq = known
+        return None if wanted == found.digest else _fault(row, chain, seq)
+
+    def _time_fault(self, found: ProvenRow) -> HistoryFault | None:
+        """Compare a chain's time: its last entry's, unless put right since."""
+        chain = int(found.key)
+        at, seq = self._committed.get(chain, (0, 0))
+        if int(found.digest) in {
+            at,
+            *(min(at, each) for each in self._trusted),
+        }:
+            return None
+        return _fault((found.table, found.key), chain, seq)
+
+
+def _fault(row: tuple[str, str], chain: int, seq: int) -> HistoryFault:
+    return HistoryFault(chain=chain, seq=seq, reason="row", row=_name_of(row))
+
+
+def _unproven(row: tuple[str, str]) -> HistoryFault:
+    return HistoryFault(chain=0, seq=0, reason="unproven", row=_name_of(row))
+
+
+def _name_of(row: tuple[str, str]) -> str:
+    table, key = row
+    return " ".join((table, *key.split("\x1f")))
+
+
 def _verify_chain(
-    store: HistoryStore, head: HistoryHead, anchors: Sequence[HistoryHead]
+    store: HistoryStore,
+    head: HistoryHead,
+    anchors: Sequence[HistoryHead],
+    told: _Told,
 ) -> Iterator[HistoryFault]:
     chain, seq, before = head.chain, 0, first_hash(head.chain)
     wanted = {each.seq: each.hash for each in anchors if each.seq}
@@ -334,6 +595,7 @@ def _verify_chain(
             return
         if wanted.pop(seq, before) != before:
             yield HistoryFault(chain=chain, seq=seq, reason="anchor")
+        told.read(entry)
     if seq < head.seq:
         yield HistoryFault(chain=chain, seq=seq + 1, reason="missing")
     elif before != head.hash:

@@ -1,8 +1,9 @@
 """
 What the matter-management software says: invoices and search results (A6).
 
-Holds: `Invoice`, `InvoiceStatus`, `SearchBy`, `SearchQuery`, `SearchResult`.
-Imports: `_checks`, `errors`, `money`, `references`.
+Holds: `Invoice`, `InvoiceStatus`, `UnreadableRow`, `fold_number`, `SearchBy`,
+`SearchQuery`, `SearchResult`. Imports: `_checks`, `_unicode`, `errors`,
+`money`, `references`.
 """
 
 from __future__ import annotations
@@ -16,12 +17,17 @@ from autopay_core._checks import (
     Choice,
     Readable,
     a,
+    a_code,
     a_date,
+    a_new_id,
     a_text,
-    an_id,
+    check_each,
+    check_new_id,
     optional,
+    reported,
     tuple_of,
 )
+from autopay_core._unicode import fold_number
 from autopay_core.errors import InvalidValueError
 from autopay_core.money import Money, check_money
 from autopay_core.references import (
@@ -33,16 +39,22 @@ from autopay_core.references import (
 
 __all__ = [
     "BALANCE_MAX_MINOR",
+    "MATTERS_MAX",
     "Invoice",
     "InvoiceStatus",
     "SearchBy",
     "SearchPage",
     "SearchQuery",
     "SearchResult",
+    "UnreadableRow",
+    "fold_number",
 ]
 
 BALANCE_MAX_MINOR: Final = 10**12
 """Largest balance taken from the matter-management software, minor units."""
+
+MATTERS_MAX: Final = 1_000
+"""Most matters that one bill may name."""
 
 
 class InvoiceStatus(Choice):
@@ -75,6 +87,38 @@ def _a_balance(_: object, field: attrs.Attribute[Any], value: Money) -> None:
         )
 
 
+def _matters(
+    invoice: Invoice,
+    field: attrs.Attribute[Any],
+    value: Any,  # noqa: ANN401 - whatever is given is checked
+) -> None:
+    """Refuse matters of which the invoice's is not the first (A1)."""
+    if value == () and type(value) is tuple:
+        return
+    check_each(value, str, field.name)
+    for place, each in enumerate(value):
+        check_new_id(each, f"{field.name}[{place}]")
+    if len(value) > MATTERS_MAX:
+        raise InvalidValueError(
+            f"at most {MATTERS_MAX} matters on one bill, not {len(value)}",
+            code="FieldTooLong",
+            path=field.name,
+        )
+    if len(set(value)) != len(value):
+        raise InvalidValueError(
+            "one matter is there twice",
+            code="DuplicateValue",
+            path=field.name,
+        )
+    if value[0] != invoice.matter:
+        raise InvalidValueError(
+            "the matter of the postings is the first of the matters",
+            code="MattersOrder",
+            path=field.name,
+            value=value[0],
+        )
+
+
 @final
 @attrs.frozen(kw_only=True, repr=False)
 class Invoice(Readable):
@@ -84,7 +128,8 @@ class Invoice(Readable):
     Attributes:
         number: Unique within the firm; compared exactly.
         client: The client's number.
-        matter: The matter's number.
+        matter: The matter's number; of a bill that names several, the first,
+            which its postings carry.
         issued_on: Invoice date; the first sort key (L2).
         due_on: Due date, or None.
         balance: What is outstanding; negative for a credit; at most
@@ -93,15 +138,17 @@ class Invoice(Readable):
             not collected.
         status: Only `InvoiceStatus.OPEN` is collected.
         account: Where the money belongs (L6).
+        matters: All the matters that the bill names, `matter` first, if it
+            names several; at most `MATTERS_MAX` (A1).
 
     Raises:
         InvalidValueError: A field that cannot be, with its path.
 
     """
 
-    number: InvoiceNumber | str = attrs.field(validator=an_id)
-    client: ClientId | str = attrs.field(validator=an_id)
-    matter: MatterId | str = attrs.field(validator=an_id)
+    number: InvoiceNumber | str = attrs.field(validator=a_new_id)
+    client: ClientId | str = attrs.field(validator=a_new_id)
+    matter: MatterId | str = attrs.field(validator=a_new_id)
     issued_on: date = attrs.field(validator=a_date)
     balance: Money = attrs.field(validator=_a_balance)
     due_on: date | None = attrs.field(default=None, validator=optional(a_date))
@@ -114,6 +161,12 @@ class Invoice(Readable):
     account: AccountKind = attrs.field(
         default=AccountKind.OPERATING, validator=a(AccountKind)
     )
+    matters: tuple[str, ...] = attrs.field(default=(), validator=_matters)
+
+    @property
+    def every_matter(self) -> tuple[str, ...]:
+        """All the matters that it names: one, or several (A1)."""
+        return self.matters or (self.matter,)
 
     def __attrs_post_init__(self) -> None:
         """Refuse two currencies; nothing is converted."""
@@ -127,6 +180,43 @@ class Invoice(Readable):
                 path="total",
                 value=self.total.currency,
             )
+
+
+@final
+@attrs.frozen(kw_only=True, repr=False)
+class UnreadableRow(Readable):
+    """
+    A row of the source that could not be read as an invoice (L5).
+
+    It keeps its own invoice back and nobody else's, so an adapter returns it
+    beside those it could read. What it says is somebody else's text: it is
+    made one printable line, and a card number in it is left out.
+
+    Attributes:
+        number: The invoice's number, if that could be read.
+        client: The client's number, if that could be read.
+        code: Why not, such as ``"AmountFormat"``.
+        where: The place for those who mend it, such as
+            ``"open_invoices.csv:17:Balance"``.
+        detail: What stands there and what is to be done, for people.
+        matter: The matter's number, if that could be read.
+
+    Raises:
+        InvalidValueError: A number that cannot be (then it could not be read:
+            give None), or a code that is no name (``CodeFormat``).
+
+    """
+
+    number: InvoiceNumber | str | None = attrs.field(
+        validator=optional(a_new_id)
+    )
+    client: ClientId | str | None = attrs.field(validator=optional(a_new_id))
+    code: str = attrs.field(validator=a_code)
+    where: str = attrs.field(converter=reported, validator=a(str))
+    detail: str = attrs.field(default="", converter=reported, validator=a(str))
+    matter: MatterId | str | None = attrs.field(
+        default=None, validator=optional(a_new_id)
+    )
 
 
 class SearchBy(Choice):
@@ -183,14 +273,14 @@ class SearchResult(Readable):
 
     """
 
-    client: ClientId | str = attrs.field(validator=an_id)
+    client: ClientId | str = attrs.field(validator=a_new_id)
     client_name: str = attrs.field(default="", validator=a_text())
     matter: MatterId | str | None = attrs.field(
-        default=None, validator=optional(an_id)
+        default=None, validator=optional(a_new_id)
     )
     matter_description: str = attrs.field(default="", validator=a_text())
     invoice: InvoiceNumber | str | None = attrs.field(
-        default=None, validator=optional(an_id)
+        default=None, validator=optional(a_new_id)
     )
 
     def __attrs_post_init__(self) -> None:

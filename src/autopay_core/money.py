@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn, Self, final
 
 import attrs
 
-from autopay_core._checks import check_type
+from autopay_core._checks import check_type, plainly
 from autopay_core.errors import (
     CurrencyMismatchError,
     InvalidValueError,
@@ -57,6 +57,9 @@ MINOR_DIGITS: Final[Mapping[str, int]] = {
 _WHOLE_MAX: Final = 15
 """Most digits before the point that `Money.of` reads."""
 
+_TEXT_MAX: Final = 64
+"""Longest text that is looked at closely: length comes before pattern (E2)."""
+
 _AMOUNT = re.compile(r"(-?)([0-9]{1,15})(?:\.([0-9]{1,4}))?")
 _NUMBER = re.compile(r"[-+]?[0-9]*\.?[0-9]*(?:[eE][-+]?[0-9]+)?")
 _NOT_FINITE = frozenset({"nan", "snan", "inf", "infinity"})
@@ -64,7 +67,7 @@ _NOT_FINITE = frozenset({"nan", "snan", "inf", "infinity"})
 
 def check_currency(value: object, path: str = "currency") -> None:
     """Refuse *value* unless it is a current ISO 4217 code in upper case."""
-    if not isinstance(value, str) or value not in MINOR_DIGITS:
+    if type(value) is not str or value not in MINOR_DIGITS:
         raise InvalidValueError(
             "not a current ISO 4217 currency code with minor units",
             code="CurrencyUnknown",
@@ -75,7 +78,7 @@ def check_currency(value: object, path: str = "currency") -> None:
 
 def check_money(value: object, path: str) -> None:
     """Refuse *value* unless it is `Money`; nothing is converted (M2)."""
-    if not isinstance(value, Money):
+    if type(value) is not Money:
         code, message = _why_no_amount(value)
         raise InvalidValueError(message, code=code, path=path, value=value)
 
@@ -138,7 +141,7 @@ class Money:
     currency: str
 
     def __attrs_post_init__(self) -> None:
-        """Check the fields; nothing is converted."""
+        """Check the fields; only a subclass of text is made plain (E2)."""
         if (
             type(self.amount_minor) is int
             and -AMOUNT_MAX_MINOR <= self.amount_minor <= AMOUNT_MAX_MINOR
@@ -147,7 +150,9 @@ class Money:
         ):
             return
         _refuse(self.amount_minor)
-        check_currency(self.currency)
+        currency: object = plainly(self.currency)
+        check_currency(currency)
+        object.__setattr__(self, "currency", currency)
 
     @classmethod
     def of(cls, text: str, currency: str, /) -> Self:
@@ -173,9 +178,11 @@ class Money:
                 (``CurrencyUnknown``).
 
         """
+        currency = plainly(currency)
         check_currency(currency)
         _check_is_text(text)
-        found = _AMOUNT.fullmatch(text)
+        text = plainly(text)
+        found = None if len(text) > _TEXT_MAX else _AMOUNT.fullmatch(text)
         if found is None:
             raise _explain(text)
         sign, whole, decimals = found.groups(default="")
@@ -367,7 +374,12 @@ def _why_no_amount(value: Any) -> tuple[str, str]:  # noqa: ANN401 - unknown
 
 def _explain(text: str) -> InvalidValueError:
     """Tell what is wrong with *text*, without converting it."""
-    if text.strip().lstrip("+-").lower() in _NOT_FINITE:
+    if len(text) > _TEXT_MAX:
+        # Only what it is made of is looked at: one step for a character.
+        is_number = not text.strip("+-.0123456789eE")
+        code = "AmountTooLarge" if is_number else "AmountFormat"
+        message = f"an amount is not {len(text)} characters long"
+    elif text.strip().lstrip("+-").lower() in _NOT_FINITE:
         code, message = "NonFiniteAmount", "an amount must be finite"
     elif re.fullmatch(r"-?[0-9]{1,15}\.[0-9]{5,20}", text):
         code, message = "AmountScale", "no currency has so many decimals"

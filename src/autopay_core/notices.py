@@ -16,12 +16,14 @@ from typing import Final, Required, TypedDict, Unpack, final
 import attrs
 
 from autopay_core._checks import (
+    DATE_MIN,
     Choice,
     Readable,
     a,
     a_date,
     a_text,
     an_id,
+    an_id_if_any,
     report_text,
 )
 from autopay_core._hashes import sha256
@@ -34,18 +36,19 @@ __all__ = [
     "NoticeFacts",
     "NoticeKind",
     "notice_for_autopay",
+    "notice_for_firm",
     "notice_for_run",
 ]
 
-FAILED_AUTOPAY: Final = "Error - Failed AutoPay"
-"""Title of the notice of every failed auto-pay (N1)."""
+FAILED_AUTOPAY: Final = "Error-Failed AutoPay"
+"""Title of the notice of each failed auto-pay, spelt as in the field (N1)."""
 
 
 class NoticeKind(Choice):
     """What a notice is about (N1, N2)."""
 
     FAILED = "failed"
-    """"Error - Failed AutoPay": nothing was charged that should have been."""
+    """"Error-Failed AutoPay": nothing was charged that should have been."""
     PAID = "paid"
     """What was charged paid all that is due."""
     PAID_IN_PART = "paid_in_part"
@@ -60,6 +63,8 @@ class NoticeKind(Choice):
     """Its year is up in 30, or in 7, days (S6)."""
     ENDED = "ended"
     """It has come to its end, or was turned off."""
+    ENROLLMENT_ENDED = "enrollment_ended"
+    """The year of something enrolled is up; the rest of it goes on (S8)."""
     PAUSED = "paused"
     """A pause has begun."""
     RESUMED = "resumed"
@@ -68,18 +73,48 @@ class NoticeKind(Choice):
     """The payment method expires soon."""
     RETURNED = "returned"
     """Captured money went back (P4)."""
+    REINSTATED = "reinstated"
+    """Money that went back came again (P4)."""
     NEEDS_REVIEW = "needs_review"
     """A person has to look at a run (R4, R8)."""
     SECURITY_EVENT = "security_event"
     """The matter data returned what nobody asked for (A2)."""
     POSTING_INCOMPLETE = "posting_incomplete"
     """A posting record has a conflict that someone must mend."""
+    INCIDENT = "incident"
+    """Runs are late for one cause, or no longer; to the firm only (N1)."""
+    HELD = "held"
+    """A person or a rule holds what would be charged (H1)."""
+    BALANCE_UNEXPECTED = "balance_unexpected"
+    """A balance does not show what it should; its invoice waits (B1)."""
+    GONE = "gone"
+    """An invoice of a plan is not returned any more, and nobody paid it
+    through us (B2)."""
+    OVERPAID = "overpaid"
+    """An invoice shows a credit after payments that crossed."""
 
     @property
     def title(self) -> str:
         """The line that people see first."""
         return _TITLES[self]
 
+    @property
+    def is_for_firm(self) -> bool:
+        """Whether it goes to the firm only, and never to a payer (N1)."""
+        return self in _FOR_FIRM
+
+
+_FOR_FIRM: Final = frozenset(
+    {
+        NoticeKind.SECURITY_EVENT,
+        NoticeKind.NEEDS_REVIEW,
+        NoticeKind.POSTING_INCOMPLETE,
+        NoticeKind.INCIDENT,
+        NoticeKind.HELD,
+        NoticeKind.BALANCE_UNEXPECTED,
+        NoticeKind.OVERPAID,
+    }
+)
 
 _TITLES: Final = {
     NoticeKind.FAILED: FAILED_AUTOPAY,
@@ -90,13 +125,20 @@ _TITLES: Final = {
     NoticeKind.PLAN_PAID_OFF: "AutoPay: payment plan paid off",
     NoticeKind.ENDING_SOON: "AutoPay ends soon",
     NoticeKind.ENDED: "AutoPay ended",
+    NoticeKind.ENROLLMENT_ENDED: "AutoPay: enrollment ended",
     NoticeKind.PAUSED: "AutoPay paused",
     NoticeKind.RESUMED: "AutoPay resumed",
     NoticeKind.METHOD_EXPIRING: "AutoPay: payment method expires",
     NoticeKind.RETURNED: "AutoPay: payment returned",
+    NoticeKind.REINSTATED: "AutoPay: payment reinstated",
     NoticeKind.NEEDS_REVIEW: "AutoPay needs review",
     NoticeKind.SECURITY_EVENT: "AutoPay: security event",
     NoticeKind.POSTING_INCOMPLETE: "AutoPay: posting incomplete",
+    NoticeKind.INCIDENT: "AutoPay: payments are late",
+    NoticeKind.HELD: "AutoPay: on hold",
+    NoticeKind.BALANCE_UNEXPECTED: "AutoPay: balances do not fit",
+    NoticeKind.GONE: "AutoPay: invoice not found any more",
+    NoticeKind.OVERPAID: "AutoPay: overpaid invoice",
 }
 
 
@@ -109,8 +151,9 @@ class Notice(Readable):
     Attributes:
         key: Removes duplicates: the same key is the same notice, for ever.
         kind: What it is about.
-        payer: Whose auto-pay.
-        autopay: Which auto-pay.
+        payer: Whose auto-pay; empty for a notice to the firm about no single
+            one.
+        autopay: Which auto-pay; empty as *payer*.
         name: The auto-pay's name, for people.
         on: The date it is about.
         amount: The money it is about, if any.
@@ -121,8 +164,8 @@ class Notice(Readable):
 
     key: str = attrs.field(validator=an_id)
     kind: NoticeKind = attrs.field(validator=a(NoticeKind))
-    payer: PayerId | str = attrs.field(validator=an_id)
-    autopay: AutoPayId | str = attrs.field(validator=an_id)
+    payer: PayerId | str = attrs.field(validator=an_id_if_any)
+    autopay: AutoPayId | str = attrs.field(validator=an_id_if_any)
     on: date = attrs.field(validator=a_date)
     name: str = attrs.field(default="", validator=a_text())
     amount: Money | None = None
@@ -131,7 +174,7 @@ class Notice(Readable):
 
     @property
     def title(self) -> str:
-        """The line that people see first, such as "Error - Failed AutoPay"."""
+        """The line that people see first, such as "Error-Failed AutoPay"."""
         return self.kind.title
 
 
@@ -172,13 +215,45 @@ def notice_for_run(
         facts: The other fields of the notice.
 
     """
-    day = key.nominal_on.isoformat()
+    day = str(key)[len(key.autopay) + 1 :]  # With a number on demand (R14).
     return Notice(
         key=_key("run", key.autopay, day, kind.value, occasion),
         kind=kind,
         autopay=key.autopay,
         detail=report_text(detail),
         **facts,
+    )
+
+
+def notice_for_firm(
+    kind: NoticeKind,
+    /,
+    *,
+    on: date | None,
+    reason: str,
+    detail: str,
+    occasion: str = "",
+) -> Notice:
+    """
+    Make a notice to the firm that is about no single auto-pay (N1, A2, B1).
+
+    Args:
+        kind: What it is about.
+        on: The firm's day; None for something that has none.
+        reason: Stable code; with kind, day and occasion its identity.
+        detail: What a person can act on; cleaned.
+        occasion: Keeps several of one kind, reason and day apart.
+
+    """
+    day = DATE_MIN if on is None else on
+    return Notice(
+        key=_key("firm", day.isoformat(), kind.value, reason, occasion),
+        kind=kind,
+        payer="",
+        autopay="",
+        on=day,
+        reason=reason,
+        detail=report_text(detail),
     )
 
 

@@ -17,10 +17,15 @@ from typing import Generic, Protocol, TypeVar, final, runtime_checkable
 
 import attrs
 
+from autopay_core._checks import a
 from autopay_core._moved import moved
 from autopay_core.associations import InvoicePage, InvoiceQuery
+from autopay_core.balances import Expected, ShareStep, ShareStepKind
 from autopay_core.charges import (
+    Cancelled,
+    CancelOutcome,
     Captured,
+    ChargeLine,
     ChargeOutcome,
     ChargeRequest,
     DeclineClass,
@@ -32,15 +37,21 @@ from autopay_core.charges import (
     Pending,
 )
 from autopay_core.commits import (
+    AttemptsAllowed,
     Change,
     Committed,
     Conflict,
     ConflictReason,
+    Distinct,
+    Incident,
     OpenAmounts,
     PostingFilter,
     PostingMove,
+    Restored,
     Standing,
     StopOrder,
+    Told,
+    Unreadable,
 )
 from autopay_core.errors import (
     CommitUnknownError,
@@ -51,18 +62,31 @@ from autopay_core.errors import (
     PostingConflictError,
     UnsafeStoreError,
 )
-from autopay_core.invoices import SearchPage, SearchQuery, SearchResult
+from autopay_core.holds import Hold, HoldLevel
+from autopay_core.invoices import (
+    SearchPage,
+    SearchQuery,
+    SearchResult,
+    UnreadableRow,
+)
 from autopay_core.money import Money
+from autopay_core.movements import MovementRecord, MovementState
 from autopay_core.notices import Notice
+from autopay_core.policy import Policy
 from autopay_core.postings import Posting
-from autopay_core.references import RunKey
+from autopay_core.references import RunKey, Secret
 from autopay_core.retries import AttemptRecord
 from autopay_core.runs import RunRecord
 
 __all__ = [
     "AttemptRecord",
+    "AttemptsAllowed",
+    "CancelOutcome",
+    "Cancelled",
+    "CancellingGateway",
     "Captured",
     "Change",
+    "ChargeLine",
     "ChargeOutcome",
     "ChargeRequest",
     "CommitUnknownError",
@@ -71,7 +95,13 @@ __all__ = [
     "ConflictReason",
     "DeclineClass",
     "Declined",
+    "Distinct",
+    "Expected",
+    "FindingGateway",
     "GatewayCapabilities",
+    "Hold",
+    "HoldLevel",
+    "Incident",
     "IncompleteReadError",
     "Indeterminate",
     "InvoicePage",
@@ -79,12 +109,15 @@ __all__ = [
     "LookupOutcome",
     "MatterData",
     "Money",
+    "MovementRecord",
+    "MovementState",
     "NotFound",
     "Notice",
     "Notifier",
     "OpenAmounts",
     "PaymentGateway",
     "Pending",
+    "Policy",
     "PortError",
     "PortUnavailableError",
     "Ports",
@@ -93,14 +126,21 @@ __all__ = [
     "PostingFilter",
     "PostingMove",
     "PostingStore",
+    "Restored",
     "RunKey",
     "RunRecord",
     "SearchPage",
     "SearchQuery",
     "SearchResult",
+    "Secret",
+    "ShareStep",
+    "ShareStepKind",
     "Standing",
     "StopOrder",
+    "Told",
     "TwoStepGateway",
+    "Unreadable",
+    "UnreadableRow",
     "UnsafeStoreError",
 ]
 
@@ -127,15 +167,17 @@ class MatterData(Protocol):
     MD-2  Following `next_page` to the end gives every open invoice, or the
           read fails with `IncompleteReadError`; nothing is cut off silently.
     MD-3  Amounts are exact: what the software shows, to the cent.
-    MD-4  A balance is no older than the call that returns it: what the
-          ledger showed before the call began is in it.
+    MD-4  A balance holds for the moment that the page states (`stated_at`),
+          or, if it states none, for the call: what the ledger showed before
+          that moment is in it.
     MD-5  An empty query returns nothing, never everything.
     MD-6  A search matches numbers exactly, names and descriptions by a part
           regardless of case; wildcards are literals.
     MD-7  `PortUnavailableError` or another `PortError` tells that it cannot
-          answer; a cell that cannot be read is an `InvalidValueError` that
-          names where it stands.
-    MD-8  An invoice that is not returned is taken as paid.
+          answer; a row that cannot be read is among the page's `unreadable`
+          with where it stands, or an `InvalidValueError` names the place.
+    MD-8  An invoice that is not returned is no longer open; whether it was
+          paid or is gone is not for this port to say.
     MD-9  An invoice does not move to another client between two reads of one
           run; open amounts are guarded by client.
     """
@@ -186,6 +228,27 @@ class PaymentGateway(Protocol):
           record, not what it was asked.
     PG-8  Two requests under one key at once move money once.
     PG-9  No card number or token stands in an outcome or an exception.
+    PG-10 After `Declined` no money moves under that key.
+    PG-11 `cancel` answers `Cancelled` only if nothing under the key moved or
+          will move, requests on their way included; what moved is answered as
+          `lookup` would. With `GatewayCapabilities.cancels`.
+    PG-12 An outcome names the account that it belongs to, if the capabilities
+          name one; a look-up tells of no other account.
+    PG-13 No two payments at the account have one reference, if
+          `unique_references` is declared.
+    PG-14 `Captured` is said of money that was taken, `Declined` of money
+          that never will be; what is under way is `Pending`, and a state
+          that the adapter does not know is `Indeterminate`.
+    PG-15 The request's amount is taken, in the units in which the company
+          counts the currency, into the request's deposit account.
+    PG-16 An answer is of one of these classes and no subclass; what is raised
+          is a `PortError`, and nothing of a driver or SDK.
+
+    Beside the methods here there are two of the second edition, each behind
+    a capability: ``cancel(key, reference)`` with `cancels`, whose answer is a
+    `CancelOutcome`, and ``lookup_reference(reference, key)`` with
+    `finds_references`, whose answer is a `LookupOutcome`; see
+    `CancellingGateway` and `FindingGateway`.
     """
 
     @property
@@ -230,6 +293,19 @@ class TwoStepGateway(Protocol):
     TS-6  No money moves after `ChargeRequest.not_after`, if
           `honours_deadline` is declared.
     TS-7  An outcome carries the key and amount on record, as PG-7.
+    TS-8  `prepare` may be called again under the same key with another
+          request, and makes another reference; what was not confirmed moves
+          nothing.
+    TS-9  `prepare` may answer `Declined`.
+    TS-10 After `Declined` no money moves for that reference.
+    TS-11 `cancel` as PG-11, for the reference. With
+          `GatewayCapabilities.cancels`.
+    TS-12 An outcome names its account, and a look-up tells of no other, as
+          PG-12.
+    TS-13 No two payments have one reference, as PG-13.
+    TS-14 Captured, declined, under way and unknown are told apart, as PG-14.
+    TS-15 The request's amount is taken into its deposit account, as PG-15.
+    TS-16 Answers and errors are the port's own, as PG-16.
     """
 
     @property
@@ -239,7 +315,7 @@ class TwoStepGateway(Protocol):
         ...
 
     @abstractmethod
-    def prepare(self, request: ChargeRequest, /) -> str:
+    def prepare(self, request: ChargeRequest, /) -> str | Declined:
         """
         Make a reference for *request*; no money moves.
 
@@ -274,15 +350,57 @@ class TwoStepGateway(Protocol):
         ...
 
 
+@runtime_checkable
+class CancellingGateway(Protocol):
+    """A gateway of either form that declares `GatewayCapabilities.cancels`."""
+
+    @abstractmethod
+    def cancel(self, key: str, reference: str | None, /) -> CancelOutcome:
+        """
+        See to it that nothing under *key* takes money any more (PG-11).
+
+        Args:
+            key: The attempt's key.
+            reference: The reference on record, with two steps.
+
+        Raises:
+            PortUnavailableError: The gateway cannot be asked now.
+
+        """
+        ...
+
+
+@runtime_checkable
+class FindingGateway(Protocol):
+    """A gateway that declares `GatewayCapabilities.finds_references`."""
+
+    @abstractmethod
+    def lookup_reference(self, reference: str, key: str, /) -> LookupOutcome:
+        """
+        Tell what became of a reference on record (PG-5), without delay.
+
+        Args:
+            reference: What `prepare` made, or the reference of an outcome.
+            key: The attempt's key.
+
+        Raises:
+            PortUnavailableError: The gateway cannot be asked now.
+
+        """
+        ...
+
+
 class PostingStore(Protocol):
     """
     Keeps runs, reservations, postings and notices: the only memory there is.
 
     PS-1  A change is committed whole or not at all, durable when `commit`
-          returns, and seen by every read that begins after.
+          returns, and seen by every read that begins after. A call that is
+          interrupted anywhere, by a cancelled task or a KeyboardInterrupt,
+          leaves all of it or nothing, and the calls after it answer right.
     PS-2  A run is written only from the version before; of racing writers
           one gets `Committed`, the others `Conflict`.
-    PS-3  At most one record stands for an auto-pay and nominal date.
+    PS-3  At most one record stands for an auto-pay, nominal date and number.
     PS-4  `expect_versions` refuses a change when the client's open amounts
           changed since they were read; every change of them grows the
           version, for ever.
@@ -290,7 +408,8 @@ class PostingStore(Protocol):
           holds it and under whatever client, without the runs of the change.
     PS-6  `only_doubtful` leaves at most one run of an auto-pay open or in
           review.
-    PS-7  `unless_stopped` refuses a change when a stop order is in force.
+    PS-7  `unless_held` refuses a change when a hold is in force on one of the
+          targets, `expect_holds` when any hold changed since.
     PS-8  A posting id is written once; another content under it is
           `PostingConflictError` and nothing of the change stands.
     PS-9  A posting moves only from the status it was read in, by the table.
@@ -298,16 +417,40 @@ class PostingStore(Protocol):
           until it is marked.
     PS-11 Open amounts count open postings and the reservations of runs under
           way, once each, at every instant of a hand-over.
-    PS-12 `Standing.now` never goes back, over restarts too.
+    PS-12 `Standing.now` never goes back, over restarts too; a commit's time is
+          later than every time told before.
     PS-13 `PortUnavailableError` promises that nothing was committed;
           `CommitUnknownError` says that this is not known.
     PS-14 `claim` gives one claimant the run until the seconds are over.
     PS-15 What is read equals what was written, for every value.
+    PS-16 A store has an id of its own, made at random with it, and an epoch
+          that only `Change.restored` raises; `Standing` tells both.
+    PS-17 `OpenAmounts` has the holds on the clients, their matters and
+          invoices, and one version of all holds that grows with each change
+          of any.
+    PS-18 `OpenAmounts.steps` has the steps of shares across open, in order, of
+          60 days and longer where `steps_needed_since` says so; what is
+          expected is what was last written.
+    PS-19 No two runs stand with one payment reference at one account, if the
+          account's references are unique.
+    PS-20 `Change.attempts` refuses a change when more attempts of the method
+          count than allowed, its own run's earlier ones among them.
+    PS-21 What was told last, by auto-pay and topic, is read as it was written;
+          so is an incident, unless one of its cause is under way: that one
+          stands.
+    PS-22 What cannot be decoded comes as `Unreadable` and holds up no other;
+          a single run that cannot be is a `PortError`.
+    PS-23 A movement is written once by its own id, and goes on only from the
+          version before; of racing writers one gets `Committed`, the others
+          `Conflict`. It is read as it was written.
+    PS-24 A run is found by the key of any of its attempts.
     """
 
     @abstractmethod
-    def standing(self, key: RunKey, method: str, /) -> Standing:
-        """Read what is known about a run, its auto-pay and its method."""
+    def standing(
+        self, key: RunKey, method: str, payer: str = "", /
+    ) -> Standing:
+        """Read what is known about a run, its auto-pay, method and payer."""
         ...
 
     @abstractmethod
@@ -322,7 +465,8 @@ class PostingStore(Protocol):
         """
         Add up what the auto-pay took or is taking, by charge date (L7).
 
-        Captured amounts, not lowered by returns, and reservations.
+        Captured amounts and reservations. What a bank returned, or a lost
+        dispute took back, is not in it; what was refunded is.
         """
         ...
 
@@ -336,12 +480,48 @@ class PostingStore(Protocol):
     @abstractmethod
     def unfinished(
         self, after: RunKey | None, most: int, /
-    ) -> Sequence[RunRecord]:
+    ) -> Sequence[RunRecord | Unreadable]:
         """
         Read runs under way that may be looked at again now, by key.
 
         Open, pending and in review, whose `next_try_at` has come.
         """
+        ...
+
+    @abstractmethod
+    def waiting(
+        self, after: RunKey | None, most: int, /
+    ) -> Sequence[RunRecord | Unreadable]:
+        """Read runs that are waiting, by key, whenever they go on (N1)."""
+        ...
+
+    @abstractmethod
+    def referenced(
+        self, reference: str, account: str, /
+    ) -> Sequence[RunRecord]:
+        """Read the runs with a payment reference, flat to a million."""
+        ...
+
+    @abstractmethod
+    def keyed(self, key: str, /) -> Sequence[RunRecord]:
+        """Read the run one of whose attempts has a key, if there is one."""
+        ...
+
+    @abstractmethod
+    def movement(self, id: str, /) -> Sequence[MovementRecord]:  # noqa: A002 - the word
+        """Read what was received under a movement's own id, if anything."""
+        ...
+
+    @abstractmethod
+    def movements(
+        self, state: MovementState, after: str, most: int, /
+    ) -> Sequence[MovementRecord]:
+        """Read movements in a state other than placed, by id, after one."""
+        ...
+
+    @abstractmethod
+    def holds(self, after: str, most: int, /) -> Sequence[Hold]:
+        """Read the holds in force, by id, after one."""
         ...
 
     @abstractmethod
@@ -368,7 +548,7 @@ class PostingStore(Protocol):
         ...
 
     @abstractmethod
-    def undelivered(self, most: int, /) -> Sequence[Notice]:
+    def undelivered(self, most: int, /) -> Sequence[Notice | Unreadable]:
         """Read the oldest notices that are not marked as delivered."""
         ...
 
@@ -404,13 +584,24 @@ class AnyPorts(Generic[_Matters, _Gateway, _Postings, _Notifier]):
     gateway: _Gateway
     postings: _Postings
     notifier: _Notifier
-    key_secret: bytes = b""
+    key_secret: Secret | bytes
+    policy: Policy = attrs.field(factory=Policy, validator=a(Policy))
 
     def __attrs_post_init__(self) -> None:
-        """Check that the gateway has the form that it declares."""
-        two_step = self.gateway.capabilities.two_step
-        needed = ("prepare", "confirm") if two_step else ("charge",)
-        for name in (*needed, "lookup"):
+        """
+        Check that the gateway has the methods that it declares.
+
+        And keep the secret as one, whatever it was given as.
+        """
+        object.__setattr__(self, "key_secret", Secret.of(self.key_secret))
+        declared = self.gateway.capabilities
+        needed = ["prepare", "confirm"] if declared.two_step else ["charge"]
+        needed.append("lookup")
+        if declared.cancels:
+            needed.append("cancel")
+        if declared.finds_references:
+            needed.append("lookup_reference")
+        for name in needed:
             if callable(getattr(self.gateway, name, None)):
                 continue
             raise InvalidValueError(
@@ -445,12 +636,15 @@ class Ports(
             goes to review; `recover` before the change leaves none.
         postings: Keeps runs, reservations, postings and notices.
         notifier: Tells people.
-        key_secret: Goes into every idempotency key, so that it cannot be
-            guessed (R2); keep it the same for the life of the store.
+        key_secret: At least 32 bytes, as they are or as a `Secret`; goes into
+            every idempotency key, so that it cannot be guessed (R2). Keep it
+            the same for the life of the store.
+        policy: The host's settings.
 
     Raises:
-        InvalidValueError: The gateway lacks the methods of the form that its
-            capabilities declare (``GatewayForm``).
+        InvalidValueError: The gateway lacks the methods that its capabilities
+            declare (``GatewayForm``), or the secret is too short
+            (``SecretTooShort``).
 
     """
 

@@ -22,6 +22,10 @@ from autopay_core._checks import (
     a_date,
     a_text,
     an_id,
+    an_id_if_any,
+    kept_if_any,
+    mapping_of,
+    optional,
 )
 from autopay_core._hashes import sha256
 from autopay_core._moved import moved
@@ -61,27 +65,45 @@ PostingId = NewType("PostingId", str)
 
 
 class ReversalKind(Choice):
-    """Why captured money went back (P4)."""
+    """Why captured money went back, or came again (P4)."""
 
     RETURN = "return"
-    """A bank returned a debit."""
+    """A bank returned a debit, or gave less than was captured."""
     REFUND = "refund"
     """The firm gave it back."""
     CHARGEBACK = "chargeback"
     """The payer disputed the charge."""
+    REINSTATED = "reinstated"
+    """What went back came again: a dispute was won, or a return paid."""
+
+    @property
+    def takes_back(self) -> bool:
+        """Whether money went back; otherwise it came again."""
+        return self is not ReversalKind.REINSTATED
+
+    @property
+    def frees_limits(self) -> bool:
+        """Whether what went back may be taken again under limits (L7)."""
+        return self in (ReversalKind.RETURN, ReversalKind.CHARGEBACK)
 
 
 @final
 @attrs.frozen(kw_only=True, repr=False, eq=False)
 class Reversal(Readable):
     """
-    Captured money that went back, as the gateway reported it (P4).
+    Captured money that went back or came again, as a record keeps it (P4).
 
     Attributes:
         event: The gateway's id of the event; applied once.
-        kind: Return, refund or chargeback.
-        amount: What went back; more than nothing.
+        kind: Return, refund, chargeback, or what takes one of them back.
+        amount: What moved; more than nothing.
         on: The firm-local date of the event.
+        code: The bank's, such as ``"R10"``; empty if there is none. Some hold
+            the payment method (H2).
+        corrects: The event that one of kind `ReversalKind.REINSTATED` takes
+            back; empty for the others.
+        invoices: By number, what moved of each invoice; None for the newest
+            first.
 
     """
 
@@ -91,6 +113,13 @@ class Reversal(Readable):
         validator=a_positive("PostingSign", "a reversal is more than nothing")
     )
     on: date = attrs.field(validator=a_date)
+    code: str = attrs.field(default="", validator=a_text(most=64))
+    corrects: str = attrs.field(default="", validator=an_id_if_any)
+    invoices: Mapping[str, Money] | None = attrs.field(
+        default=None,
+        converter=kept_if_any,
+        validator=optional(mapping_of(Money)),
+    )
 
 
 class PostingStatus(Choice):
@@ -155,8 +184,9 @@ POSTING_MOVES: Final[Mapping[PostingStatus, frozenset[PostingStatus]]] = (
                     PostingStatus.REMOVED,
                 }
             ),
-            PostingStatus.APPLIED: frozenset(),
-            PostingStatus.REMOVED: frozenset(),
+            # Back: the ledger took it back, or it was removed in error.
+            PostingStatus.APPLIED: frozenset({PostingStatus.POSTED}),
+            PostingStatus.REMOVED: frozenset({PostingStatus.PENDING}),
         }
     )
 )
@@ -215,13 +245,14 @@ class Posting(Readable):
         client: The invoice's client.
         matter: The invoice's matter.
         invoice: The invoice's number.
-        amount: What was paid; negative for a reversal (P4).
+        amount: What was paid; negative for a reversal, and positive again for
+            what reverses one (P4).
         status: Where it stands.
         charged_on: The date of the charge, or of the reversal.
         payment_reference: The gateway's reference of the payment.
         deposit_account: Where the money went.
         ar_message: The auto-pay's text for the firm's ledger.
-        reverses: Id of the posting that this one reverses, or None.
+        reverses: Id of the posting that this one corrects, or None.
         note: Why it is incomplete or was removed.
 
     """
@@ -243,8 +274,8 @@ class Posting(Readable):
 
     def __attrs_post_init__(self) -> None:
         """Refuse a sign that does not fit (P4)."""
-        if self.amount.is_zero or self.amount.is_negative == (
-            self.reverses is None
+        if self.amount.is_zero or (
+            self.amount.is_negative and self.reverses is None
         ):
             raise InvalidValueError(
                 "a posting is more than nothing, a reversal less",
@@ -262,7 +293,7 @@ class Posting(Readable):
         blocked, for adding it back could pay the invoice twice when the
         ledger shows a step before we hear of it.
         """
-        return self.status in OPEN_STATUSES and self.reverses is None
+        return self.status in OPEN_STATUSES and not self.amount.is_negative
 
 
 def move_posting(
@@ -331,7 +362,8 @@ def posting_id(key: RunKey, attempt: int, number: str, /) -> PostingId:
 
 def start_of_id(key: RunKey, attempt: int) -> str:
     """Return what the ids of an attempt's postings are all made of."""
-    parts = (key.autopay, key.nominal_on.isoformat(), str(attempt))
+    day = str(key)[len(key.autopay) + 1 :]  # With a number on demand (R14).
+    parts = (key.autopay, day, str(attempt))
     return "".join(f"{len(part)}:{part}," for part in parts)
 
 

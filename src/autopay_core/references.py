@@ -1,14 +1,16 @@
 """
 References to things that others own: ids, accounts, payment methods (E3).
 
-Holds: identifiers (`NewType`), `DepositAccount`, `PaymentMethodRef`. Imports:
-`_checks`, `_hashes`. A payment method is a provider's token, never a card.
+Holds: identifiers (`NewType`), `DepositAccount`, `PaymentMethodRef`, `RunKey`,
+`Secret`. Imports: `_checks`, `_hashes`, `errors`. A payment method is a
+provider's token, never a card.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import date
-from typing import Final, NewType, final
+from typing import Final, NewType, NoReturn, final
 
 import attrs
 
@@ -17,6 +19,7 @@ from autopay_core._checks import (
     Readable,
     a,
     a_date,
+    a_number,
     a_text,
     an_id,
     check_id,
@@ -24,8 +27,11 @@ from autopay_core._checks import (
     optional,
 )
 from autopay_core._hashes import sha256
+from autopay_core.errors import InvalidValueError
 
 __all__ = [
+    "RUN_NUMBER_MAX",
+    "SECRET_BYTES",
     "AccountKind",
     "AutoPayId",
     "ClientId",
@@ -35,9 +41,17 @@ __all__ = [
     "MethodKind",
     "PayerId",
     "PaymentMethodRef",
+    "RunKey",
+    "Secret",
 ]
 
 _LONG_TOKEN: Final = 8
+
+SECRET_BYTES: Final = 32
+"""Fewest bytes of a host's secret (R2)."""
+
+RUN_NUMBER_MAX: Final = 9_999
+"""Most runs on demand of one auto-pay on one day."""
 
 AutoPayId = NewType("AutoPayId", str)
 """Identifies an auto-pay; 1 to 128 printable characters, compared exactly."""
@@ -160,20 +174,124 @@ class PaymentMethodRef:
 
 
 @final
+class Secret:
+    """
+    The host's secret, which shows nowhere by itself (R2, E3).
+
+    Not in `repr`, an f-string, `attrs.asdict`, a traceback's locals or a
+    pickle, which is refused.
+
+    Args:
+        value: At least 32 bytes, from a secret store; the same for the life
+            of a posting store.
+
+    Raises:
+        InvalidValueError: Not bytes (``FieldType``), or too few
+            (``SecretTooShort``).
+
+    """
+
+    __slots__ = ("_reveal",)
+
+    _reveal: Callable[[], bytes]
+
+    def __init__(self, value: bytes, /) -> None:
+        if type(value) is not bytes:
+            raise InvalidValueError(
+                f"expected bytes, got {type(value).__name__}",
+                code="FieldType",
+                path="key_secret",
+            )
+        if len(value) < SECRET_BYTES:
+            raise InvalidValueError(
+                f"the secret has at least {SECRET_BYTES} bytes; make it once "
+                "with secrets.token_bytes(32) and keep it in a secret store",
+                code="SecretTooShort",
+                path="key_secret",
+            )
+
+        # A function, so that nothing that shows attributes shows the bytes.
+        def reveal() -> bytes:
+            return value
+
+        self._reveal = reveal
+
+    @classmethod
+    def of(cls, value: Secret | bytes, /) -> Secret:
+        """Return *value* as a secret."""
+        return value if isinstance(value, Secret) else cls(value)
+
+    def reveal(self) -> bytes:
+        """Return the bytes, for deriving a key and nothing else."""
+        return self._reveal()
+
+    def __eq__(self, other: object) -> bool:
+        """Tell whether two secrets are the same."""
+        if not isinstance(other, Secret):
+            return NotImplemented
+        return self.reveal() == other.reveal()
+
+    def __hash__(self) -> int:
+        """Return what says nothing about the bytes."""
+        return hash(Secret)
+
+    def __repr__(self) -> str:
+        """Show that there is one."""
+        return "Secret(…)"
+
+    def __reduce__(self) -> NoReturn:
+        """Refuse to be pickled, or copied into a file by anybody."""
+        raise TypeError("a secret is not written into a pickle")
+
+
+@final
 @attrs.frozen(kw_only=True, order=True, repr=False)
 class RunKey(Readable):
     """
-    The identity of a run: an auto-pay and a nominal date (R2).
+    The identity of a run within its store: auto-pay, date and number (R2).
 
     Attributes:
         autopay: The auto-pay's id.
-        nominal_on: The occurrence's nominal date, not its charge date.
+        nominal_on: The occurrence's nominal date, not its charge date; of a
+            run on demand the day for which it was asked.
+        number: 0 for the schedule's run, 1, 2 and so on for runs on demand of
+            that day (R14).
 
     """
 
     autopay: AutoPayId | str = attrs.field(validator=an_id)
     nominal_on: date = attrs.field(validator=a_date)
+    number: int = attrs.field(default=0, validator=a_number(0, RUN_NUMBER_MAX))
 
     def __str__(self) -> str:
-        """Return ``ap-1/2026-01-31``."""
-        return f"{self.autopay}/{self.nominal_on.isoformat()}"
+        """Return ``ap-1/2026-01-31``, or ``ap-1/2026-01-31#2`` on demand."""
+        day = f"{self.autopay}/{self.nominal_on.isoformat()}"
+        return f"{day}#{self.number}" if self.number else day
+
+    @classmethod
+    def of(cls, text: str, /) -> RunKey:
+        """
+        Read what `str` made of a key.
+
+        Raises:
+            InvalidValueError: It is no such text (``RunKeyFormat``).
+
+        """
+        autopay, _, rest = text.rpartition("/")
+        day, _, number = rest.partition("#")
+        try:
+            found = cls(
+                autopay=autopay,
+                nominal_on=date.fromisoformat(day),
+                number=int(number or "0"),
+            )
+        except ValueError:
+            found = None
+        if found is None or str(found) != text:
+            raise InvalidValueError(
+                "expected the text of a run's key, such as ap-1/2026-01-31",
+                code="RunKeyFormat",
+                path="key",
+                value=text,
+            )
+        return found

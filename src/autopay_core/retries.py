@@ -1,32 +1,44 @@
 """
-Whether a declined charge may be tried again, and when (N3).
+Whether a declined charge may be tried again, and on which day (N3).
 
-Holds: `RetryPolicy`, the networks' limits as dated tables, `next_attempt()`.
-Imports: `charges`, `money` and `references`. Off unless an auto-pay has a
-policy; never after a hard decline. Attempts are counted per payment method
-across everything that charges it.
+Holds: `RetryPolicy`, the networks' limits as dated tables, `after_decline`
+and what it answers (`Retry`, `AnotherMethod`), `window_opens_at`; and
+`next_attempt`, as it was before. Imports: `business_days`, `charges`, `money`,
+`policy` and `references`. Off unless an auto-pay has a policy; never after a
+hard decline. Declines are counted per payment method across everything that
+charges it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import date, datetime, timedelta
+import re
+from collections.abc import Iterable, Sequence
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Final, final
 
 import attrs
 
-from autopay_core._checks import Readable, a_number
+from autopay_core._checks import DATE_MAX, Readable, a_number
+from autopay_core.business_days import BusinessCalendar, open_on_or_after
 from autopay_core.charges import DeclineClass, Declined
 from autopay_core.money import Money
+from autopay_core.policy import firm_date
 from autopay_core.references import MethodKind, PaymentMethodRef
 
 __all__ = [
     "NETWORK_LIMITS",
+    "AnotherMethod",
     "AttemptRecord",
     "NetworkLimit",
+    "Retry",
     "RetryPolicy",
+    "after_decline",
     "next_attempt",
+    "window_opens_at",
 ]
+
+_ACH_CODE: Final = re.compile("R[0-9]{2}")
+_LATEST: Final = datetime.combine(DATE_MAX, time(), UTC)
 
 
 @final
@@ -38,8 +50,8 @@ class NetworkLimit(Readable):
     Attributes:
         network: Lower case, as in `PaymentMethodRef.network`.
         since: First day on which these limits are known to hold.
-        windows: Pairs of days and attempts: at most so many attempts within
-            so many days, first tries included.
+        windows: Pairs of days and attempts: at most so many declined ones,
+            and ones in doubt, within so many days, first tries included.
         retries_most: Most retries of one payment; None if the windows say.
         within_days: Retries end so many days after the first try.
         only_codes: Codes that may be retried at all; empty for all.
@@ -98,9 +110,13 @@ class RetryPolicy(Readable):
     """
     How an auto-pay retries a decline.
 
+    With a policy a run whose method is refused for good waits for another
+    method, which starts anew: its first attempt is no retry.
+
     Attributes:
         retries_most: Retries after the first attempt; 1 to 3.
-        every_days: Whole days between attempts; 1 to 30.
+        every_days: Whole days from the date on which a decline is known to
+            the next attempt; 1 to 30.
         within_days: No retry later than so many days after the first.
 
     Raises:
@@ -144,6 +160,184 @@ def network_limit(
     return max(known, key=lambda each: each.since, default=None)
 
 
+@final
+@attrs.frozen(kw_only=True, repr=False, eq=False)
+class Retry(Readable):
+    """
+    It may be tried again.
+
+    Attributes:
+        on: The firm's date, an open day of the auto-pay's calendar; it is
+            what is told.
+        at: The instant before which it may not be sent, because of a
+            network's window or what the answer said; None if it is over
+            before the first day that the policy allows.
+        same_amount: Only the same amount may be asked for again.
+
+    """
+
+    on: date
+    at: datetime | None
+    same_amount: bool
+
+
+@final
+@attrs.frozen(repr=False, eq=False)
+class AnotherMethod(Readable):
+    """Only another payment method can help; the run waits for one."""
+
+
+def after_decline(  # noqa: PLR0913 - one parameter for each thing known
+    policy: RetryPolicy | None,
+    declined: Declined,
+    method: PaymentMethodRef,
+    /,
+    *,
+    known_on: date,
+    tries: int,
+    first_on: date,
+    calendar: BusinessCalendar | None = None,
+    declines: Iterable[datetime] = (),
+    not_before: datetime | None = None,
+    zone: str = "UTC",
+    is_method_held: bool = False,
+) -> Retry | AnotherMethod | None:
+    """
+    Tell what a decline leaves to be done, or None for nothing (N3).
+
+    The days are the firm's, and counted from the day on which the decline
+    was known: a bank says no days after it was asked. A window of the network
+    and what the answer asked for move the retry on, and if it cannot be
+    within the policy's days, it is not tried again.
+
+    >>> declined = Declined(
+    ...     key="k", code="51", decline_class=DeclineClass.LATER
+    ... )
+    >>> card = PaymentMethodRef(provider="acme", token="tok_8f2k41aa9c")
+    >>> after_decline(
+    ...     RetryPolicy(every_days=3),
+    ...     declined,
+    ...     card,
+    ...     known_on=date(2026, 1, 31),
+    ...     tries=1,
+    ...     first_on=date(2026, 1, 31),
+    ... ).on
+    datetime.date(2026, 2, 3)
+
+    Args:
+        policy: The auto-pay's; None retries nothing.
+        declined: The last answer.
+        method: What was charged.
+        known_on: The firm's date on which the answer was known.
+        tries: This run's attempts with this very method that left the
+            machine, this one among them. Another method starts anew.
+        first_on: The firm's date of the first of them.
+        calendar: The auto-pay's; None knows no closed day.
+        declines: When each attempt of the method that was declined or is in
+            doubt began, over everything in the store, this one among them;
+            within the last 30 days.
+        not_before: What the answer asked for, or None.
+        zone: The firm's, by IANA name.
+        is_method_held: The answer holds the method (`hold_for_decline`).
+
+    """
+    if policy is None:
+        return None
+    kind, code = declined.decline_class, declined.code
+    limit = _limit_for_code(method, code, known_on)
+    if (
+        is_method_held
+        or kind in {DeclineClass.NEVER, DeclineClass.FIX_FIRST}
+        or (limit is not None and code in limit.never_codes)
+    ):
+        return AnotherMethod()
+    if kind is not DeclineClass.LATER or (
+        limit is not None and limit.only_codes and code not in limit.only_codes
+    ):
+        return None
+    most, within = policy.retries_most, policy.within_days
+    if limit is not None and limit.retries_most is not None:
+        most = min(most, limit.retries_most)
+    if limit is not None and limit.within_days is not None:
+        within = min(within, limit.within_days)
+    at = max(
+        (
+            each
+            for each in (
+                window_opens_at(method, declines, known_on),
+                not_before,
+            )
+            if each is not None
+        ),
+        default=None,
+    )
+    on = known_on + timedelta(days=policy.every_days)
+    if at is not None:
+        # A gateway may name any time at all; later than every run is never.
+        opens_on = firm_date(min(at, _LATEST), zone)
+        if opens_on < on:
+            at = None
+        on = max(on, opens_on)
+    on = open_on_or_after(calendar, on)
+    if tries > most or on - first_on > timedelta(days=within):
+        return None
+    return Retry(
+        on=on,
+        at=at,
+        same_amount=limit is not None and limit.same_amount,
+    )
+
+
+def window_opens_at(
+    method: PaymentMethodRef, declines: Iterable[datetime], on: date, /
+) -> datetime | None:
+    """
+    Return when a method's network lets it be charged again, or None (N3).
+
+    Asked before every sending, the first one of a run too: twelve auto-pays
+    of one card that has no money make ten attempts a day, not twelve. The
+    instant may be over; then the window is open.
+
+    Args:
+        method: What is to be charged.
+        declines: When each attempt of the method that was declined or is in
+            doubt began, over everything in the store, in any order; within
+            the last 30 days. What was approved, and what never left the
+            machine, is not among them.
+        on: The firm's date; the network's limits of that day count.
+
+    Returns:
+        None if no window is full however one looks.
+
+    """
+    limit = network_limit(method, on)
+    if limit is None:
+        return None
+    times = sorted(declines, reverse=True)
+    return max(
+        (
+            # What must have left the window before one more may come.
+            times[most - 1] + timedelta(days=days)
+            for days, most in limit.windows
+            if len(times) >= most
+        ),
+        default=None,
+    )
+
+
+def is_ach_code(code: str, /) -> bool:
+    """Tell whether *code* is the ACH's, whatever the method says (H2)."""
+    return _ACH_CODE.fullmatch(code) is not None
+
+
+def _limit_for_code(
+    method: PaymentMethodRef, code: str, on: date
+) -> NetworkLimit | None:
+    if is_ach_code(code):
+        method = attrs.evolve(method, network="ach")
+    return network_limit(method, on)
+
+
 def next_attempt(
     policy: RetryPolicy | None,
     declined: Declined,
@@ -154,6 +348,9 @@ def next_attempt(
 ) -> datetime | None:
     """
     Return the earliest time of another attempt, or None for never (N3).
+
+    By instants, and with every attempt counted; `after_decline` goes by the
+    firm's days, and counts declines.
 
     Args:
         policy: The auto-pay's; None retries nothing.

@@ -8,7 +8,7 @@ here is ever edited: each step makes a new value.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from types import MappingProxyType
 from typing import Final, final
@@ -18,22 +18,28 @@ import attrs
 from autopay_core._checks import (
     Choice,
     Readable,
-    ReadOnly,
     a,
     a_date,
+    a_number,
     a_text,
     an_id,
+    an_id_if_any,
     an_instant,
+    kept_if_any,
+    optional,
     tuple_of,
 )
 from autopay_core.allocation import Allocation
+from autopay_core.business_days import BusinessCalendar
 from autopay_core.charges import (
+    Cancelled,
     Captured,
     ChargeRequest,
     Declined,
     IdempotencyKey,
     Pending,
 )
+from autopay_core.decisions import Decision, Recomputed, again
 from autopay_core.errors import (
     CurrencyMismatchError,
     InvalidValueError,
@@ -59,10 +65,13 @@ __all__ = [
     "RunState",
     "RunStatus",
     "check_move",
+    "is_same_account",
     "postings_of",
+    "recompute",
     "reservations",
     "result_of",
     "reversal_postings",
+    "still_back",
 ]
 
 
@@ -82,7 +91,7 @@ class RunState(Choice):
     PAID = "paid"
     """Captured, and every cent has its posting record."""
     FAILED = "failed"
-    """Definitively not charged: "Error - Failed AutoPay" (N1)."""
+    """Definitively not charged: "Error-Failed AutoPay" (N1)."""
     NOTHING_DUE = "nothing_due"
     """Definitively not charged: there was nothing to pay."""
     CANCELLED = "cancelled"
@@ -123,7 +132,6 @@ _OUTCOMES: Final = frozenset(
         RunState.WAITING,
         RunState.PAID,
         RunState.FAILED,
-        RunState.CANCELLED,
     }
 )
 
@@ -142,9 +150,9 @@ RUN_MOVES: Final[Mapping[RunState | None, frozenset[RunState]]] = (
                     RunState.MISSED,
                 }
             ),
-            # OPEN to OPEN: another try under the same key, or its reference.
+            # OPEN to OPEN: another try under the same key, or a look-up.
             RunState.OPEN: _OUTCOMES | {RunState.OPEN},
-            RunState.PENDING: _OUTCOMES - {RunState.CANCELLED},
+            RunState.PENDING: _OUTCOMES,
             RunState.REVIEW: _OUTCOMES,
             RunState.WAITING: frozenset(
                 {
@@ -157,10 +165,11 @@ RUN_MOVES: Final[Mapping[RunState | None, frozenset[RunState]]] = (
             ),
             # PAID to PAID: a return, refund or chargeback was recorded (P4).
             RunState.PAID: frozenset({RunState.PAID}),
-            RunState.FAILED: frozenset(),
+            # Back to waiting: a person's `rerun`, the only way back (R5).
+            RunState.FAILED: frozenset({RunState.WAITING}),
             RunState.NOTHING_DUE: frozenset(),
             RunState.CANCELLED: frozenset(),
-            RunState.MISSED: frozenset(),
+            RunState.MISSED: frozenset({RunState.WAITING}),
         }
     )
 )
@@ -182,6 +191,8 @@ class Intent(Readable):
         retry: The auto-pay's policy on declines (N3). With the name it makes
             recovery independent of the auto-pay, which may be gone by then.
         plans: Numbers of the invoices that are paid by a plan only (S7).
+        calendar: The open days on which a decline may be tried again, of a
+            schedule that rolls; None for every day (N3).
 
     Raises:
         InvalidValueError: The amounts differ.
@@ -194,6 +205,7 @@ class Intent(Readable):
     name: str = attrs.field(default="", validator=a_text())
     retry: RetryPolicy | None = None
     plans: tuple[InvoiceNumber | str, ...] = ()
+    calendar: BusinessCalendar | None = None
 
     def __attrs_post_init__(self) -> None:
         """Refuse a charge of another amount than was allocated (R3)."""
@@ -225,9 +237,15 @@ class Attempt(Readable):
             of the other form is ever sent the same attempt again.
         tries: How often a request may have been sent.
         reference: What a two-step gateway prepared; None for one step.
-        outcome: Captured, pending or declined; None while in doubt, and for
-            an attempt that was given up as never sent.
+        outcome: Captured, pending, declined or cancelled; None while in
+            doubt, and for an attempt that never left the machine, whose
+            number and key the next one takes over (R2).
         request_hash: Of the whole request under the key (R2).
+        account: The gateway's account that was asked; empty means unknown
+            and equals every one (R12).
+        epoch: The store's epoch when it began (R12).
+        missing_since: When a look-up first did not find a debit that the
+            gateway had called pending; None while it finds it (R4).
 
     """
 
@@ -241,12 +259,12 @@ class Attempt(Readable):
     two_step: bool = attrs.field(default=False, validator=a(bool))
     tries: int = attrs.field(default=1, validator=a(int))
     reference: str | None = None
-    outcome: Captured | Pending | Declined | None = None
-
-
-def _kept(amounts: Mapping[str, Money] | None) -> Mapping[str, Money] | None:
-    """Keep what was announced from whoever still holds the mapping."""
-    return None if amounts is None else ReadOnly(amounts)
+    outcome: Captured | Pending | Declined | Cancelled | None = None
+    account: str = attrs.field(default="", validator=an_id_if_any)
+    epoch: int = attrs.field(default=0, validator=a_number(0))
+    missing_since: datetime | None = attrs.field(
+        default=None, validator=optional(an_instant)
+    )
 
 
 @final
@@ -268,8 +286,19 @@ class RunRecord(Readable):
         reason: Code of what happened, such as ``"Declined"``; stable.
         detail: The same for a person.
         next_try_at: Not looked at again by a sweep before this store time.
-        reversals: What went back of a paid run, in the order of arrival.
+        reversals: What went back of a paid run or came again, in the order
+            in which it was booked.
         announced: Amounts by invoice that were announced (N4).
+        next_try_on: Not tried again before this firm-local date (N3); what
+            is told, where `next_try_at` is the instant.
+        late_since: The firm's day on which it became late (N1); None for a
+            run that is not, or was not.
+        notes: What the firm should know about balances that were read, one
+            sentence each: figures that do not fit (B1).
+        demanded_by: Who asked for a run on demand (R14), or for a run to be
+            done again (R5); empty for the schedule's.
+        decision: What the lines rested on besides themselves (X1); None
+            without lines, and for a record of an earlier edition.
 
     """
 
@@ -288,7 +317,18 @@ class RunRecord(Readable):
     next_try_at: datetime | None = None
     reversals: tuple[Reversal, ...] = ()
     announced: Mapping[str, Money] | None = attrs.field(
-        default=None, converter=_kept
+        default=None, converter=kept_if_any
+    )
+    next_try_on: date | None = attrs.field(
+        default=None, validator=optional(a_date)
+    )
+    late_since: date | None = attrs.field(
+        default=None, validator=optional(a_date)
+    )
+    notes: tuple[str, ...] = attrs.field(default=(), validator=tuple_of(str))
+    demanded_by: str = attrs.field(default="", validator=a_text(most=128))
+    decision: Decision | None = attrs.field(
+        default=None, validator=optional(a(Decision))
     )
 
     def __attrs_post_init__(self) -> None:
@@ -326,17 +366,61 @@ class RunRecord(Readable):
         return outcome if isinstance(outcome, Captured) else None
 
     @property
+    def payment_reference(self) -> str | None:
+        """The gateway's reference of what was captured, or is pending."""
+        outcome = self.attempts[-1].outcome if self.attempts else None
+        if isinstance(outcome, (Captured, Pending)):
+            return outcome.reference
+        return None
+
+    def counts(self, attempt: Attempt, /) -> bool:
+        """
+        Tell whether an attempt counts against its network's windows (N3).
+
+        Declined ones do, and those in doubt; not what was approved, nor what
+        never left the machine.
+        """
+        if attempt.outcome is not None:
+            return isinstance(attempt.outcome, Declined)
+        return attempt is self.attempts[-1] and self.state.is_doubtful
+
+    @property
     def taken(self) -> Money | None:
         """
         What the last attempt took, or may take: captured, or else asked for.
 
-        Counts against limits per month and lifetime while the run reserves
-        or is paid (L7).
+        See `spent` for what counts against limits.
         """
         if not self.attempts:
             return None
         last, captured = self.attempts[-1], self.captured
         return last.amount if captured is None else captured.amount
+
+    @property
+    def spent(self) -> Money | None:
+        """
+        What counts against limits per month and lifetime (L7).
+
+        `taken`, without what a bank returned or a dispute took back; what
+        was refunded stays in it, and what came again is in it again.
+        """
+        spent = self.taken
+        if spent is None:
+            return None
+        freeing = {
+            each.event for each in self.reversals if each.kind.frees_limits
+        }
+        for each in self.reversals:
+            if each.event in freeing:
+                spent -= each.amount
+            elif each.corrects in freeing:
+                spent += each.amount
+        return spent
+
+
+def is_same_account(first: str, second: str, /) -> bool:
+    """Compare gateway accounts; an empty one equals every one (R12)."""
+    return not first or not second or first == second
 
 
 def check_move(
@@ -433,14 +517,16 @@ def reversal_postings(
     record: RunRecord, reversal: Reversal, /
 ) -> tuple[Posting, ...]:
     """
-    Make the postings of money that went back, newest invoice first (P4).
+    Make the postings of money that went back, or came again (P4).
 
-    The mirror of the order of payment: the invoice paid last is reopened
-    first. What earlier reversals of *record* took back is skipped.
+    Of invoices that are not named, the newest goes back first: the mirror of
+    the order of payment, so that the invoice paid last is reopened first.
+    What comes again goes to what was taken from, oldest first.
 
     Raises:
-        InvalidValueError: More would go back than was captured
-            (``ReversalExceeds``), or the run was never paid.
+        InvalidValueError: An invoice's share would be below zero or above
+            what was captured (``ReversalExceeds``), or the run was never
+            paid.
         CurrencyMismatchError: The reversal is in another currency.
 
     """
@@ -448,38 +534,112 @@ def reversal_postings(
     currency = paid[0].amount.currency
     if reversal.amount.currency != currency:
         raise CurrencyMismatchError(currency, reversal.amount.currency)
-    gone = sum(each.amount.amount_minor for each in record.reversals)
-    left = reversal.amount.amount_minor
+    number = record.attempts[-1].number
+
+    def id_of(posting: Posting, event: str) -> str:
+        return posting_id(record.key, number, f"{posting.id}:{event}")
+
     made: list[Posting] = []
-    for posting in reversed(paid):
-        before = min(gone, posting.amount.amount_minor)
-        gone -= before
-        share = min(left, posting.amount.amount_minor - before)
+    shares = _replayed(paid, (*record.reversals, reversal))[reversal.event]
+    for posting in paid if reversal.corrects else reversed(paid):
+        share = shares.get(posting.id)
         if not share:
             continue
-        left -= share
         made.append(
             attrs.evolve(
                 posting,
-                id=posting_id(
-                    record.key,
-                    record.attempts[-1].number,
-                    f"{posting.id}:{reversal.event}",
-                ),
-                amount=Money(amount_minor=-share, currency=currency),
+                id=id_of(posting, reversal.event),
+                amount=Money(amount_minor=share, currency=currency),
                 charged_on=reversal.on,
-                reverses=posting.id,
+                reverses=id_of(posting, reversal.corrects)
+                if reversal.corrects
+                else posting.id,
                 note=reversal.kind.value,
             )
         )
-    if left:
-        raise InvalidValueError(
-            "more would go back than was captured",
-            code="ReversalExceeds",
-            path="amount",
-            value=str(reversal.amount),
-        )
     return tuple(made)
+
+
+def still_back(record: RunRecord, event: str, /) -> Mapping[str, Money]:
+    """
+    Return by invoice what went back in an event and did not come again (P4).
+
+    Empty for an event that is not on record, or took nothing back.
+    """
+    paid = postings_of(record)
+    currency = paid[0].amount.currency
+    shares = _replayed(paid, record.reversals)
+    back: dict[str, Money] = {}
+    for posting in paid:
+        minor = -shares.get(event, {}).get(posting.id, 0)
+        for each in record.reversals:
+            if each.corrects == event:
+                minor -= shares[each.event].get(posting.id, 0)
+        if minor > 0:
+            back[posting.invoice] = Money(
+                amount_minor=minor, currency=currency
+            )
+    return back
+
+
+def _replayed(
+    paid: Sequence[Posting], reversals: Sequence[Reversal]
+) -> dict[str, dict[str, int]]:
+    """
+    Return by event what it moved of each paid posting, one after another.
+
+    Raises:
+        InvalidValueError: One moves what is not there (``ReversalExceeds``).
+
+    """
+    net = {str(each.id): each.amount.amount_minor for each in paid}
+    moved: dict[str, dict[str, int]] = {}
+    back: dict[str, dict[str, int]] = {}
+    for reversal in reversals:
+        if reversal.kind.takes_back:
+            there, sign, order = net, -1, list(reversed(paid))
+        else:
+            there, sign = back.get(reversal.corrects, {}), 1
+            order = list(paid)
+        left = reversal.amount.amount_minor
+        shares: dict[str, int] = {}
+        for posting in order:
+            share = min(left, there.get(posting.id, 0))
+            if reversal.invoices is not None:
+                named = reversal.invoices.get(posting.invoice)
+                share = min(share, 0 if named is None else named.amount_minor)
+            left -= share
+            shares[posting.id] = sign * share
+        if left:
+            raise InvalidValueError(
+                "an invoice's share would be below zero, or above what was "
+                "captured",
+                code="ReversalExceeds",
+                path="amount",
+                value=str(reversal.amount),
+            )
+        for posting_key, share in shares.items():
+            net[posting_key] += share
+            if sign > 0:
+                there[posting_key] -= share
+        if sign < 0:
+            back[reversal.event] = {
+                posting_key: -share for posting_key, share in shares.items()
+            }
+        moved[reversal.event] = shares
+    return moved
+
+
+def recompute(record: RunRecord, /) -> Recomputed:
+    """
+    Make the lines of a run again from its record alone (X1).
+
+    Equal for every run since records carry the number of the rule; what an
+    older one lacks is named. A run that decided nothing has nothing to
+    compare.
+    """
+    stands = record.allocation
+    return Recomputed() if stands is None else again(record.decision, stands)
 
 
 # -- Results -----------------------------------------------------------------

@@ -1,44 +1,44 @@
 """
-When a standing order is due: recurrence, rolling, pauses (S1 to S12).
+When a standing order is due: recurrence, rolling, pauses, moves (S1 to S15).
 
 Holds: `Schedule` and `ScheduleOptions`; and under their public names
 `ScheduleKind`, `Occurrence`, `Pause`, and what is done with missed ones
-(`MissedPolicy`, `split_missed`). Imports: `_checks`, `_moved`,
+(`MissedPolicy`, `split_missed`). Imports: `_checks`, `_line`, `_moved`,
 `_occurrences`, `_recurrence`, `_schedule_texts`, `business_days`, `errors`.
 Everything is a pure function of its arguments; "today" is always given, never
 looked up.
 
 Every kind of schedule is a pair of functions between indices and nominal
-dates: see `_recurrence`. Rolling never reverses the order of two dates, which
-is why the questions about charge dates reduce to ranks too.
+dates: see `_recurrence`. Neither rolling nor moving reverses the order of two
+dates, which is why the questions about charge dates reduce to ranks too: see
+`_line`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from datetime import date, timedelta
-from typing import Any, Final, Self, TypeAlias, TypedDict, Unpack, final
+from types import MappingProxyType
+from typing import Any, Final, Self, TypedDict, Unpack, final
 
 import attrs
 
 from autopay_core._checks import (
     DATE_MAX,
     a,
-    check_type,
     optional,
     plain_date,
 )
+from autopay_core._line import Beside, Line
 from autopay_core._moved import moved
 from autopay_core._occurrences import (
     MissedPolicy,
     Occurrence,
     Pause,
-    occurrence,
     split_missed,
 )
 from autopay_core._recurrence import (
     EVERY_MAX,
-    Dates,
     DayOfMonth,
     ScheduleKind,
     ascending,
@@ -50,7 +50,6 @@ from autopay_core._recurrence import (
 from autopay_core._schedule_texts import ROLL_TEXTS, recurrence_text
 from autopay_core.business_days import (
     BusinessCalendar,
-    OpenDays,
     Roll,
     open_days,
 )
@@ -74,10 +73,7 @@ COUNT_MAX: Final = 100_000
 """Largest number of occurrences that `Schedule.count` may ask for."""
 
 _DAY: Final = timedelta(days=1)
-# Beyond every index: 301 years have less than 110,000 days.
-_NEVER: Final = 1_000_000
-
-_Span: TypeAlias = tuple[int, int]
+_NO_MOVES: Final[Mapping[date, date]] = MappingProxyType({})
 
 
 class ScheduleOptions(TypedDict, total=False):
@@ -119,8 +115,11 @@ class Schedule:
     Nominal dates that roll onto one charge date are one occurrence,
     identified by the earliest of them (S9). Every question about dates takes
     charge dates unless it says nominal, and refuses what is not a date from
-    1900 to 2200. Most take *pauses*, stretches of nominal dates, and *skips*,
-    nominal dates of occurrences, which are dropped (S11).
+    1900 to 2200. Most take *pauses* and *skips*: an occurrence is dropped if
+    its nominal or its charge date lies in a pause, or is a skip (S11). They
+    take *moves* too, other charge dates by nominal date (S15); one that is
+    not after the charge date before it and before the next one's is passed
+    over, as is a skip that names no date.
 
     Attributes:
         kind: How it recurs.
@@ -158,12 +157,9 @@ class Schedule:
         default=None,
         validator=optional(a(BusinessCalendar, code="CalendarType")),
     )
-    _dates: Dates = attrs.field(init=False, eq=False)
-    _open: OpenDays | None = attrs.field(init=False, eq=False)
-    # Index of the last nominal date by the calendar's range, the kind and
-    # `until`; by `count` as well.
-    _end: int = attrs.field(init=False, eq=False)
-    _last: int = attrs.field(init=False, eq=False)
+    _line: Line = attrs.field(init=False, eq=False)
+    # The line when nothing is paused, skipped or moved.
+    _plain: Beside = attrs.field(init=False, eq=False)
 
     # -- Making one ----------------------------------------------------------
 
@@ -364,16 +360,18 @@ class Schedule:
         dates = dates_of(
             self.kind, self.first_on, self.every, self.days, self.weekday
         )
-        put(self, "_dates", dates)
-        put(
-            self,
-            "_open",
-            None
+        line = Line(
+            dates=dates,
+            first_on=self.first_on,
+            roll=self.roll,
+            open=None
             if self.calendar is None
             else open_days(self.calendar.weekend, self.calendar.holidays),
+            end=dates.rank((self.until or DATE_MAX) + _DAY) - 1,
+            count=self.count,
         )
-        put(self, "_end", self._index_of_the_end())
-        if self._end < 0:
+        end = self._index_of_the_end(line)
+        if end < 0:
             raise InvalidValueError(
                 f"nothing is due from {self.first_on} to "
                 f"{self.until or DATE_MAX}",
@@ -381,19 +379,19 @@ class Schedule:
                 path="until",
                 value=str(self.until),
             )
-        last = self._end if self.count is None else self.count - 1
-        put(self, "_last", min(self._end, last))
+        # It is nobody else's yet, and a copy would take as long as the rest.
+        put(line, "end", end)
+        put(self, "_line", line)
+        put(self, "_plain", line.beside((), (), _NO_MOVES))
 
-    def _index_of_the_end(self) -> int:
+    def _index_of_the_end(self, line: Line) -> int:
+        end = line.end
         if self.kind is ScheduleKind.ONCE:
             end = 0
             if self.until is not None and self.until < self.first_on:
                 end = -1
-        else:
-            until = self.until or DATE_MAX
-            end = self._dates.rank(until + _DAY) - 1
         # What would be charged beyond the range is not an occurrence.
-        while end >= 0 and self._charge(self._dates.select(end)) > DATE_MAX:
+        while end >= 0 and line.charge(line.dates.select(end)) > DATE_MAX:
             end -= 1
         return end
 
@@ -402,7 +400,7 @@ class Schedule:
     @property
     def first(self) -> Occurrence:
         """The first occurrence."""
-        return self._occurrence(0)
+        return self._plain.at(0)
 
     @property
     def one_year_ends_on(self) -> date:
@@ -413,7 +411,7 @@ class Schedule:
         date is before. For an enrolment that joins later, take
         `one_year_after` of its own first nominal date.
         """
-        return one_year_after(self._dates.select(0))
+        return one_year_after(self._line.dates.select(0))
 
     def next_on_or_after(
         self,
@@ -421,6 +419,7 @@ class Schedule:
         *,
         pauses: Collection[Pause] = (),
         skips: Collection[date] = (),
+        moves: Mapping[date, date] = _NO_MOVES,
     ) -> Occurrence | None:
         """
         Return the first occurrence charged on *on* or later (S10).
@@ -431,16 +430,9 @@ class Schedule:
         None when the schedule has ended by then.
         """
         on = plain_date(on, "on")
-        index = self._position(on)
-        if pauses or skips:
-            spans = self._dropped(pauses, skips)
-            for start, stop in spans:
-                if start <= index < stop:
-                    index = stop
-            last = self._last_beside(spans)
-        else:
-            last = self._last
-        return self._occurrence(index) if index <= last else None
+        line = self._beside(pauses, skips, moves)
+        index = line.next_from(line.position(on))
+        return None if index is None else line.at(index)
 
     def previous_on_or_before(
         self,
@@ -448,19 +440,35 @@ class Schedule:
         *,
         pauses: Collection[Pause] = (),
         skips: Collection[date] = (),
+        moves: Mapping[date, date] = _NO_MOVES,
     ) -> Occurrence | None:
         """
         Return the last occurrence charged on *on* or earlier.
 
         None when the schedule has not begun by then.
         """
-        following = self._position(plain_date(on, "on") + _DAY)
-        spans = self._dropped(pauses, skips) if pauses or skips else []
-        index = min(following - 1, self._last_beside(spans))
-        for start, stop in spans:
-            if start <= index < stop:
-                index = start - 1
-        return self._occurrence(self._start(index)) if index >= 0 else None
+        line = self._beside(pauses, skips, moves)
+        following = line.position(plain_date(on, "on") + _DAY)
+        index = line.last_before(following)
+        return None if index is None else line.at(index)
+
+    def last_before(
+        self,
+        nominal_on: date,
+        *,
+        pauses: Collection[Pause] = (),
+        skips: Collection[date] = (),
+        moves: Mapping[date, date] = _NO_MOVES,
+    ) -> Occurrence | None:
+        """
+        Return the last occurrence whose nominal date is before *nominal_on*.
+
+        None when there is none.
+        """
+        line = self._beside(pauses, skips, moves)
+        named = self._line.dates.rank(plain_date(nominal_on, "nominal_on"))
+        index = line.last_before(named)
+        return None if index is None else line.at(index)
 
     def nth(self, number: int) -> Occurrence | None:
         """
@@ -485,9 +493,9 @@ class Schedule:
                 path="number",
                 value=number,
             )
-        if number > self._last + 1:
+        if number > self._line.last + 1:
             return None
-        return self._occurrence(self._start(number - 1))
+        return self._plain.at(self._line.start(number - 1))
 
     def is_nominal(self, on: date) -> bool:
         """Tell whether *on* is a date of the rule, before any rolling."""
@@ -500,8 +508,9 @@ class Schedule:
         The reverse of `nth`; None if it is not a date of the rule.
         """
         nominal_on = plain_date(nominal_on, "nominal_on")
-        index = self._dates.rank(nominal_on)
-        if index > self._last or self._dates.select(index) != nominal_on:
+        dates = self._line.dates
+        index = dates.rank(nominal_on)
+        if index > self._line.last or dates.select(index) != nominal_on:
             return None
         return index + 1
 
@@ -511,6 +520,7 @@ class Schedule:
         *,
         pauses: Collection[Pause] = (),
         skips: Collection[date] = (),
+        moves: Mapping[date, date] = _NO_MOVES,
     ) -> Occurrence | None:
         """
         Return the occurrence that the nominal date belongs to.
@@ -520,15 +530,16 @@ class Schedule:
         None if it is not a date of the rule, or is dropped.
         """
         nominal_on = plain_date(nominal_on, "nominal_on")
-        index = self._dates.rank(nominal_on)
-        spans = self._dropped(pauses, skips) if pauses or skips else []
+        dates = self._line.dates
+        index = dates.rank(nominal_on)
+        line = self._beside(pauses, skips, moves)
         if (
-            index > self._last_beside(spans)
-            or self._dates.select(index) != nominal_on
-            or any(start <= index < stop for start, stop in spans)
+            index > line.last
+            or dates.select(index) != nominal_on
+            or line.is_dropped(index)
         ):
             return None
-        return self._occurrence(self._start(index))
+        return line.at(self._line.start(index))
 
     def occurrences(
         self,
@@ -537,141 +548,35 @@ class Schedule:
         *,
         pauses: Collection[Pause] = (),
         skips: Collection[date] = (),
+        moves: Mapping[date, date] = _NO_MOVES,
     ) -> Iterator[Occurrence]:
         """
         Return the occurrences in ascending order, one by one.
 
-        Pauses and skips drop whole occurrences by the nominal date that
-        identifies them; no anchor moves, and what is dropped does not consume
-        `count` (S11). A skip that identifies no occurrence does nothing.
+        Pauses and skips drop whole occurrences, moves give them another
+        charge date; no anchor moves, and what is dropped does not consume
+        `count` (S11, S15).
 
         From *on_or_after*, or from the start, to the day before *before*, or
         to the end, by charge dates.
         """
+        line = self._beside(pauses, skips, moves)
         index = 0
         if on_or_after is not None:
-            index = self._position(plain_date(on_or_after, "on_or_after"))
+            index = line.position(plain_date(on_or_after, "on_or_after"))
         # Checked now, not when the first occurrence is taken.
         end = None if before is None else plain_date(before, "before")
-        spans = self._dropped(pauses, skips) if pauses or skips else []
-        return self._walk(index, end, spans)
+        return line.walk(index, end)
 
-    def _walk(
-        self, index: int, before: date | None, spans: list[_Span]
-    ) -> Iterator[Occurrence]:
-        past_last = self._last_beside(spans) + 1
-        charged: date | None = None
-        for start, stop in [*spans, (past_last, past_last)]:
-            for each in range(index, min(start, past_last)):
-                nominal = self._dates.select(each)
-                charge = self._charge(nominal)
-                if charge == charged:
-                    continue
-                if before is not None and charge >= before:
-                    return
-                charged = charge
-                yield occurrence(nominal, charge)
-            index = max(index, stop)
-
-    # -- Dates and indices ---------------------------------------------------
-
-    def _occurrence(self, index: int) -> Occurrence:
-        nominal = self._dates.select(index)
-        if self._open is None:
-            return occurrence(nominal, nominal)
-        return occurrence(nominal, self._charge(nominal))
-
-    def _charge(self, nominal: date) -> date:
-        """Roll a nominal date (S9); a later one never ends up earlier."""
-        if self._open is None:
-            return nominal
-        ordinal = nominal.toordinal()
-        if self._open.is_open(ordinal):
-            return nominal
-        following = date.fromordinal(self._open.on_or_after(ordinal))
-        if self.roll is Roll.FOLLOWING or (
-            self.roll is Roll.MODIFIED_FOLLOWING
-            and following.month == nominal.month
-        ):
-            return following
-        preceding = date.fromordinal(self._open.on_or_before(ordinal))
-        # Of the dates that would go before the start, only the first must
-        # not; if the others did, they would overtake it.
-        return following if preceding < self.first_on else preceding
-
-    def _position(self, on: date) -> int:
-        """Return the first index that is charged on *on* or later."""
-        if self._open is None:
-            return self._dates.rank(on)
-        ordinal = on.toordinal()
-        last_open = self._open.on_or_before(ordinal - 1)
-        if last_open < self.first_on.toordinal():
-            # No day from the start to here is open: whatever is due in
-            # between goes forward, to *on* or later.
-            return 0
-        next_open = self._open.on_or_after(ordinal)
-        if self.roll is Roll.FOLLOWING:
-            threshold = last_open + 1
-        elif self.roll is Roll.PRECEDING:
-            threshold = next_open
-        else:
-            # Dates in the gap go forward if they are in the month of its
-            # end, and back out of the question if they are not.
-            month_begins = next_open - date.fromordinal(next_open).day + 1
-            threshold = max(last_open + 1, month_begins)
-        return self._dates.rank(date.fromordinal(threshold))
-
-    def _start(self, index: int) -> int:
-        """Return the earliest index in the same occurrence as *index*."""
-        if self._open is None:
-            return index
-        return self._position(self._charge(self._dates.select(index)))
-
-    # -- Pauses and skips (S11) ----------------------------------------------
-
-    def _dropped(
-        self, pauses: Collection[Pause], skips: Collection[date]
-    ) -> list[_Span]:
-        """Return the dropped indices as ascending, disjoint spans."""
-        spans: list[_Span] = []
-        for pause in pauses:
-            check_type(pause, Pause, "pauses", "PauseType")
-            start = self._boundary(self._dates.rank(pause.from_on))
-            stop = _NEVER
-            if pause.to_on is not None:
-                stop = self._boundary(self._dates.rank(pause.to_on))
-            if start < stop:
-                spans.append((start, stop))
-        for skip in skips:
-            nominal_on = plain_date(skip, "skips")
-            start = self._dates.rank(nominal_on)
-            stop = self._boundary(start + 1)
-            if (
-                start <= self._end
-                and self._dates.select(start) == nominal_on
-                and self._boundary(start) == start
-            ):
-                spans.append((start, stop))
-        return _merged(spans)
-
-    def _boundary(self, index: int) -> int:
-        """Return the first index from *index* that begins an occurrence."""
-        if self._open is None or index > self._end:
-            return index
-        charge = self._charge(self._dates.select(index))
-        start = self._position(charge)
-        return index if start == index else self._position(charge + _DAY)
-
-    def _last_beside(self, spans: list[_Span]) -> int:
-        """Return the last index when the ones in *spans* do not count."""
-        if self.count is None or not spans:
-            return self._last
-        last = self.count - 1
-        for start, stop in spans:
-            if start > last:
-                break
-            last += stop - start
-        return min(last, self._end)
+    def _beside(
+        self,
+        pauses: Collection[Pause],
+        skips: Collection[date],
+        moves: Mapping[date, date],
+    ) -> Beside:
+        if pauses or skips or moves:
+            return self._line.beside(pauses, skips, moves)
+        return self._plain
 
     # -- Showing it ----------------------------------------------------------
 
@@ -707,17 +612,6 @@ class Schedule:
         if self.calendar is not None:
             parts.append(f"{ROLL_TEXTS[self.roll]} by {self.calendar}")
         return ", ".join(parts)
-
-
-def _merged(spans: list[_Span]) -> list[_Span]:
-    """Sort *spans* and join those that touch or overlap."""
-    merged: list[_Span] = []
-    for start, stop in sorted(spans):
-        if merged and start <= merged[-1][1]:
-            merged[-1] = (merged[-1][0], max(merged[-1][1], stop))
-        else:
-            merged.append((start, stop))
-    return merged
 
 
 __getattr__ = moved(__name__)

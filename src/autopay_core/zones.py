@@ -1,28 +1,22 @@
 """
 The firm's zone: which day it is there, and when a run starts (S13).
 
-Holds: `today_in`, `run_instant`. Imports: `_checks`, `errors`, pendulum. An
-edge: nothing in the core imports it, because schedules are dates and need no
-zone. Even here no clock is read; the caller says what time it is.
+Holds: `today_in`, `run_instant`. Imports: `_checks`, `errors`, `policy`,
+pendulum. An edge: nothing in the core imports it, because schedules are dates
+and need no zone. Even here no clock is read; the caller says what time it is.
 """
 
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, time
-from typing import Final
-from zoneinfo import ZoneInfo
 
 import pendulum
 
-from autopay_core._checks import check_date, check_instant
+from autopay_core._checks import check_date
 from autopay_core.errors import InvalidValueError
+from autopay_core.policy import date_in, zone_named
 
 __all__ = ["run_instant", "today_in"]
-
-# In the database, but of another kind: the machine's own zone would be
-# ambient state, and "right" zones count leap seconds.
-_NOT_ZONES: Final = frozenset({"localtime", "posixrules"})
-_NOT_ZONE_PREFIXES: Final = ("posix/", "right/")
 
 
 def today_in(zone: str, now: datetime) -> date:
@@ -43,15 +37,7 @@ def today_in(zone: str, now: datetime) -> date:
             zone database (`TimeZoneUnknown`).
 
     """
-    check_instant(now, "now")
-    try:
-        local = now.astimezone(_zone(zone))
-    except OverflowError:
-        # The first and the last day that Python has, seen from next door.
-        local = now
-    today = date(local.year, local.month, local.day)
-    check_date(today, "now")
-    return today
+    return date_in(now, zone, "now")
 
 
 def run_instant(on: date, at: time, zone: str) -> pendulum.DateTime:
@@ -100,7 +86,7 @@ def run_instant(on: date, at: time, zone: str) -> pendulum.DateTime:
         at.minute,
         at.second,
         at.microsecond,
-        tzinfo=_zone(zone),
+        tzinfo=zone_named(zone),
         fold=0,
     )
     instant = pendulum.instance(local.astimezone(UTC))
@@ -115,24 +101,3 @@ def _check_time(at: object) -> None:
             path="at",
             value=at,
         )
-
-
-def _zone(name: object) -> ZoneInfo:
-    """Look *name* up, whatever the text and the ways in which it fails."""
-    if (
-        isinstance(name, str)
-        and name not in _NOT_ZONES
-        and not name.startswith(_NOT_ZONE_PREFIXES)
-    ):
-        try:
-            return ZoneInfo(name)
-        except (LookupError, ValueError, OSError):
-            # Not found; not a relative path; a folder, or too long.
-            pass
-    raise InvalidValueError(
-        "not in the time zone database; expected an IANA name such as "
-        "'America/New_York', or the tzdata package is missing",
-        code="TimeZoneUnknown",
-        path="zone",
-        value=name,
-    )

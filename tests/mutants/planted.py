@@ -12,20 +12,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import date, timedelta
 from itertools import count
 from typing import Any
 
 import attrs
 
-from autopay_core import associations, charges, notices, runs
+from autopay_core import associations, charges, notices, reads, retries, runs
 from autopay_core.adapters.memory import MemoryPostingStore
 from autopay_core.associations import InvoiceQuery
 from autopay_core.charges import Declined, Indeterminate, NotFound
-from autopay_core.commits import Change, Committed
+from autopay_core.commits import Change, Committed, OpenAmounts
 from autopay_core.engine import (
+    asking,
     charging,
     collecting,
+    gate,
     planning,
     recovery,
     requests,
@@ -33,6 +35,7 @@ from autopay_core.engine import (
     steps,
     sweeping,
     telling,
+    words,
 )
 from autopay_core.engine.requests import (
     Charge,
@@ -40,6 +43,7 @@ from autopay_core.engine.requests import (
     Confirm,
     Prepare,
     ReadInvoices,
+    ReadOpen,
     ReadStanding,
     Send,
 )
@@ -47,6 +51,7 @@ from autopay_core.errors import PortError, PortUnavailableError
 from autopay_core.notices import NoticeKind
 from autopay_core.postings import Posting, PostingStatus
 from autopay_core.runs import RunState, RunStatus
+from autopay_core.schedules import MissedPolicy
 from autopay_core.testing.simulator import System, simulate
 from planting import Planting, altered
 
@@ -98,14 +103,14 @@ def planted(*plants: Plant) -> Iterator[System]:
         for plant in plants:
             plant(planting)
         yield System(
+            sweep=sweeping.sweep,
+            run_now=sweeping.run_now,
+            rerun=staff.rerun,
+            recover=recovery.recover,
             collect=collecting.collect,
-            recover_one=recovery.recover_one,
-            sweep_one=sweeping.sweep_one,
-            deliver=telling.deliver,
             advance_postings=staff.advance_postings,
             reverse=staff.reverse,
             attest=staff.attest,
-            store=MemoryPostingStore,
         )
 
 
@@ -188,8 +193,8 @@ def _with_last(change: Change, request: bool, **changes: Any) -> Change:
     )
 
 
-def _unless_stopped(change: Change) -> Change:
-    return attrs.evolve(change, unless_stopped=())
+def _though_held(change: Change) -> Change:
+    return attrs.evolve(change, unless_held=(), expect_holds=None)
 
 
 def _spoiled_commit(
@@ -228,7 +233,7 @@ def _one_doubt(planting: Planting) -> None:
 def _after_what_stands(store: MemoryPostingStore, change: Change) -> Change:
     records = []
     for record in change.runs:
-        stands = store.standing(record.key, "").run
+        stands = store.standing(record.key, "", "").run
         version = 1 if stands is None else stands.version + 1
         records.append(attrs.evolve(record, version=version))
     return attrs.evolve(change, runs=tuple(records))
@@ -248,20 +253,26 @@ def _charge_before_intent(planting: Planting) -> None:
 
     def commit(change: Change) -> Any:
         if change.runs[0].intent and not change.postings:
-            yield Charge(change.runs[0].intent.request)
+            request = change.runs[0].intent.request
+            reference = change.runs[0].attempts[-1].reference
+            yield (
+                Charge(request)
+                if reference is None
+                else Confirm(reference, request)
+            )
         return (yield from true(change))
 
     planting.swap(true, commit, collecting)
 
 
-@_mutant("a new key for every try", seeds=300, first=3)
+@_mutant("a new key for every try", seeds=300, first=5)
 def _new_key(planting: Planting) -> None:
     true = steps.try_again
 
-    def try_again(record: Any, now: Any) -> Change:
+    def try_again(record: Any, *read: Any) -> Change:
         last = record.attempts[-1]
         key = f"{last.key[:-2]}{last.tries:02}"
-        return _with_last(true(record, now), request=False, key=key)
+        return _with_last(true(record, *read), request=False, key=key)
 
     planting.swap(true, try_again)
 
@@ -269,17 +280,17 @@ def _new_key(planting: Planting) -> None:
 @_mutant(
     "a timeout is taken as a decline",
     seeds=300,
-    first=28,
+    first=2,
     rules="I8 I6 I2",
 )
 def _timeout_is_a_decline(planting: Planting) -> None:
     true = charging.conclusion
 
-    def conclusion(record: Any, outcome: Any) -> Any:
+    def conclusion(record: Any, outcome: Any, terms: Any) -> Any:
         if isinstance(outcome, Indeterminate):
             key = record.attempts[-1].key
             outcome = Declined(key=key, code="timeout")
-        return true(record, outcome)
+        return true(record, outcome, terms)
 
     planting.swap(true, conclusion)
 
@@ -287,14 +298,14 @@ def _timeout_is_a_decline(planting: Planting) -> None:
 @_mutant(
     "not found is taken as not charged",
     seeds=1_000,
-    first=28,
+    first=7,
     rules="I8 I6 I2",
 )
 def _not_found_is_a_decline(planting: Planting) -> None:
     true = requests.look_up
 
-    def look_up(key: str) -> Any:
-        outcome = yield from true(key)
+    def look_up(key: str, *how: Any) -> Any:
+        outcome = yield from true(key, *how)
         if isinstance(outcome, NotFound):
             return Declined(key=key, code="not found")
         return outcome
@@ -307,11 +318,11 @@ def _no_reservation(planting: Planting) -> None:
     planting.swap(runs.reservations, lambda record: {})
 
 
-@_mutant("last write wins", seeds=300, first=0)
+@_mutant("last write wins", seeds=300, first=2)
 @_mutant(
     "last write wins, told by the money alone",
     seeds=1_000,
-    first=19,
+    first=2,
     rules="I2 I8 I6 Q1 Q2 I7 I5",
     ignored="I10",
 )
@@ -319,17 +330,31 @@ def _last_write_wins(planting: Planting) -> None:
     _spoiled_commit(planting, _after_what_stands)
 
 
+def _balances_believed(planting: Planting) -> None:
+    """Switch off that balances are checked against our books (B0, B1)."""
+    true = planning._check
+
+    def check(case: Any, opened: Any, *read: Any) -> Any:
+        checked = true(case, opened, *read)
+        return attrs.evolve(
+            checked, open_amounts=opened.amounts, barred={}, expected=()
+        )
+
+    planting.swap(true, check)
+
+
 @_mutant(
     "balances are read before open amounts",
+    _balances_believed,
     seeds=3_000,
-    first=0,
+    first=316,
     theme="postings",
     rules="I1",
 )
 def _balances_first(planting: Planting) -> None:
     true = planning.plan_run
 
-    def plan_run(case: Any, **options: Any) -> Any:
+    def plan_run(case: Any, *more: Any, **options: Any) -> Any:
         early = []
         query = InvoiceQuery(
             payer=case.autopay.payer, associations=case.associations
@@ -342,7 +367,7 @@ def _balances_first(planting: Planting) -> None:
             query = attrs.evolve(query, page=page.next_page)
             if page.next_page is None:
                 break
-        flow = true(case, **options)
+        flow = true(case, *more, **options)
         asked = next(flow)
         try:
             while True:
@@ -361,7 +386,7 @@ def _balances_first(planting: Planting) -> None:
     planting.swap(true, plan_run)
 
 
-@_mutant("what is in doubt is planned again", seeds=300, first=0)
+@_mutant("what is in doubt is planned again", seeds=300, first=2)
 def _doubt_is_planned(planting: Planting) -> None:
     true = collecting._settled_before
 
@@ -376,7 +401,7 @@ def _doubt_is_planned(planting: Planting) -> None:
 @_mutant(
     "the amount is worked out again for another try",
     seeds=300,
-    first=3,
+    first=5,
     rules="I5",
 )
 def _another_amount(planting: Planting) -> None:
@@ -389,8 +414,8 @@ def _another_amount(planting: Planting) -> None:
         request = attrs.evolve(asked.request, amount=amount + amount)
         return asked._replace(request=request)
 
-    def take(record: Any, terms: Any) -> Any:
-        flow = true(record, terms)
+    def take(record: Any, *more: Any) -> Any:
+        flow = true(record, *more)
         if record.attempts[-1].tries > 1:
             flow = altered(flow, request=doubled)
         return flow
@@ -405,22 +430,22 @@ def _another_amount(planting: Planting) -> None:
     rules="Q3",
 )
 def _notice_not_stored(planting: Planting) -> None:
-    true = charging.finish
+    true = requests.commit
 
-    def finish(change: Change) -> Any:
-        result = yield from true(attrs.evolve(change, notices=()))
-        if result is not None:
+    def commit(change: Change) -> Any:
+        written = yield from true(attrs.evolve(change, notices=()))
+        if isinstance(written, Committed):
             for notice in change.notices:
                 yield Send(notice)
-        return result
+        return written
 
-    planting.swap(true, finish)
+    planting.swap(true, commit, charging)
 
 
 @_mutant(
     "a notice is marked as delivered before it is",
     seeds=300,
-    first=35,
+    first=37,
     rules="Q3",
 )
 def _marked_before(planting: Planting) -> None:
@@ -440,7 +465,7 @@ def _marked_before(planting: Planting) -> None:
     "a random posting id, with the version check off",
     _last_write_wins,
     seeds=1_000,
-    first=0,
+    first=19,
     rules="Q2 Q4",
     ignored="I10",
 )
@@ -461,65 +486,54 @@ def _random_posting_ids(planting: Planting) -> None:
 @_mutant(
     "the reservation goes before the postings come",
     seeds=300,
-    first=3,
+    first=50,
     rules="Q2 I1 I9",
 )
 def _postings_come_later(planting: Planting) -> None:
-    true = charging.finish
+    true = requests.commit
 
-    def finish(change: Change) -> Any:
-        result = yield from true(attrs.evolve(change, postings=()))
-        if result is not None and change.postings:
+    def commit(change: Change) -> Any:
+        written = yield from true(attrs.evolve(change, postings=()))
+        if isinstance(written, Committed) and change.postings:
             yield Commit(Change(postings=change.postings))
-        return result
+        return written
 
-    planting.swap(true, finish, charging)
+    planting.swap(true, commit, charging)
 
 
 @_mutant(
-    "nobody asks for a stop order when the intent is written",
+    "nobody asks for a hold when the intent is written",
     seeds=3_000,
-    first=3,
+    first=4,
     theme="stops",
-    rules="I13",
+    rules="R10",
 )
 def _intent_though_stopped(planting: Planting) -> None:
-    _spoiled_step(planting, steps.intend, _unless_stopped)
+    _spoiled_step(planting, steps.intend, _though_held)
 
 
 @_mutant(
-    "nobody asks for a stop order when it is sent again",
+    "nobody asks for a hold when it is sent again",
     seeds=1_000,
-    first=21,
+    first=66,
     theme="stops",
-    rules="I13",
+    rules="R10",
 )
 def _sent_again_though_stopped(planting: Planting) -> None:
     true = requests.read_standing
 
-    def read_standing(key: Any, method: str) -> Any:
-        standing = yield from true(key, method)
-        return attrs.evolve(standing, is_stopped=False)
+    def read_standing(*asked: Any) -> Any:
+        standing = yield from true(*asked)
+        return attrs.evolve(standing, holds=())
 
     planting.swap(true, read_standing, recovery)
-    _spoiled_step(planting, steps.try_again, _unless_stopped)
-
-
-@_mutant(
-    "nobody asks for a stop order when a reference is written down",
-    seeds=6_000,
-    first=29,
-    theme="stops",
-    rules="I13",
-)
-def _reference_though_stopped(planting: Planting) -> None:
-    _spoiled_step(planting, steps.prepared, _unless_stopped)
+    _spoiled_step(planting, steps.try_again, _though_held)
 
 
 @_mutant(
     "a request may take money for ever",
     seeds=10_000,
-    first=265,
+    first=822,
     theme="keys",
     rules="I2 I8",
 )
@@ -539,7 +553,7 @@ def _no_deadline(planting: Planting) -> None:
 @_mutant(
     "the age of a key is ignored",
     seeds=3_000,
-    first=31,
+    first=23,
     theme="keys",
     rules="I2",
 )
@@ -547,7 +561,7 @@ def _ageless_keys(planting: Planting) -> None:
     planting.swap(steps.key_lives, lambda record, now, terms: True)
 
 
-@_mutant("review is the end", seeds=1_000, first=114, rules="Q1")
+@_mutant("review is the end", seeds=1_000, first=197, rules="Q1")
 def _review_is_the_end(planting: Planting) -> None:
     planting.swap(
         runs.RESERVING_STATES,
@@ -559,14 +573,14 @@ def _review_is_the_end(planting: Planting) -> None:
 @_mutant(
     "unavailable is believed on a later try, too",
     seeds=3_000,
-    first=957,
+    first=22,
     theme="network",
-    rules="I8 I2 I6",
+    rules="I8 I2 I6 R2",
 )
 def _unavailable_is_believed(planting: Planting) -> None:
     true = charging.take
 
-    def take(record: Any, terms: Any) -> Any:
+    def take(record: Any, *more: Any) -> Any:
         def remember(asked: Any, answer: Any) -> Any:
             nonlocal record
             if isinstance(asked, Commit) and isinstance(answer, Committed):
@@ -582,11 +596,11 @@ def _unavailable_is_believed(planting: Planting) -> None:
         try:
             return (
                 yield from altered(
-                    true(record, terms), answer=remember, failure=believe
+                    true(record, *more), answer=remember, failure=believe
                 )
             )
         except _BelievedError as believed:
-            change = steps.not_sent(record, believed.error)
+            change = steps.not_sent(record, believed.error, more[1])
             return (yield from charging.finish_or_read(record, change))
 
     planting.swap(true, take)
@@ -601,40 +615,47 @@ class _BelievedError(Exception):
 @_mutant(
     "a decline is tried again under the same key",
     seeds=1_000,
-    first=0,
+    first=5,
     rules="I5",
 )
 def _same_key(planting: Planting) -> None:
     true = charges.idempotency_key
-    planting.swap(true, lambda secret, key, number: true(secret, key, 1))
+    planting.swap(
+        true, lambda secret, key, number, **own: true(secret, key, 1, **own)
+    )
 
 
 @_mutant(
     "a decline is tried again at once",
     seeds=3_000,
-    first=104,
+    first=4,
     theme="retries",
     rules="I14",
 )
 def _again_at_once(planting: Planting) -> None:
-    true = collecting._settled_before
+    true = requests.read_standing
 
-    def settled_before(case: Any, standing: Any) -> Any:
-        run = standing.run
-        if run is not None and run.state is RunState.WAITING:
-            standing = attrs.evolve(
-                standing, run=attrs.evolve(run, next_try_at=None)
-            )
-        return true(case, standing)
+    def at_once(run: Any) -> Any:
+        if run is None or run.state is not RunState.WAITING:
+            return run
+        return attrs.evolve(run, next_try_at=None, next_try_on=_EPOCH)
 
-    planting.swap(true, settled_before)
+    def read_standing(*asked: Any) -> Any:
+        standing = yield from true(*asked)
+        return attrs.evolve(
+            standing,
+            run=at_once(standing.run),
+            unfinished=tuple(map(at_once, standing.unfinished)),
+        )
+
+    planting.swap(true, read_standing, collecting, sweeping)
 
 
 @_mutant(
     "a run in doubt blocks no other",
     _one_doubt,
     seeds=1_000,
-    first=28,
+    first=84,
     rules="I6",
 )
 def _doubt_blocks_nothing(planting: Planting) -> None:
@@ -651,7 +672,7 @@ def _doubt_blocks_nothing(planting: Planting) -> None:
     _one_doubt,
     _no_versions,
     seeds=6_000,
-    first=453,
+    first=4,
     theme="retries",
     rules="I6",
     ignored="I1 I3",
@@ -660,7 +681,7 @@ def _doubt_blocks_nothing(planting: Planting) -> None:
     "open amounts may change between plan and intent",
     _no_versions,
     seeds=3_000,
-    first=59,
+    first=119,
     rules="I1",
 )
 def _open_may_change(planting: Planting) -> None:
@@ -670,7 +691,7 @@ def _open_may_change(planting: Planting) -> None:
 @_mutant(
     "open amounts are compared by value alone",
     seeds=10_000,
-    first=1790,
+    first=1592,
     theme="postings",
     rules="I1 I3",
 )
@@ -681,19 +702,19 @@ def _values_alone(planting: Planting) -> None:
 @_mutant(
     "rows that nobody asked for are taken",
     seeds=1_000,
-    first=118,
+    first=25,
     rules="R1 I11",
 )
 def _foreign_rows(planting: Planting) -> None:
     planting.swap(
-        associations.check_covered, lambda invoices, associations: None
+        associations.split_covered, lambda rows, covering: (rows, ()), reads
     )
 
 
 @_mutant(
     "a read that was cut off is taken for whole",
     seeds=1_000,
-    first=13,
+    first=36,
     rules="MD-2",
 )
 def _cut_off(planting: Planting) -> None:
@@ -708,7 +729,9 @@ def _cut_off(planting: Planting) -> None:
     planting.swap(true, ask, planning)
 
 
-@_mutant("another amount is taken on the gateway's word", seeds=300, first=6)
+@_mutant(
+    "another amount is taken on the gateway's word", seeds=1_000, first=133
+)
 def _any_amount(planting: Planting) -> None:
     true = steps.mismatch
 
@@ -724,7 +747,7 @@ def _any_amount(planting: Planting) -> None:
 @_mutant(
     "absence is believed before look-ups have settled",
     seeds=10_000,
-    first=1176,
+    first=197,
     theme="stops",
     rules="I8",
 )
@@ -745,7 +768,7 @@ def _unsettled(planting: Planting) -> None:
 @_mutant(
     "absence is believed before the deadline is over",
     seeds=3_000,
-    first=753,
+    first=385,
     theme="stops",
     rules="I8",
 )
@@ -764,33 +787,32 @@ def _before_the_deadline(planting: Planting) -> None:
 @_mutant(
     "of a key that it may have forgotten a gateway is believed",
     seeds=10_000,
-    first=63,
+    first=23,
     theme="keys",
     rules="I8",
 )
 def _forgotten(planting: Planting) -> None:
-    proven, let_go = steps.is_proven_absent, recovery._let_go
+    proven, absent = steps.is_proven_absent, recovery._is_absent
 
     def is_proven_absent(record: Any, now: Any, terms: Any) -> bool:
         kept = attrs.evolve(terms.capabilities, key_retention_seconds=_CENTURY)
         return proven(record, now, attrs.evolve(terms, capabilities=kept))
 
-    def let_it_go(record: Any, standing: Any, terms: Any) -> Any:
-        def early(asked: Any, answer: Any) -> Any:
-            if isinstance(asked, ReadStanding):
-                return attrs.evolve(answer, now=record.attempts[-1].began_at)
-            return answer
+    def is_absent(record: Any, standing: Any, terms: Any) -> Any:
+        def as_before(asked: Any, answer: Any) -> Any:
+            return standing if isinstance(asked, ReadStanding) else answer
 
-        return altered(let_go(record, standing, terms), answer=early)
+        return altered(absent(record, standing, terms), answer=as_before)
 
     planting.swap(proven, is_proven_absent)
-    planting.swap(let_go, let_it_go)
+    planting.swap(absent, is_absent)
 
 
+_EPOCH = date(2000, 1, 1)
 _CENTURY = 100 * 366 * 24 * 3_600
 
 
-@_mutant("a notice says an invoice's number as it is", seeds=1_000, first=12)
+@_mutant("a notice says an invoice's number as it is", seeds=1_000, first=8)
 def _number_as_it_is(planting: Planting) -> None:
     true = notices.notice_for_run
 
@@ -804,12 +826,12 @@ def _number_as_it_is(planting: Planting) -> None:
     planting.swap(true, notice_for_run, steps)
 
 
-@_mutant("nothing says when to look again", seeds=300, first=4, rules="Q5")
+@_mutant("nothing says when to look again", seeds=300, first=0, rules="Q5")
 def _no_next_look(planting: Planting) -> None:
     true = steps.wait
 
-    def wait(record: Any, now: Any, detail: str, terms: Any) -> Change:
-        change = true(record, now, detail, terms)
+    def wait(record: Any, now: Any, detail: str) -> Change:
+        change = true(record, now, detail)
         [after] = change.runs
         if after.state is not record.state:
             return change
@@ -823,7 +845,7 @@ def _no_next_look(planting: Planting) -> None:
 @_mutant(
     "a debit that the gateway has forgotten is pending for ever",
     seeds=1_000,
-    first=42,
+    first=7,
     rules="Q1",
 )
 def _pending_for_ever(planting: Planting) -> None:
@@ -831,13 +853,13 @@ def _pending_for_ever(planting: Planting) -> None:
 
     def absent(record: Any, *args: Any, **options: Any) -> Any:
         if record.state is RunState.PENDING:
-            return None
+            return runs.result_of(record)
         return (yield from true(record, *args, **options))
 
     planting.swap(true, absent)
 
 
-@_mutant("a posting counts as shown once it was sent", seeds=1_000, first=0)
+@_mutant("a posting counts as shown once it was sent", seeds=1_000, first=2)
 def _shown_once_sent(planting: Planting) -> None:
     true = Posting.is_open
 
@@ -849,34 +871,403 @@ def _shown_once_sent(planting: Planting) -> None:
 
 
 @_mutant(
-    "a later run hides one that was set back",
-    seeds=3_000,
-    first=128,
+    "what cannot be decided now is not on record as late",
+    seeds=1_000,
+    first=0,
     rules="Q6",
 )
-def _hidden(planting: Planting) -> None:
-    true = collecting.collect
+def _late_is_not_on_record(planting: Planting) -> None:
+    def put_off(
+        case: Any, standing: Any, cause: str, *said: Any, **port: Any
+    ) -> Any:
+        return runs.RunResult(
+            key=case.key,
+            status=RunStatus.POSTPONED,
+            record=standing.run,
+            reason=cause,
+        )
+        yield
 
-    def collect(*args: Any) -> Any:
-        result = yield from true(*args)
-        if result.status in (RunStatus.POSTPONED, RunStatus.BLOCKED):
-            return attrs.evolve(result, status=RunStatus.WAITING)
-        return result
-
-    planting.swap(true, collect, sweeping)
+    planting.swap(collecting._put_off, put_off)
 
 
 @_mutant(
     "money that went back is booked for every message",
     seeds=1_000,
-    first=1,
+    first=2,
 )
 def _booked_again(planting: Planting) -> None:
     true = staff.reverse
     messages = count(1)
 
-    def reverse(key: Any, reversal: Any, **options: Any) -> Any:
+    def reverse(key: Any, reversal: Any, *more: Any, **options: Any) -> Any:
         event = f"{reversal.event}-{next(messages)}"
-        return true(key, attrs.evolve(reversal, event=event), **options)
+        told = attrs.evolve(reversal, event=event)
+        return true(key, told, *more, **options)
 
     planting.swap(true, reverse)
+
+
+# -- The day of charge, asked before every sending (R7, R10) ------------------
+
+
+def _asked_otherwise(planting: Planting, **changes: Any) -> None:
+    """Ask the gate about an order that is otherwise than it is."""
+    true = gate.gate
+
+    def asked_otherwise(asked: gate.Asked, /) -> Any:
+        autopay = attrs.evolve(asked.autopay, **changes)
+        return true(attrs.evolve(asked, autopay=autopay))
+
+    planting.swap(true, asked_otherwise, asking)
+
+
+@_mutant(
+    "the gate does not see that it is off", seeds=3_000, first=36, rules="R10"
+)
+def _gate_off(planting: Planting) -> None:
+    _asked_otherwise(planting, off_from=None)
+
+
+@_mutant("the gate does not see a pause", seeds=3_000, first=221, rules="R10")
+def _gate_paused(planting: Planting) -> None:
+    _asked_otherwise(planting, pauses=())
+
+
+@_mutant(
+    "the gate does not see a skip",
+    seeds=3_000,
+    first=34,
+    theme="edits",
+    rules="R10",
+)
+def _gate_skipped(planting: Planting) -> None:
+    _asked_otherwise(planting, skips=frozenset[date]())
+
+
+@_mutant(
+    "the gate does not see the next date",
+    seeds=3_000,
+    first=11,
+    rules="R10",
+)
+def _gate_overtaken(planting: Planting) -> None:
+    _asked_otherwise(planting, missed=MissedPolicy.ALL)
+
+
+@_mutant(
+    "the gate does not see a hold",
+    seeds=3_000,
+    first=0,
+    rules="R10",
+)
+def _gate_held(planting: Planting) -> None:
+    true = gate.gate
+
+    def asked_otherwise(asked: gate.Asked, /) -> Any:
+        return true(attrs.evolve(asked, holds=()))
+
+    planting.swap(true, asked_otherwise, asking)
+    _spoiled_commit(planting, lambda _, change: _though_held(change))
+
+
+@_mutant(
+    "the gate does not see that the clock went back",
+    seeds=3_000,
+    first=80,
+    rules="R10",
+)
+def _gate_clock(planting: Planting) -> None:
+    true = requests.read_standing
+
+    def read_standing(*asked: Any) -> Any:
+        standing = yield from true(*asked)
+        return attrs.evolve(standing, is_clock_suspect=False)
+
+    planting.swap(true, read_standing)
+
+
+@_mutant(
+    "another method is no reason not to send again",
+    seeds=3_000,
+    first=103,
+    theme="edits",
+    rules="R9",
+)
+def _method_replaced(planting: Planting) -> None:
+    true = recovery._right
+
+    def right(record: Any, standing: Any, case: Any) -> Any:
+        method = record.intent.request.method
+        autopay = attrs.evolve(case.autopay, method=method)
+        return true(record, standing, attrs.evolve(case, autopay=autopay))
+
+    planting.swap(true, right)
+
+
+# -- Deciding again (R2, R4, R9) ----------------------------------------------
+
+
+@_mutant(
+    "it is sent again without reading again",
+    seeds=1_000,
+    first=5,
+    rules="R9",
+)
+@_mutant(
+    "it is sent again without reading again, told by the money alone",
+    seeds=10_000,
+    first=227,
+    theme="edits",
+    rules="I1",
+    ignored="R9",
+)
+def _not_read_again(planting: Planting) -> None:
+    def still_owed(case: Any, record: Any, standing: Any) -> Any:
+        clients = {
+            str(each.invoice.client) for each in record.intent.allocation.lines
+        }
+        return (yield ReadOpen(tuple(sorted(clients))))
+
+    planting.swap(planning.still_owed, still_owed, recovery)
+
+
+@_mutant("recover sends again", seeds=1_000, first=5, rules="R9")
+def _recover_sends(planting: Planting) -> None:
+    true = recovery.recover_one
+
+    def recover_one(record: Any, terms: Any) -> Any:
+        result = yield from true(record, terms)
+        record = result.record
+        if record is None or record.state is not RunState.OPEN:
+            return result
+        change = steps.try_again(
+            record, record.attempts[-1].began_at, OpenAmounts()
+        )
+        spoiled = attrs.evolve(_though_held(change), expect_versions=None)
+        written = yield from requests.commit(spoiled)
+        if not isinstance(written, Committed):
+            return result
+        return (
+            yield from charging.take(change.runs[0], terms, record.charge_on)
+        )
+
+    planting.swap(true, recover_one)
+
+
+@_mutant(
+    "a number is handed on after a doubt",
+    seeds=3_000,
+    first=38,
+    rules="R2 I5",
+)
+def _number_handed_on(planting: Planting) -> None:
+    _spoiled_step(
+        planting,
+        steps.withdraw,
+        lambda change: _with_last(change, request=False, outcome=None),
+    )
+
+
+@_mutant(
+    "holds are not compared by their version",
+    seeds=10_000,
+    first=34,
+    theme="stops",
+    rules="H1",
+)
+def _hold_version(planting: Planting) -> None:
+    for step in (steps.intend, steps.try_again):
+        _spoiled_step(
+            planting,
+            step,
+            lambda change: attrs.evolve(change, expect_holds=None),
+        )
+
+
+@_mutant(
+    "a debit that is not found is treated like one in doubt",
+    seeds=3_000,
+    first=22,
+    theme="debits",
+    rules="I8 I6",
+)
+def _pending_like_open(planting: Planting) -> None:
+    true = recovery._absent
+
+    def absent(record: Any, *more: Any) -> Any:
+        if record.state is RunState.PENDING:
+            last = attrs.evolve(record.attempts[-1], outcome=None)
+            attempts = (*record.attempts[:-1], last)
+            record = attrs.evolve(
+                record, state=RunState.OPEN, attempts=attempts
+            )
+        return true(record, *more)
+
+    planting.swap(true, absent)
+
+
+@_mutant(
+    "a run that is open is attested",
+    seeds=3_000,
+    first=123,
+    theme="stops",
+    rules="R4",
+)
+def _open_is_attested(planting: Planting) -> None:
+    true = staff.attest
+
+    def attest(key: Any, said: Any, terms: Any, **words: Any) -> Any:
+        def in_review(asked: Any, answer: Any) -> Any:
+            run = getattr(answer, "run", None)
+            if run is None or run.state is not RunState.OPEN:
+                return answer
+            return attrs.evolve(
+                answer, run=attrs.evolve(run, state=RunState.REVIEW)
+            )
+
+        return altered(true(key, said, terms, **words), answer=in_review)
+
+    planting.swap(true, attest)
+
+
+@_mutant("nobody attests", seeds=1_000, first=0, rules="R4")
+def _nobody_attests(planting: Planting) -> None:
+    planting.swap(words.a_person_says, lambda by, reason: None, staff)
+
+
+@_mutant(
+    "a month has no 29th, 30th and 31st",
+    seeds=10_000,
+    first=168,
+    rules="I3",
+)
+def _short_month(planting: Planting) -> None:
+    true = planning._month_of
+
+    def month_of(on: date) -> tuple[date, date]:
+        return true(on)[0], on.replace(day=29)
+
+    planting.swap(true, month_of)
+
+
+@_mutant(
+    "declines are counted over five days",
+    seeds=300,
+    first=2,
+    theme="declined",
+    rules="N3",
+)
+def _five_days(planting: Planting) -> None:
+    true = retries.network_limit
+
+    def network_limit(method: Any, on: date) -> Any:
+        limit = true(method, on)
+        if limit is None:
+            return None
+        windows = tuple((min(days, 5), most) for days, most in limit.windows)
+        return attrs.evolve(limit, windows=windows)
+
+    planting.swap(true, network_limit)
+    planting.swap(true, network_limit, retries)
+
+
+@_mutant(
+    "a doubt is never in review",
+    seeds=3_000,
+    first=0,
+    rules="R4 Q1",
+)
+def _endless_doubt(planting: Planting) -> None:
+    planting.swap(steps.DOUBT_MOST, timedelta(days=9_000), steps)
+
+
+@_mutant(
+    "an account that is not asked any more is asked",
+    seeds=3_000,
+    first=254,
+    rules="R12 I2 I8",
+)
+def _another_account(planting: Planting) -> None:
+    planting.swap(steps.is_of_account, lambda record, terms: True)
+
+
+@_mutant(
+    "another payer's order is run under a used id",
+    seeds=3_000,
+    first=304,
+    rules="R13",
+)
+def _another_payer(planting: Planting) -> None:
+    planting.swap(collecting.check_owner, lambda payer, record: None)
+
+
+@_mutant(
+    "a run on demand begins beside another",
+    seeds=3_000,
+    first=38,
+    rules="R14 I6",
+)
+def _beside_another(planting: Planting) -> None:
+    _one_doubt(planting)
+    true = sweeping._run_now
+
+    def run_now(case: Any) -> Any:
+        def alone(asked: Any, answer: Any) -> Any:
+            if isinstance(asked, ReadStanding):
+                return attrs.evolve(answer, unfinished=())
+            return answer
+
+        return altered(true(case), answer=alone)
+
+    planting.swap(true, run_now)
+
+
+@_mutant(
+    "nobody compares a balance with what is expected",
+    seeds=3_000,
+    first=345,
+    theme="balances",
+    rules="I1",
+)
+def _expected_ignored(planting: Planting) -> None:
+    true = planning._check
+
+    def check(case: Any, opened: Any, *read: Any) -> Any:
+        return attrs.evolve(true(case, opened, *read), barred={})
+
+    planting.swap(true, check)
+
+
+@_mutant(
+    "a balance of days ago is taken for one of now",
+    _expected_ignored,
+    seeds=3_000,
+    first=330,
+    theme="exports",
+    rules="I1",
+)
+def _stale_believed(planting: Planting) -> None:
+    true = requests.ask
+
+    def ask(request: Any, kind: Any) -> Any:
+        answer = yield from true(request, kind)
+        if isinstance(request, ReadInvoices):
+            return attrs.evolve(answer, stated_at=None)
+        return answer
+
+    planting.swap(true, ask, planning)
+
+
+@_mutant(
+    "what fell due while it was off is made up",
+    seeds=3_000,
+    first=49,
+    rules="S11",
+)
+def _made_up(planting: Planting) -> None:
+    def record_dropped(*turn: Any) -> Any:
+        return []
+        yield
+
+    planting.swap(sweeping._record_dropped, record_dropped)

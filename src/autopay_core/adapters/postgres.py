@@ -8,43 +8,45 @@ one text; the blocking one runs it with connections that block.
 
 **Why no two commits can contradict each other.** Transactions are READ
 COMMITTED, and each begins by locking the names of what it is about (the
-auto-pay, the clients, the invoices, the notices, the stop orders) in one
+auto-pay, the clients, the invoices, the notices, the holds, the method) in one
 order, with advisory locks that end with the transaction. What it reads
 afterwards cannot change until it has ended, and no two wait for each other.
 Row locks would not do: a commit is conditional on rows that are *not* there,
-such as another client's reservation of the same invoice number, or a stop
-order. SERIALIZABLE would do, at the price of retries under load and of
-predicate locks on every read. The versions in the rows, and the unique
-indexes, are checked besides, so that a store which is written to past these
-locks still refuses.
+such as another client's reservation of the same invoice number, or a hold.
+SERIALIZABLE would do, at the price of retries under load and of predicate
+locks on every read. The versions in the rows, and the unique indexes, are
+checked besides, so that a store which is written to past these locks still
+refuses.
 
 **What becomes of a COMMIT without an answer.** Every commit has a random id in
 the history. On a new connection the same locks are taken, which waits for
 whatever is left of the old transaction; then the id is there or it is not.
 
-Nothing is held while a call is not under way: no transaction, no lock.
+COMMIT's own answer is read: the server answers a transaction that it gave up
+with ROLLBACK, and no error.
+
+Nothing is held while a call is not under way: no transaction, no lock. What
+becomes of a call that is interrupted stands in `postgres_sources`.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import weakref
-from collections.abc import Generator
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, TypeVar, final
+from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar, final
 
 import psycopg
-from psycopg.pq import TransactionStatus
+from psycopg.conninfo import conninfo_to_dict
 
 from autopay_core.adapters.sql.commit import SqlCommits
 from autopay_core.adapters.sql.postgres_sources import (
+    Address,
     Connection,
     Kind,
-    Source,
     at_once,
     execute,
-    settled,
+    hidden,
     source_of,
 )
 from autopay_core.adapters.sql.postgres_words import (
@@ -57,6 +59,7 @@ from autopay_core.adapters.sql.schema import (
     Migration,
     check_schema,
     migrations_for,
+    needs_adoption,
 )
 from autopay_core.adapters.sql.store import AwaitableStore, BlockingStore
 from autopay_core.adapters.sql.words import (
@@ -129,11 +132,20 @@ def _reading(batch: Batch, limits: Batch) -> Steps[list[list[Row]]]:
         # One statement, and so one snapshot.
         return (yield batch)
     answers = yield [_BEGIN_READ, *limits, *batch, _COMMIT]
+    if not _is_committed(answers):
+        raise _rolled_back()
     return answers[1 + len(limits) : -1]
 
 
 def _writing(steps: Steps[_T], limits: Batch) -> Steps[_T]:
-    """Carry out steps in a transaction; a conflict rolls it back."""
+    """
+    Carry out steps in a transaction; a conflict rolls it back.
+
+    Raises:
+        AnswerLostError: The answer to COMMIT did not come, or is another's.
+        PortUnavailableError: The server gave the transaction up.
+
+    """
     batch = next(steps)
     answers = yield [_BEGIN_WRITE, *limits, *batch]
     answers = answers[1 + len(limits) :]
@@ -147,45 +159,78 @@ def _writing(steps: Steps[_T], limits: Batch) -> Steps[_T]:
     if isinstance(result, Conflict):
         yield [_ROLLBACK]
         return result
+    told: list[list[Row]] = []
     try:
-        yield [_COMMIT]
-    except psycopg.Error as error:
-        raise AnswerLostError(result) from error
+        told = yield [_COMMIT]
+    except psycopg.Error:
+        # What the driver says may hold a row: it is not carried along.
+        is_lost = True
+    else:
+        is_lost = not _is_committed(told) and told != _ROLLED_BACK
+    if is_lost:
+        raise AnswerLostError(result)
+    if told == _ROLLED_BACK:
+        raise _rolled_back()
     return result
 
 
-@contextlib.contextmanager
-def _translated() -> Generator[None]:
-    """Let no error of the driver cross the port; nothing was committed."""
-    try:
-        yield
-    except (
-        psycopg.errors.UniqueViolation,
-        psycopg.errors.SerializationFailure,
-        psycopg.errors.DeadlockDetected,
-    ) as error:
-        raise LostRaceError from error
-    except (psycopg.DataError, UnicodeEncodeError) as error:
-        raise InvalidValueError(
+_ROLLED_BACK: Final = [[("ROLLBACK",)]]
+
+
+def _is_committed(answers: list[list[Row]]) -> bool:
+    """Read what the server says that it did on a COMMIT at the end."""
+    return answers[-1:] == [[("COMMIT",)]]
+
+
+def _rolled_back() -> PortUnavailableError:
+    return PortUnavailableError(
+        "PostgreSQL answered COMMIT with ROLLBACK; nothing was written",
+        code="StoreUnavailable",
+    )
+
+
+def _translated(error: psycopg.Error | UnicodeEncodeError) -> Exception:
+    """Say an error of the driver in our words; nothing was committed."""
+    if isinstance(
+        error,
+        (
+            psycopg.errors.UniqueViolation,
+            psycopg.errors.SerializationFailure,
+            psycopg.errors.DeadlockDetected,
+        ),
+    ):
+        return LostRaceError()
+    if isinstance(error, (psycopg.DataError, UnicodeEncodeError)):
+        return InvalidValueError(
             "the database cannot hold the value", code="FieldType"
-        ) from error
-    except psycopg.Error as error:
-        # Only the kind: a message may hold a row.
-        raise PortUnavailableError(
-            f"PostgreSQL said {type(error).__name__}; nothing was written",
-            code=_code(error),
-        ) from error
+        )
+    # Only the kind: a message may hold a row.
+    return PortUnavailableError(
+        f"PostgreSQL said {type(error).__name__}; nothing was written",
+        code=_code(error),
+    )
 
 
 def _code(error: psycopg.Error) -> str:
+    # By name: a host's pool need not be installed here.
+    by_name = _OF_POOLS.get(type(error).__name__)
     state = error.sqlstate or ""
-    if state in {"55P03", "57014"}:  # lock or statement took too long
-        return "StoreBusy"
-    if state.startswith("53"):
-        return "StoreFull"
-    if state in {"25006", "42501"}:
-        return "StoreReadOnly"
-    return "StoreUnavailable"
+    return by_name or _BY_STATE.get(state, "StoreUnavailable")
+
+
+_OF_POOLS: Final = {
+    "PoolClosed": "StorePoolClosed",
+    "PoolTimeout": "StorePoolBusy",
+    "TooManyRequests": "StorePoolBusy",
+}
+_BY_STATE: Final = {
+    "55P03": "StoreBusy",  # a lock took too long
+    "57014": "StoreBusy",  # a statement did
+    "53300": "StoreBusy",  # too many connections
+    "53100": "StoreFull",
+    "25006": "StoreReadOnly",
+    "42501": "StoreReadOnly",  # no right to write
+}
 
 
 def _check_settings(row: Row) -> None:
@@ -204,7 +249,7 @@ def _check_settings(row: Row) -> None:
         )
 
 
-def _migrating(*, may_change: bool) -> Steps[None]:
+def _migrating(adopted: Steps[None], *, may_change: bool) -> Steps[None]:
     """Bring the schema up to date in one transaction, or refuse it."""
     known = migrations()
     ((is_there,),) = (yield [_IS_THERE])[0]
@@ -217,14 +262,31 @@ def _migrating(*, may_change: bool) -> Steps[None]:
     made = [number for (number,) in (yield [_MADE])[0]] if is_there else []
     missing = check_schema(known, made, may_change=True)
     yield [Ask(text) for each in missing for text in each.statements]
-    yield [_COMMIT]
+    if needs_adoption(missing):
+        yield from adopted
+    if not _is_committed((yield [_COMMIT])):
+        raise _rolled_back()
 
 
 # -- Stores ------------------------------------------------------------------
 
 
+def _shown(where: object) -> str:
+    """Show where a store is, without what is secret in an address."""
+    if not isinstance(where, Address):
+        return f"<{type(where).__name__}>"
+    known = conninfo_to_dict(str(where))
+    return ", ".join(
+        f"{name}={known[name]!r}"
+        for name in ("host", "port", "dbname")
+        if name in known
+    )
+
+
 class _OnPostgres(SqlCommits):
     """What both stores are: each transaction on a connection of its own."""
+
+    _shown = "?"
 
     def __init__(
         self,
@@ -234,10 +296,11 @@ class _OnPostgres(SqlCommits):
         seconds: tuple[float, float],
     ) -> None:
         super().__init__(DIALECT, clock)
-        is_own = isinstance(where, str)
+        is_own = isinstance(where, Address)
         limits = settings(*seconds, for_one_transaction=not is_own)
         self._limits = () if is_own else (limits,)
         self._source = source_of(kind, where, limits)
+        self._shown = _shown(where)
         self._checked: weakref.WeakSet[Connection] = weakref.WeakSet()
 
     async def _transact(self, wanted: Transaction) -> object:
@@ -246,13 +309,18 @@ class _OnPostgres(SqlCommits):
         return await self._drive(_writing(wanted.steps, self._limits))
 
     async def _drive(self, batches: Steps[_T]) -> _T:
-        with _translated():
-            connection = await self._source.take()
-            try:
-                await self._check(connection)
-                return await drive_async(batches, partial(execute, connection))
-            finally:
-                await self._give(connection)
+        refusal: Exception
+        try:
+            return await self._source.use(partial(self._driven, batches))
+        except (psycopg.Error, UnicodeEncodeError) as error:
+            refusal = _translated(error)
+        # Outside, so that it does not carry the driver's error along: that
+        # one's message and frames may hold a row, or an address.
+        raise refusal
+
+    async def _driven(self, batches: Steps[_T], connection: Connection) -> _T:
+        await self._check(connection)
+        return await drive_async(batches, partial(execute, connection))
 
     async def _check(self, connection: Connection) -> None:
         """Refuse a server that could lose a commit, once a connection."""
@@ -261,36 +329,32 @@ class _OnPostgres(SqlCommits):
             _check_settings(row)
             self._checked.add(connection)
 
-    async def _give(self, connection: Connection) -> None:
-        if not _is_clean(connection):
-            with contextlib.suppress(psycopg.Error):
-                await settled(connection.rollback())
-        if not _is_clean(connection):
-            await settled(connection.close())
-        await self._source.give(connection)
-
     async def _start(self, *, may_change: bool) -> None:
         try:
-            await self._drive(_migrating(may_change=may_change))
+            await self._drive(
+                _migrating(self._adopted(), may_change=may_change)
+            )
+            # Another tool may have made the tables.
+            await drive_async(self._adopt(), self._transact)
         except BaseException:
-            await self._source.close()
+            self._source.drop()
             raise
 
+    def __repr__(self) -> str:
+        """Show what it is, and no address."""
+        return f"{type(self).__name__}({self._shown})"
 
-def _is_clean(connection: Connection) -> bool:
-    """Tell whether a connection may be used again as it is."""
-    return (
-        not connection.closed
-        and connection.info.transaction_status is TransactionStatus.IDLE
-        # An interruption may leave one that says that it is idle.
-        and not connection.pgconn.pipeline_status
-    )
+    def __reduce__(self) -> NoReturn:
+        """Refuse to be pickled or copied: an address has a password."""
+        raise TypeError(
+            f"{type(self).__name__} is not pickled; make one in each process"
+        )
 
 
 @final
 class PostgresPostingStore(_OnPostgres, BlockingStore):
     """
-    A posting store in PostgreSQL (PS-1 to PS-15).
+    A posting store in PostgreSQL (PS-1 to PS-22).
 
     Args:
         where: A connection string; or a host's ``psycopg_pool``
@@ -318,22 +382,24 @@ class PostgresPostingStore(_OnPostgres, BlockingStore):
         lock_seconds: float = 10.0,
         statement_seconds: float = 30.0,
     ) -> None:
+        at = hidden(where)
+        del where
         super().__init__(
-            psycopg.Connection, where, clock, (lock_seconds, statement_seconds)
+            psycopg.Connection, at, clock, (lock_seconds, statement_seconds)
         )
-        weakref.finalize(self, _close, self._source)
+        weakref.finalize(self, self._source.drop)
         at_once(self._start(may_change=migrate))
 
     def close(self) -> None:
-        """Close the store's own connections, not a host's."""
-        _close(self._source)
+        """
+        Close the store for good: its own connections, not a host's pool.
+
+        A call that is under way ends; every later one is `StoreClosed`.
+        """
+        at_once(self._source.close())
 
     def _carry_out(self, wanted: Transaction) -> object:
         return at_once(self._transact(wanted))
-
-
-def _close(source: Source) -> None:
-    at_once(source.close())
 
 
 @final
@@ -365,15 +431,18 @@ class AsyncPostgresPostingStore(_OnPostgres, AwaitableStore):
         lock_seconds: float = 10.0,
         statement_seconds: float = 30.0,
     ) -> None:
+        at = hidden(where)
+        del where
         super().__init__(
             psycopg.AsyncConnection,
-            where,
+            at,
             clock,
             (lock_seconds, statement_seconds),
         )
         self._may_migrate = migrate
         self._opening = asyncio.Lock()
         self._is_open = False
+        weakref.finalize(self, self._source.drop)
 
     async def open(self) -> None:
         """
@@ -381,16 +450,21 @@ class AsyncPostgresPostingStore(_OnPostgres, AwaitableStore):
 
         Raises:
             UnsafeStoreError: As `PostgresPostingStore`.
-            PortUnavailableError: It cannot be reached.
+            PortUnavailableError: It cannot be reached, or is closed.
 
         """
+        self._source.check_open()
         async with self._opening:
             if not self._is_open:
                 await self._start(may_change=self._may_migrate)
                 self._is_open = True
 
     async def close(self) -> None:
-        """Close the store's own connections, not a host's."""
+        """
+        Close the store for good: its own connections, not a host's pool.
+
+        A call that is under way ends; every later one is `StoreClosed`.
+        """
         await self._source.close()
 
     async def __aenter__(self) -> AsyncPostgresPostingStore:

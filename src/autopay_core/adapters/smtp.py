@@ -6,7 +6,8 @@ Holds: `SmtpNotifier`, `Security`, `compose`. Imports: `show.sentences`,
 finds two messages with one Message-ID, which mail servers and readers that
 remove duplicates recognize. A notice's fields are data: whatever stands in
 them, it ends up encoded in the subject or in the text, and adds neither a
-header nor a receiver.
+header nor a receiver. What the server and smtplib say is not carried along in
+errors: it may repeat a receiver, or a password.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import hashlib
 import re
 import smtplib
 import ssl
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from datetime import UTC, datetime
 from email.charset import QP, Charset
 from email.header import Header
@@ -24,7 +25,7 @@ from email.message import Message
 from email.policy import compat32
 from email.utils import format_datetime
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Final, final
+from typing import TYPE_CHECKING, Any, Final, NoReturn, final
 
 from autopay_core._checks import check_text, clean_text
 from autopay_core.errors import (
@@ -42,6 +43,7 @@ __all__ = ["Security", "SmtpNotifier", "compose"]
 _ADDRESS: Final = re.compile(
     r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,64}@[A-Za-z0-9.-]{1,253}"
 )
+_HOST: Final = re.compile(r"[A-Za-z0-9._-]{1,253}|[0-9A-Fa-f:.]{2,45}")
 _PLAIN_KEY: Final = re.compile(r"[A-Za-z0-9-]{1,40}")
 _SUBJECT_MOST: Final = 200
 _WIRE: Final = compat32.clone(linesep="\r\n")
@@ -66,6 +68,14 @@ def _system_clock() -> datetime:
     return datetime.now(UTC)
 
 
+def _is_address(value: str) -> bool:
+    try:
+        _check_address(value, "receiver")
+    except InvalidValueError:
+        return False
+    return True
+
+
 def _check_address(value: str, path: str) -> None:
     """Refuse what is not one plain address."""
     check_text(value, path, most=320, empty=False)
@@ -76,6 +86,28 @@ def _check_address(value: str, path: str) -> None:
             path=path,
             value=value,
         )
+
+
+@final
+class _Login:
+    """User and password; whatever shows an error's frames shows no more."""
+
+    __slots__ = ("given",)
+
+    def __init__(self, given: tuple[str, str]) -> None:
+        self.given = given
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether it is two texts that can go over the wire (RFC 4954)."""
+        return (
+            type(self.given) is tuple
+            and [type(each) for each in self.given] == [str, str]
+            and all(each.isascii() for each in self.given)
+        )
+
+    def __repr__(self) -> str:
+        return "<user and password>"
 
 
 def message_id(key: str, domain: str) -> str:
@@ -104,13 +136,14 @@ def compose(
     lines = [
         f"{label}: {_clean(fact) or 'none'}"
         for label, fact in notice_facts(notice).items()
-        if label != "Payer"
+        if label != "Payer" and (fact or notice.autopay)
     ]
     if notice.detail:
         lines += ["", _clean(notice.detail)]
     mail = Message()
     mail.set_payload("\n".join(lines) + "\n", charset=_TEXT)
-    subject: Any = _header(f"{notice.title}: {name}")
+    title = f"{notice.title}: {name}" if name else notice.title
+    subject: Any = _header(title)
     mail["Subject"] = subject
     mail["From"] = sender
     mail["To"] = receiver
@@ -152,6 +185,10 @@ class SmtpNotifier:
         sender: The address that messages come from.
         receiver: Returns who is told of a notice, as one address; None tells
             nobody, for good.
+        firm: The firm's address. What is for the firm only, or about no
+            single payer, goes there and nowhere else; *receiver* is not asked
+            about it (N1). Without one, *receiver* must know what
+            `NoticeKind.is_for_firm` says.
         port: The mail server's; None for the usual one of *security*.
         security: How the connection is protected.
         credentials: User and password, if the server asks for them.
@@ -161,8 +198,9 @@ class SmtpNotifier:
         context: How certificates are checked; as the machine does, if None.
 
     Raises:
-        InvalidValueError: The sender is no address, or credentials would go
-            over a connection that is not protected (``InsecureLogin``).
+        InvalidValueError: The host is no name, the sender no address, or
+            credentials are not ASCII or would go over a connection that is
+            not protected (``InsecureLogin``).
 
     """
 
@@ -172,6 +210,7 @@ class SmtpNotifier:
         *,
         sender: str,
         receiver: Callable[[Notice], str | None],
+        firm: str | None = None,
         port: int | None = None,
         security: Security = Security.STARTTLS,
         credentials: tuple[str, str] | None = None,
@@ -180,9 +219,28 @@ class SmtpNotifier:
         clock: Callable[[], datetime] = _system_clock,
         context: ssl.SSLContext | None = None,
     ) -> None:
+        login = None if credentials is None else _Login(credentials)
+        del credentials
+        if login is not None and not login.is_sound:
+            raise InvalidValueError(
+                "expected a user and a password, in ASCII",
+                code="CredentialsFormat",
+                path="credentials",
+            )
+        if type(host) is not str or _HOST.fullmatch(host) is None:
+            # A URL, or user:password@host: it is shown nowhere.
+            del host
+            raise InvalidValueError(
+                "expected a mail server's name, such as mail.firm.example; a "
+                "password goes into credentials",
+                code="HostFormat",
+                path="host",
+            )
         _check_address(sender, "sender")
+        if firm is not None:
+            _check_address(firm, "firm")
         _check_address(f"id@{domain}", "domain")
-        if credentials is not None and security is Security.NONE:
+        if login is not None and security is Security.NONE:
             raise InvalidValueError(
                 "a password would go over the wire as it is; use STARTTLS",
                 code="InsecureLogin",
@@ -193,8 +251,9 @@ class SmtpNotifier:
         self._port = _USUAL_PORTS[security] if port is None else port
         self._sender = sender
         self._receiver = receiver
+        self._firm = firm
         self._security = security
-        self._credentials = credentials
+        self._login = login
         self._domain = domain
         self._timeout = timeout_seconds
         self._clock = clock
@@ -203,6 +262,12 @@ class SmtpNotifier:
     def __repr__(self) -> str:
         """Show where, and no password."""
         return f"SmtpNotifier({self._host!r}, port={self._port})"
+
+    def __reduce__(self) -> NoReturn:
+        """Refuse to be pickled or copied: it has a password."""
+        raise TypeError(
+            "SmtpNotifier is not pickled; make one in each process"
+        )
 
     def send(self, notice: Notice, /) -> None:
         """
@@ -216,16 +281,14 @@ class SmtpNotifier:
                 the receiver is no address (``ReceiverInvalid``).
 
         """
-        receiver = self._receiver(notice)
+        receiver = self._receiver_of(notice)
         if receiver is None:
             return
-        try:
-            _check_address(receiver, "receiver")
-        except InvalidValueError as error:
+        if not _is_address(receiver):
             raise PortError(
                 "the receiver of the notice is no address",
                 code="ReceiverInvalid",
-            ) from error
+            )
         mail = compose(
             notice,
             sender=self._sender,
@@ -233,44 +296,60 @@ class SmtpNotifier:
             domain=self._domain,
             at=self._clock(),
         )
-        server = self._connect()
-        # Once the message is taken, whether the farewell works is all one.
-        with contextlib.closing(server):
-            with _translated():
+        with contextlib.closing(self._connect()) as server:
+            refusal: PortError | None = None
+            try:
                 server.sendmail(self._sender, [receiver], mail)
+            except (OSError, smtplib.SMTPException) as error:
+                refusal = _refusal(error)
+            if refusal is not None:
+                raise refusal
+            # Once the message is taken, whether the farewell works is all one.
             with contextlib.suppress(OSError, smtplib.SMTPException):
                 server.quit()
+
+    def _receiver_of(self, notice: Notice) -> str | None:
+        """Return who is told; what is for the firm only goes there only."""
+        is_for_firm = notice.kind.is_for_firm or not notice.payer
+        if is_for_firm and self._firm is not None:
+            return self._firm
+        return self._receiver(notice)
 
     def _connect(self) -> smtplib.SMTP:
         """Connect and log in; nothing was sent if that fails."""
         server: smtplib.SMTP | None = None
         try:
-            if self._security is Security.TLS:
-                server = smtplib.SMTP_SSL(
-                    self._host,
-                    self._port,
-                    timeout=self._timeout,
-                    context=self._context or ssl.create_default_context(),
-                )
-            else:
-                server = smtplib.SMTP(
-                    self._host, self._port, timeout=self._timeout
-                )
+            server = self._greeted()
             if self._security is Security.STARTTLS:
                 server.starttls(
                     context=self._context or ssl.create_default_context()
                 )
-            if self._credentials is not None:
-                server.login(*self._credentials)
+            if self._login is not None:
+                server.login(*self._login.given)
         except (OSError, smtplib.SMTPException) as error:
+            # Only the kind: an answer may repeat what it was told.
+            kind = type(error).__name__
+        except BaseException:
             if server is not None:
                 server.close()
-            # Only the kind: an answer may repeat what it was told.
-            raise PortUnavailableError(
-                f"the mail server cannot be used: {type(error).__name__}",
-                code="MailUnavailable",
-            ) from error
-        return server
+            raise
+        else:
+            return server
+        if server is not None:
+            server.close()
+        raise PortUnavailableError(
+            f"the mail server cannot be used: {kind}", code="MailUnavailable"
+        )
+
+    def _greeted(self) -> smtplib.SMTP:
+        if self._security is Security.TLS:
+            return smtplib.SMTP_SSL(
+                self._host,
+                self._port,
+                timeout=self._timeout,
+                context=self._context or ssl.create_default_context(),
+            )
+        return smtplib.SMTP(self._host, self._port, timeout=self._timeout)
 
 
 _USUAL_PORTS: Final = {
@@ -280,21 +359,17 @@ _USUAL_PORTS: Final = {
 }
 
 
-@contextlib.contextmanager
-def _translated() -> Generator[None]:
+def _refusal(error: Exception) -> PortError:
     """Say in our words why a message was not taken (NT-3)."""
-    try:
-        yield
-    except smtplib.SMTPRecipientsRefused as error:
+    if isinstance(error, smtplib.SMTPRecipientsRefused):
         answers = [code for code, _ in error.recipients.values()]
-        raise _refused(max(answers, default=_PERMANENT)) from error
-    except smtplib.SMTPResponseException as error:
-        raise _refused(error.smtp_code) from error
-    except (OSError, smtplib.SMTPException) as error:
-        raise PortError(
-            f"the mail server broke off: {type(error).__name__}",
-            code="MailUnknown",
-        ) from error
+        return _refused(max(answers, default=_PERMANENT))
+    if isinstance(error, smtplib.SMTPResponseException):
+        return _refused(error.smtp_code)
+    return PortError(
+        f"the mail server broke off: {type(error).__name__}",
+        code="MailUnknown",
+    )
 
 
 def _refused(answer: int) -> PortError:

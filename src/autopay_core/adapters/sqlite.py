@@ -8,26 +8,32 @@ one transaction in WAL mode with full synchronous writing: when `commit`
 returns, the change survives a crash of the machine. SQLite has one writer at
 a time, taken with ``BEGIN IMMEDIATE``, so what a commit reads under it cannot
 change.
+
+A connection is kept for later only after a normal end. After anything else
+its transaction is rolled back and it is closed. The file is made for its
+owner alone, for it holds payment tokens; SQLite makes its side files alike.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sqlite3
-import threading
 import time
 import weakref
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import cache, partial
-from typing import Any, Final, TypeVar, final
+from pathlib import Path
+from typing import Any, Final, NoReturn, TypeVar, final
 
 from autopay_core.adapters.sql.schema import (
     SQLITE_WORDS,
     Migration,
     check_schema,
     migrations_for,
+    needs_adoption,
 )
 from autopay_core.adapters.sql.store import BlockingStore
 from autopay_core.adapters.sql.words import (
@@ -36,13 +42,17 @@ from autopay_core.adapters.sql.words import (
     Batch,
     Clock,
     Dialect,
+    Exclusive,
     Insert,
     Read,
     Row,
     Steps,
     Table,
     Transaction,
+    closed_error,
     last_of,
+    move_last,
+    receive,
 )
 from autopay_core.engine.driving import drive
 from autopay_core.errors import (
@@ -71,7 +81,12 @@ _MEMORY: Final = ":memory:"
 _T = TypeVar("_T")
 
 # Pages that were not synchronized may yet be found after a crash.
-_DIALECT: Final = Dialect(clock=None, locks=None, absence_is_proof=False)
+_DIALECT: Final = Dialect(
+    clock=None,
+    locks=None,
+    absence_is_proof=False,
+    columns="SELECT name FROM pragma_table_info(?)",
+)
 
 
 def migrations() -> tuple[Migration, ...]:
@@ -158,18 +173,24 @@ _ERRORS: Final = (sqlite3.Error, UnicodeEncodeError, OverflowError)
 
 
 def _translated(error: Exception) -> AutopayError:
-    """Let no error of the driver cross the port; nothing was committed."""
+    """Say an error of the driver in our words; nothing was committed."""
     if not isinstance(error, sqlite3.Error):
         return InvalidValueError(
             "the database cannot hold the value", code="FieldType"
         )
-    name = getattr(error, "sqlite_errorname", type(error).__name__)
     return PortUnavailableError(
-        f"SQLite said {name}; nothing was written", code=_code(name)
+        f"SQLite said {_name_of(error)}; nothing was written",
+        code=_code_of(error),
     )
 
 
-def _code(name: str) -> str:
+def _name_of(error: sqlite3.Error) -> str:
+    # The driver's own refusals have no name of SQLite's.
+    return getattr(error, "sqlite_errorname", type(error).__name__)
+
+
+def _code_of(error: sqlite3.Error) -> str:
+    name = _name_of(error)
     for start, code in (
         ("SQLITE_BUSY", "StoreBusy"),
         ("SQLITE_LOCKED", "StoreBusy"),
@@ -186,7 +207,7 @@ def _code(name: str) -> str:
 @final
 class SqlitePostingStore(BlockingStore):
     """
-    A posting store in one SQLite file (PS-1 to PS-15).
+    A posting store in one SQLite file (PS-1 to PS-22).
 
     >>> store = SqlitePostingStore("postings.db")  # doctest: +SKIP
 
@@ -226,17 +247,21 @@ class SqlitePostingStore(BlockingStore):
         super().__init__(_DIALECT, clock)
         self._in_memory = in_memory
         self._busy_seconds = busy_seconds
-        self._writer = threading.Lock()
+        self._writer = Exclusive()
         self._idle: list[sqlite3.Connection] = []
         # One connection is the whole database when it is in memory.
-        self._alone = threading.Lock() if in_memory else None
+        self._alone = Exclusive() if in_memory else None
         self._pid = os.getpid()
         self._is_closed = False
         weakref.finalize(self, _close_all, self._idle, self._pid)
         self._migrate(may_change=migrate)
 
     def close(self) -> None:
-        """Close every connection; the store cannot be used after."""
+        """
+        Close every connection, for good.
+
+        A call that is under way ends; every later one is `StoreClosed`.
+        """
         self._is_closed = True
         _close_all(self._idle, self._pid)
 
@@ -244,62 +269,77 @@ class SqlitePostingStore(BlockingStore):
         """Show where it is."""
         return f"SqlitePostingStore({self._path!r})"
 
+    def __reduce__(self) -> NoReturn:
+        """Refuse to be pickled or copied: a file is opened, not copied."""
+        raise TypeError(
+            "SqlitePostingStore is not pickled; make one in each process"
+        )
+
     # -- Connections ---------------------------------------------------------
 
-    def _take(self) -> sqlite3.Connection:
-        """Lend a connection that nobody else uses meanwhile."""
-        if self._is_closed:
-            raise PortUnavailableError(
-                "the store is closed", code="StoreClosed"
-            )
+    def _take(self, held: list[sqlite3.Connection]) -> None:
+        """
+        Put a connection into *held* that nobody else uses meanwhile.
+
+        Raises:
+            PortUnavailableError: The store is closed.
+
+        """
+        self._check_open()
         if self._pid != os.getpid():
             self._leave_the_parents()
-        if self._alone is not None:
-            self._alone.acquire()
-        try:
-            return last_of(self._idle) or self._connect()
-        except BaseException:
-            if self._alone is not None:
-                self._alone.release()
-            raise
+        if not move_last(self._idle, held):
+            self._connect(held)
+        # It may have been closed meanwhile.
+        self._check_open()
 
-    def _give(self, connection: sqlite3.Connection) -> None:
+    def _check_open(self) -> None:
+        if self._is_closed:
+            raise closed_error()
+
+    def _give(self, held: list[sqlite3.Connection]) -> None:
         """Take a connection back, without a transaction of its own."""
-        try:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
-        except sqlite3.Error:
-            connection.close()
-        else:
-            self._idle.append(connection)
-            if self._is_closed:
-                _close_all(self._idle, self._pid)
-        finally:
-            if self._alone is not None:
-                self._alone.release()
+        if held[0].in_transaction:
+            held[0].execute("ROLLBACK")
+        move_last(held, self._idle)
+        if self._is_closed:
+            _close_all(self._idle, self._pid)
+
+    def _break_off(self, held: list[sqlite3.Connection]) -> None:
+        """Give up a transaction that did not end as it should."""
+        with contextlib.suppress(sqlite3.Error):
+            # Not left to closing: statements that are not over put it off.
+            held[0].execute("ROLLBACK")
+        if self._in_memory and not held[0].in_transaction:
+            # With the connection the database would be gone.
+            self._give(held)
+            return
+        held[0].close()
+        held.clear()
 
     def _leave_the_parents(self) -> None:
         """Use nothing that was opened before a fork; SQLite forbids it."""
         # Kept, not closed: what closing does to the files is the parent's.
         _INHERITED.extend(self._idle)
         self._idle = []
-        self._writer = threading.Lock()
+        self._writer = Exclusive()
         self._pid = os.getpid()
 
-    def _connect(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(
-            self._path,
-            timeout=self._busy_seconds,
-            isolation_level=None,
-            check_same_thread=False,
-            cached_statements=256,
+    def _connect(self, held: list[sqlite3.Connection]) -> None:
+        if not self._in_memory:
+            _make_private(self._path)
+        receive(
+            held,
+            partial(
+                sqlite3.connect,
+                self._path,
+                timeout=self._busy_seconds,
+                isolation_level=None,
+                check_same_thread=False,
+                cached_statements=256,
+            ),
         )
-        try:
-            self._make_safe(connection)
-        except BaseException:
-            connection.close()
-            raise
-        return connection
+        self._make_safe(held[0])
 
     def _start_log(self, connection: sqlite3.Connection) -> str:
         """Switch to a write-ahead log; SQLite does not wait for others."""
@@ -307,8 +347,9 @@ class SqlitePostingStore(BlockingStore):
         while True:
             try:
                 ((mode,),) = connection.execute("PRAGMA journal_mode = WAL")
-            except sqlite3.OperationalError:
-                if time.monotonic() > until:
+            except sqlite3.OperationalError as error:
+                is_busy = _code_of(error) == "StoreBusy"
+                if not is_busy or time.monotonic() > until:
                     raise
                 time.sleep(0.01)
             else:
@@ -339,25 +380,50 @@ class SqlitePostingStore(BlockingStore):
         """Carry out one transaction."""
         if isinstance(wanted, Read):
             return self._lend(partial(_read_on, batch=wanted.batch))
-        with self._writer:
-            return self._lend(partial(_write_on, steps=wanted.steps))
+        write = partial(_write_on, steps=wanted.steps)
+        return self._writer.call(partial(self._lend, write))
 
     def _lend(self, use: Callable[[sqlite3.Connection], _T]) -> _T:
         """Let *use* have a connection that nobody else uses meanwhile."""
+        refusal: AutopayError
         try:
-            connection = self._take()
-            try:
-                return use(connection)
-            finally:
-                self._give(connection)
+            if self._alone is None:
+                return self._used(use)
+            return self._alone.call(partial(self._used, use))
         except _ERRORS as error:
-            raise _translated(error) from error
+            refusal = _translated(error)
+        # Outside, so that it does not carry the other along: that one's
+        # message and frames may hold a row.
+        raise refusal
+
+    def _used(self, use: Callable[[sqlite3.Connection], _T]) -> _T:
+        held: list[sqlite3.Connection] = []
+        try:
+            self._take(held)
+            result = use(held[0])
+            self._give(held)
+        except BaseException:
+            try:
+                if held:
+                    self._break_off(held)
+            finally:
+                # What was interrupted in letting go does so again.
+                if held:
+                    self._break_off(held)
+            raise
+        return result
 
     # -- Schema --------------------------------------------------------------
 
     def _migrate(self, *, may_change: bool) -> None:
         """Bring the schema up to date, or refuse it."""
-        self._lend(partial(_migrate_on, may_change=may_change))
+        self._lend(
+            partial(
+                _migrate_on, adopted=self._adopted(), may_change=may_change
+            )
+        )
+        # Another tool may have made the tables.
+        drive(self._adopt(), self._carry_out)
 
 
 def _read_on(connection: sqlite3.Connection, batch: Batch) -> list[list[Row]]:
@@ -380,14 +446,19 @@ def _write_on(connection: sqlite3.Connection, steps: Steps[_T]) -> _T:
     result = drive(steps, partial(_execute, connection.cursor()))
     if connection.total_changes == before:
         return result
+    is_lost = False
     try:
         connection.execute("COMMIT")
-    except sqlite3.Error as error:
-        raise AnswerLostError(result) from error
+    except sqlite3.Error:
+        is_lost = True
+    if is_lost:
+        raise AnswerLostError(result)
     return result
 
 
-def _migrate_on(connection: sqlite3.Connection, *, may_change: bool) -> None:
+def _migrate_on(
+    connection: sqlite3.Connection, *, adopted: Steps[None], may_change: bool
+) -> None:
     known = migrations()
     if not check_schema(known, _made(connection), may_change=may_change):
         return
@@ -397,10 +468,26 @@ def _migrate_on(connection: sqlite3.Connection, *, may_change: bool) -> None:
     for migration in missing:
         for statement in migration.statements:
             connection.execute(statement)
+    if needs_adoption(missing):
+        drive(adopted, partial(_execute, connection.cursor()))
     connection.execute("COMMIT")
 
 
 _INHERITED: Final[list[sqlite3.Connection]] = []
+_making: Final = Exclusive()
+
+
+def _make_private(path: str) -> None:
+    """Make a new file that only its owner may read; SQLite's may be read."""
+    if not Path(path).exists():
+        _making.call(partial(_make_file, Path(path).resolve()))
+
+
+def _make_file(path: Path) -> None:
+    # Closing a file lets go of this process's locks on it, so that only a
+    # new one is opened, and one at a time. Why it cannot be made, SQLite says.
+    with contextlib.suppress(OSError):
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
 
 
 def _close_all(idle: list[sqlite3.Connection], pid: int) -> None:

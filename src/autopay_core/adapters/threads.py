@@ -3,11 +3,16 @@ Blocking ports for hosts on an event loop: each call in a thread.
 
 Holds: `in_threads` for the four ports of a host, and `threaded` for one.
 Imports: `ports`, `aio`. Needs nothing beyond the standard library.
+
+A thread cannot be stopped. So a call whose task is cancelled is waited for if
+it has begun, and never begins if it has not: when the cancellation comes out,
+nothing goes on behind the caller's back.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
 from functools import partial
@@ -48,10 +53,40 @@ class _Threaded:
     async def _call(
         self, method: Callable[..., object], *args: object
     ) -> object:
+        # Taken by whoever is first: the thread, or who gives the call up.
+        turn = [None]
+
+        def begin() -> object:
+            turn.pop()
+            return method(*args)
+
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(
-            self._executor, partial(method, *args)
-        )
+        call = loop.run_in_executor(self._executor, begin)
+        try:
+            return await asyncio.shield(call)
+        except asyncio.CancelledError:
+            await _over(call, turn)
+            raise
+
+
+async def _over(call: asyncio.Future[object], turn: list[None]) -> None:
+    """Wait until a call that was given up has ended, or cannot begin."""
+    # What it raises is nobody's any more.
+    call.add_done_callback(_forget)
+    try:
+        turn.pop()
+    except IndexError:
+        # It has begun. Whoever cancels again waits as well.
+        while not call.done():
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.wait([call])
+    else:
+        call.cancel()
+
+
+def _forget(call: asyncio.Future[object]) -> None:
+    if not call.cancelled():
+        call.exception()
 
 
 def threaded(port: object, executor: Executor | None = None) -> Any:  # noqa: ANN401 - whichever port it is
@@ -86,4 +121,5 @@ def in_threads(
         postings=threaded(ports.postings, executor),
         notifier=threaded(ports.notifier, executor),
         key_secret=ports.key_secret,
+        policy=ports.policy,
     )

@@ -30,6 +30,7 @@ from autopay_core.runs import (
     RunRecord,
     RunState,
     postings_of,
+    recompute,
     reservations,
     reversal_postings,
 )
@@ -52,6 +53,7 @@ CREATE TABLE keys (key TEXT PRIMARY KEY, run) WITHOUT ROWID;
 CREATE TABLE expected (id TEXT PRIMARY KEY, run, invoice, minor, currency)
     WITHOUT ROWID;
 CREATE TABLE unpostable (run, error);
+CREATE TABLE undecided (run, differs);
 CREATE TABLE reversals (run TEXT, event TEXT, minor, currency,
     PRIMARY KEY (run, event)) WITHOUT ROWID;
 CREATE TABLE postings (id TEXT PRIMARY KEY, run, client, invoice, minor,
@@ -60,7 +62,7 @@ CREATE TABLE held (client, invoice, minor, currency);
 CREATE TABLE open (invoice TEXT PRIMARY KEY, minor, currency) WITHOUT ROWID;
 CREATE TABLE gateway (kind, reference, key, minor, currency, of);
 CREATE TABLE ledger (kind, id, invoice, minor, currency);
-CREATE TABLE faults (chain, seq, reason);
+CREATE TABLE faults (chain, seq, reason, row);
 
 CREATE INDEX gateway_key ON gateway (key);
 CREATE INDEX gateway_of ON gateway (of);
@@ -122,6 +124,11 @@ _OF_THE_STORE: Final = (
         "SELECT run AS subject, error FROM unpostable",
     ),
     Check(
+        Code.DECISION_DIFFERS,
+        "Its inputs on record do not give its lines: {differs}",
+        "SELECT run AS subject, differs FROM undecided",
+    ),
+    Check(
         Code.POSTING_MISSING,
         "The posting record {id} is not there.",
         """SELECT run AS subject, id, minor, currency FROM expected
@@ -153,9 +160,14 @@ _OF_THE_STORE: Final = (
     Check(
         Code.REVERSAL_EXCEEDS,
         "More of the posting record {id} went back than it is.",
+        # What came again of it reverses a reversal (P4).
         """SELECT o.run AS subject, o.id, o.currency,
         -(o.minor + SUM(r.minor)) AS minor
-        FROM postings AS o JOIN postings AS r ON r.reverses = o.id
+        FROM postings AS o JOIN (
+            SELECT reverses AS first, minor FROM postings WHERE minor < 0
+            UNION ALL SELECT b.reverses AS first, a.minor
+            FROM postings AS a JOIN postings AS b ON a.reverses = b.id
+        ) AS r ON r.first = o.id
         GROUP BY o.id HAVING o.minor + SUM(r.minor) < 0""",
     ),
     # Runs that have been under way for too long (Q5).
@@ -169,7 +181,8 @@ _OF_THE_STORE: Final = (
     Check(
         Code.HISTORY_BROKEN,
         "The history does not fit: {reason}.",
-        """SELECT 'chain ' || chain || ', entry ' || seq AS subject, reason
+        """SELECT 'chain ' || chain || ', entry ' || seq ||
+        CASE WHEN row = '' THEN '' ELSE ', ' || row END AS subject, reason
         FROM faults""",
     ),
 )
@@ -442,8 +455,15 @@ class _Desk:
             "is_under_way": record.state in RESERVING_STATES,
         }
         self.put("runs", [row], run)
+        differs = recompute(record).differs
+        if differs:
+            self.put("undecided", [{"differs": ", ".join(differs)}], run)
         self.put("keys", record.attempts, run)
-        self.put("reversals", record.reversals, run)
+        self.put(
+            "reversals",
+            (each for each in record.reversals if each.kind.takes_back),
+            run,
+        )
         if record.intent is not None and reservations(record):
             self.put(
                 "held",

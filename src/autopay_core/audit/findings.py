@@ -46,6 +46,8 @@ class Code(Enum):
     """A reversing posting whose original, or event, is not there."""
     REVERSAL_EXCEEDS = "ReversalExceeds"
     """More of a posting was reversed than it is."""
+    DECISION_DIFFERS = "DecisionDiffers"
+    """The inputs on a run's record do not give its lines (X1)."""
     OVERPAID = "Overpaid"
     """More was, or is about to be, paid on an invoice than was billed."""
     INVOICE_NOT_IN_LEDGER = "InvoiceNotInLedger"

@@ -125,7 +125,7 @@ def play(
             gateway=gateway,
             postings=store,
             notifier=MemoryNotifier(),
-            key_secret=b"the secret of the demo",
+            key_secret=b"a secret for make-believe money, never for real",
         )
         while clock.today() <= last_day:
             today = clock.today()

@@ -269,7 +269,8 @@ class _Section:
 
     def _taker(self, types: tuple[Any, ...]) -> Callable[[str], Any] | None:
         """Return what takes a field of such a type, if it is a plain one."""
-        if is_text(types):
+        # A column may be more than its name; in a file it is a text.
+        if is_text(types) or str in types:
             return partial(self.take, kind=str)
         kind: Any = types[0] if len(types) == 1 else object
         if kind is date:

@@ -1,8 +1,8 @@
 """
 What is worked out once for a run, and handed on as one thing.
 
-Holds: `Case`, `case_of`. Imports: `requests` (for `Terms`), `autopay` and the
-values.
+Holds: `Case`, `case_of`, `case_again`. Imports: `requests` (for `Terms`),
+`autopay` and the values.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ from autopay_core.associations import Association
 from autopay_core.autopay import AutoPay, in_force
 from autopay_core.engine.requests import Terms
 from autopay_core.references import RunKey
+from autopay_core.runs import RunRecord
 from autopay_core.schedules import Occurrence
 
-__all__ = ["Case", "case_of", "turned_off"]
+__all__ = ["Case", "case_again", "case_of"]
 
 
 @final
@@ -34,7 +35,8 @@ class Case(Readable):
         occurrence: What is due.
         on: The date on which it would be charged.
         key: The run's identity.
-        terms: The gateway's promises and the host's secret.
+        terms: The gateway's promises and the host's secret and settings.
+        demanded_by: Who asked for a run on demand (R14).
 
     """
 
@@ -43,16 +45,12 @@ class Case(Readable):
     on: date
     key: RunKey
     terms: Terms
+    demanded_by: str = ""
 
     @cached_property
     def associations(self) -> tuple[Association, ...]:
         """Whose enrolment runs on the nominal date (S6 to S8)."""
         return in_force(self.autopay, self.occurrence.nominal_on)
-
-    @property
-    def is_off(self) -> bool:
-        """Whether the host has turned the auto-pay off by that date (R7)."""
-        return turned_off(self.autopay, self.on)
 
 
 def case_of(
@@ -61,6 +59,8 @@ def case_of(
     terms: Terms,
     *,
     as_of: date | None = None,
+    number: int = 0,
+    demanded_by: str = "",
 ) -> Case:
     """
     Return the case of an occurrence.
@@ -71,17 +71,40 @@ def case_of(
         terms: The gateway's promises and the host's secret.
         as_of: The date that the caller calls today, on which it is charged;
             None for the occurrence's charge date.
+        number: 0 for the schedule's run, more for one on demand (R14).
+        demanded_by: Who asked for one on demand.
 
     """
     return Case(
         autopay=autopay,
         occurrence=occurrence,
         on=occurrence.charge_on if as_of is None else as_of,
-        key=RunKey(autopay=autopay.id, nominal_on=occurrence.nominal_on),
+        key=RunKey(
+            autopay=autopay.id,
+            nominal_on=occurrence.nominal_on,
+            number=number,
+        ),
         terms=terms,
+        demanded_by=demanded_by,
     )
 
 
-def turned_off(autopay: AutoPay, on: date) -> bool:
-    """Tell whether the host has turned *autopay* off by a date (R7)."""
-    return autopay.off_from is not None and on >= autopay.off_from
+def case_again(
+    autopay: AutoPay, record: RunRecord, terms: Terms, on: date
+) -> Case:
+    """Return the case of a run on record, to go on with it on a date."""
+    nominal_on = record.key.nominal_on
+    known = None
+    if not record.key.number:
+        known = autopay.schedule.occurrence_of(nominal_on, moves=autopay.moves)
+    if known is None:
+        # On demand, or of a schedule that was changed since.
+        known = Occurrence(nominal_on=nominal_on, charge_on=nominal_on)
+    return Case(
+        autopay=autopay,
+        occurrence=known,
+        on=on,
+        key=record.key,
+        terms=terms,
+        demanded_by=record.demanded_by,
+    )

@@ -2,45 +2,50 @@
 How money is taken, and how the answer is written down (R1 to R4, R8).
 
 Holds: the flows from an intent on record to an outcome on record. Imports:
-`steps`, `telling`, `requests` and the values.
+`steps`, `telling`, `requests`, `holds` and the values.
 """
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from collections.abc import Sequence
+from datetime import date, datetime, timedelta
+from typing import Final
 
 import attrs
 
 from autopay_core.charges import (
     Captured,
     ChargeOutcome,
-    ChargeRequest,
     Declined,
     Indeterminate,
     Pending,
 )
-from autopay_core.commits import Change, Conflict, ConflictReason
+from autopay_core.commits import (
+    Change,
+    Conflict,
+    ConflictReason,
+    Incident,
+)
 from autopay_core.engine.requests import (
     Charge,
     Confirm,
     Flow,
-    Prepare,
     ReadAttempts,
     Terms,
-    ask,
     ask_many,
     commit,
     read_standing,
     take_money,
 )
 from autopay_core.engine.steps import (
-    cancel,
     conclude,
     decline,
     is_known,
     mismatch,
     not_sent,
-    prepared,
+    over,
+    reference_reused,
+    withdraw,
 )
 from autopay_core.engine.telling import announce, tell
 from autopay_core.errors import (
@@ -48,8 +53,14 @@ from autopay_core.errors import (
     PortError,
     PortUnavailableError,
 )
+from autopay_core.holds import hold_for_decline
 from autopay_core.notices import NoticeKind, notice_for_run
-from autopay_core.retries import AttemptRecord, next_attempt
+from autopay_core.retries import (
+    AnotherMethod,
+    AttemptRecord,
+    Retry,
+    after_decline,
+)
 from autopay_core.runs import (
     RESERVING_STATES,
     RunRecord,
@@ -62,6 +73,10 @@ __all__ = [
     "as_it_stands",
     "conclusion",
     "finish",
+    "finish_or_read",
+    "settle",
+    "stands",
+    "take",
 ]
 
 
@@ -77,12 +92,24 @@ def finish(change: Change) -> Flow[RunResult | None]:
 # -- Taking the money --------------------------------------------------------
 
 
-def take(record: RunRecord, terms: Terms) -> Flow[RunResult]:
+def take(
+    record: RunRecord,
+    terms: Terms,
+    on: date,
+    incidents: Sequence[Incident] = (),
+) -> Flow[RunResult]:
     """
     Send the request of a record that this flow has just written.
 
     `PortUnavailableError` on the first try of an attempt proves that it moved
     no money (PG-4); on a later one it says nothing about the tries before.
+
+    Args:
+        record: The run, with its intent.
+        terms: The host's.
+        on: The firm's day, on which it is late if nothing can be sent.
+        incidents: Those under way; a clear answer ends the gateway's (N1).
+
     """
     assert record.intent is not None
     attempt = record.attempts[-1]
@@ -91,51 +118,22 @@ def take(record: RunRecord, terms: Terms) -> Flow[RunResult]:
         request = attrs.evolve(request, not_after=attempt.deadline)
     outcome: ChargeOutcome
     charge: Charge | Confirm = Charge(request)
-    if terms.capabilities.two_step:
-        noted = yield from _with_reference(record, request)
-        if isinstance(noted, RunResult):
-            return noted
-        record, charge = noted
+    if attempt.reference is not None:
+        charge = Confirm(attempt.reference, request)
     try:
         outcome = yield from take_money(charge)
     except PortUnavailableError as error:
         if attempt.tries == 1:
-            return (yield from finish_or_read(record, not_sent(record, error)))
+            if error.code == "KeyCancelled":
+                # Called off by another turn: the key is of no use any more.
+                change = withdraw(record, "It was called off at the gateway.")
+            else:
+                change = not_sent(record, error, on)
+            return (yield from finish_or_read(record, change))
         outcome = Indeterminate(detail=f"{error.code}: {error}")
     except PortError as error:
         outcome = Indeterminate(detail=f"{error.code}: {error}")
-    return (yield from settle(record, outcome))
-
-
-def _with_reference(
-    record: RunRecord, request: ChargeRequest
-) -> Flow[tuple[RunRecord, Confirm] | RunResult]:
-    """
-    Write a reference down before its use, unless one is on record.
-
-    Money moves only for a reference on record (TS-1), so whatever keeps one
-    from being made, nothing was sent.
-    """
-    reference = record.attempts[-1].reference
-    if reference is None:
-        try:
-            reference = yield from ask(Prepare(request), str)
-        except (PortError, HostProtocolError) as error:
-            return (yield from finish_or_read(record, not_sent(record, error)))
-        change = prepared(record, reference)
-        written = yield from commit(change)
-        if isinstance(written, Conflict):
-            return (yield from _overtaken(record, written))
-        [record] = change.runs
-    return record, Confirm(reference, request)
-
-
-def _overtaken(record: RunRecord, conflict: Conflict) -> Flow[RunResult]:
-    """Give way: somebody moved the run, or a stop order came (R7)."""
-    if conflict.reason is ConflictReason.STOPPED:
-        # No reference is on record, so none was or will be confirmed.
-        return (yield from finish_or_read(record, cancel(record)))
-    return (yield from as_it_stands(record))
+    return (yield from settle(record, outcome, terms, incidents))
 
 
 def finish_or_read(record: RunRecord, change: Change) -> Flow[RunResult]:
@@ -146,13 +144,24 @@ def finish_or_read(record: RunRecord, change: Change) -> Flow[RunResult]:
     return result
 
 
+def stands(record: RunRecord) -> Flow[RunRecord]:
+    """Read *record* again."""
+    method = record.attempts[-1].method if record.attempts else ""
+    standing = yield from read_standing(record.key, method, record.payer)
+    return record if standing.run is None else standing.run
+
+
 def as_it_stands(record: RunRecord) -> Flow[RunResult]:
     """Read *record* again and return it as a result."""
-    standing = yield from read_standing(record.key, record.attempts[-1].method)
-    return result_of(record if standing.run is None else standing.run)
+    return result_of((yield from stands(record)))
 
 
-def settle(record: RunRecord, outcome: ChargeOutcome) -> Flow[RunResult]:
+def settle(
+    record: RunRecord,
+    outcome: ChargeOutcome,
+    terms: Terms,
+    incidents: Sequence[Incident] = (),
+) -> Flow[RunResult]:
     """
     Write what became of the last attempt: outcome, postings and notices.
 
@@ -161,12 +170,25 @@ def settle(record: RunRecord, outcome: ChargeOutcome) -> Flow[RunResult]:
     """
     key = record.attempts[-1].key
     while True:
-        change = yield from conclusion(record, outcome)
-        result = yield from finish(change)
-        if result is not None:
-            return result
+        change = yield from conclusion(record, outcome, terms)
+        if not isinstance(outcome, Indeterminate):
+            ended, told = over(
+                incidents, "gateway", record.attempts[-1].began_at
+            )
+            change = attrs.evolve(
+                change, incidents=ended, notices=(*change.notices, *told)
+            )
+        written = yield from commit(change)
+        if not isinstance(written, Conflict):
+            yield from tell(change.notices, written)
+            return result_of(change.runs[-1])
+        if written.reason is ConflictReason.REFERENCE:
+            change = reference_reused(record, outcome)
+            result = yield from finish(change)
+            if result is not None:
+                return result
         standing = yield from read_standing(
-            record.key, record.attempts[-1].method
+            record.key, record.attempts[-1].method, record.payer
         )
         if standing.run is None:
             raise HostProtocolError(f"the record of {record.key} is gone")
@@ -184,33 +206,86 @@ def settle(record: RunRecord, outcome: ChargeOutcome) -> Flow[RunResult]:
         return result_of(record)
 
 
-def conclusion(record: RunRecord, outcome: ChargeOutcome) -> Flow[Change]:
+def conclusion(
+    record: RunRecord, outcome: ChargeOutcome, terms: Terms
+) -> Flow[Change]:
     """Return the step for an outcome; a decline may be tried again (N3)."""
-    if not isinstance(outcome, Declined) or mismatch(record, outcome):
-        return conclude(record, outcome)
-    assert record.intent is not None
-    again: datetime | None = None
-    if record.intent.retry is not None:
-        attempt = record.attempts[-1]
+    if isinstance(outcome, Declined) and not mismatch(record, outcome):
+        return (yield from answer_no(record, outcome, terms))
+    change = conclude(record, outcome)
+    if terms.capabilities.unique_references:
+        change = attrs.evolve(change, unique_references=True)
+    return change
+
+
+def answer_no(
+    record: RunRecord, declined: Declined, terms: Terms
+) -> Flow[Change]:
+    """Return the step for a decline of an attempt under way (H2, N3)."""
+    intent, attempt = record.intent, record.attempts[-1]
+    assert intent is not None
+    method = intent.request.method
+    standing = yield from read_standing(
+        record.key, attempt.method, record.payer
+    )
+    on = terms.policy.date_of(standing.now)
+    held = hold_for_decline(declined, method, on=on, since=standing.now)
+    left: Retry | AnotherMethod | None = None
+    if intent.retry is not None:
+        tried = _tried(record)
+        since = standing.now - timedelta(days=_WINDOW_DAYS_MOST)
         everywhere = yield from ask_many(
-            ReadAttempts(
-                attempt.method, attempt.began_at - timedelta(days=180)
-            ),
-            AttemptRecord,
+            ReadAttempts(attempt.method, since), AttemptRecord
         )
-        again = next_attempt(
-            record.intent.retry,
-            outcome,
-            record.intent.request.method,
-            # What never left this machine was no try.
-            tried=[
-                each.began_at
-                for each in record.attempts
-                if each.outcome is not None or each is attempt
-            ],
-            everywhere=everywhere,
+        left = after_decline(
+            intent.retry,
+            declined,
+            method,
+            known_on=on,
+            tries=len(tried),
+            first_on=terms.policy.date_of(tried[0]),
+            calendar=intent.calendar,
+            declines=_with(attempt.began_at, everywhere),
+            not_before=declined.not_before,
+            zone=terms.policy.zone,
+            is_method_held=held is not None,
         )
-    return decline(record, outcome, again)
+    again = at = None
+    if isinstance(left, Retry):
+        again = left.on
+        at = left.at or terms.policy.begin_of(left.on)
+    return decline(
+        record,
+        declined,
+        again,
+        at=at,
+        awaits_method=isinstance(left, AnotherMethod),
+        holds=() if held is None else (held,),
+    )
+
+
+def _with(
+    began_at: datetime, everywhere: Sequence[AttemptRecord]
+) -> list[datetime]:
+    """Return when attempts were made, this one once (N3)."""
+    times = [each.at for each in everywhere]
+    return times if began_at in times else [*times, began_at]
+
+
+_WINDOW_DAYS_MOST: Final = 30
+"""The longest window of a network that counts attempts."""
+
+
+def _tried(record: RunRecord) -> list[datetime]:
+    """Return when the attempts on the current method were made (N3)."""
+    last = record.attempts[-1]
+    return [
+        each.began_at
+        for each in record.attempts
+        if each.method == last.method
+        # What never left this machine, or was called off, was no try.
+        and (isinstance(each.outcome, Declined) or each is last)
+    ]
 
 
 def _contradiction(record: RunRecord, outcome: Captured) -> Flow[None]:

@@ -1,43 +1,74 @@
 """
-One run from look-up to posting (R1 to R8).
+One run from look-up to posting (R1 to R10).
 
-Holds: `collect`. Imports: `case`, `charging`, `planning`, `recovery`,
-`requests`, `steps`, `telling` and the values. Every yield is a point where the
-process may die; a flow remembers nothing, for the posting store is the memory.
+Holds: `collect`. Imports: `asking`, `case`, `charging`, `gate`, `planning`,
+`recovery`, `requests`, `restoring`, `steps`, `telling` and the values. Every
+yield is a point where the process may die; a flow remembers nothing, for the
+posting store is the memory.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Final
 
-from autopay_core._checks import report_text
-from autopay_core.commits import Change, Committed, Standing
-from autopay_core.engine.case import Case
-from autopay_core.engine.charging import take
-from autopay_core.engine.planning import check_chargeable, plan_run
-from autopay_core.engine.recovery import recover_one
-from autopay_core.engine.requests import Flow, commit, read_standing
+from autopay_core.charges import Declined
+from autopay_core.commits import (
+    Change,
+    Committed,
+    Conflict,
+    ConflictReason,
+    Standing,
+)
+from autopay_core.engine.asking import verdict_on
+from autopay_core.engine.case import Case, case_again
+from autopay_core.engine.charging import answer_no, settle, take
+from autopay_core.engine.gate import Cause
+from autopay_core.engine.planning import Plan, plan_run, why_not_chargeable
+from autopay_core.engine.recovery import go_on
+from autopay_core.engine.requests import (
+    Flow,
+    Prepare,
+    ReadAttempts,
+    ask_many,
+    commit,
+    read_standing,
+    wrong_answer,
+)
+from autopay_core.engine.restoring import is_after_restore, sent_before
 from autopay_core.engine.steps import (
     Verdict,
     close,
     intend,
+    postpone,
     presented_again,
+    refused,
+    request_of,
+    rests,
     why_nothing,
 )
-from autopay_core.engine.telling import announce, tell
+from autopay_core.engine.telling import tell
 from autopay_core.errors import (
-    ForeignInvoiceError,
+    AutopayError,
+    HostProtocolError,
     InvalidValueError,
     PortError,
-    PortUnavailableError,
 )
 from autopay_core.money import Money
-from autopay_core.notices import NoticeKind, notice_for_run
-from autopay_core.runs import RunResult, RunState, RunStatus, result_of
+from autopay_core.notices import NoticeKind
+from autopay_core.retries import AttemptRecord, window_opens_at
+from autopay_core.runs import (
+    RunRecord,
+    RunResult,
+    RunState,
+    RunStatus,
+    result_of,
+)
 
 __all__ = [
     "PLANS_MOST",
+    "check_owner",
     "collect",
 ]
 
@@ -45,13 +76,33 @@ PLANS_MOST: Final = 3
 """How often a run is planned again when the world changed meanwhile."""
 
 
+def check_owner(payer: str, record: RunRecord | None) -> None:
+    """
+    Refuse a record of another payer under the same id (R13).
+
+    Raises:
+        InvalidValueError: Code ``AnotherPayer``; nothing of the record is
+            shown.
+
+    """
+    if record is not None and record.payer != payer:
+        raise InvalidValueError(
+            f"the id {record.key.autopay!r} belongs to another payer's "
+            "auto-pay, which has runs on record; give this one an id of its "
+            "own",
+            code="AnotherPayer",
+            path="autopay.id",
+            value=record.key.autopay,
+        )
+
+
 def collect(case: Case, standing: Standing | None = None) -> Flow[RunResult]:
     """
     Take one due run from look-up to posting, or go on where it was left.
 
-    The intent is on the books before money moves; once it is there it is
-    what is charged, whatever the invoices say by then (R1, R3). A finished
-    run returns the same result for ever (R5).
+    The intent is on the books before money moves, and what is in it is the
+    most that is charged for it (R1, R3). A finished run returns the same
+    result for ever (R5). What cannot be decided now is on record as late.
 
     Args:
         case: What is due.
@@ -61,30 +112,42 @@ def collect(case: Case, standing: Standing | None = None) -> Flow[RunResult]:
     held: dict[str, Money] = {}
     for _ in range(PLANS_MOST):
         if standing is None:
-            standing = yield from read_standing(
-                case.key, case.autopay.method.fingerprint
-            )
+            standing = yield from _read(case)
+        check_owner(case.autopay.payer, standing.run or standing.latest)
         done = yield from _settled_before(case, standing)
         if done is not None:
+            if not _is_to_plan(done, standing):
+                return done
+            standing = yield from _read(case)
+        done = yield from _turn(case, standing, held)
+        if done is not None:
             return done
-        try:
-            change = yield from _decide(case, standing, held)
-        except PortError as error:
-            return (yield from _postpone(case, standing, error))
-        written = yield from commit(change)
-        if isinstance(written, Committed):
-            [record] = change.runs
-            if record.state is RunState.OPEN:
-                return (yield from take(record, case.terms))
-            yield from tell(change.notices, written)
-            return result_of(record)
-        held.update(written.open_amounts)
         standing = None
-    return RunResult(
-        key=case.key,
-        status=RunStatus.POSTPONED,
-        reason="Busy",
-        detail="Other runs kept changing what is open; the next sweep tries.",
+    standing = yield from _read(case)
+    record = standing.run
+    if record is not None and record.state not in _NOT_BEGUN:
+        return result_of(record)  # It was another worker who kept on.
+    detail = "Other runs kept changing what is open."
+    return (yield from _put_off(case, standing, "Busy", detail))
+
+
+_NOT_BEGUN: Final = frozenset({RunState.ANNOUNCED, RunState.WAITING})
+
+
+def _read(case: Case) -> Flow[Standing]:
+    return read_standing(
+        case.key, case.autopay.method.fingerprint, case.autopay.payer
+    )
+
+
+def _is_to_plan(result: RunResult, standing: Standing) -> bool:
+    """Tell whether a run was let go of just now, and is planned afresh."""
+    return (
+        result.status is RunStatus.WAITING
+        and result.reason == "Withdrawn"
+        and standing.run is not None
+        and result.record is not None
+        and result.record.version != standing.run.version
     )
 
 
@@ -95,9 +158,8 @@ def _settled_before(case: Case, standing: Standing) -> Flow[RunResult | None]:
         return result_of(record)
     for other in standing.unfinished:
         if other.key != case.key and other.state.is_doubtful:
-            result = yield from recover_one(
-                other, case.terms, is_off=case.is_off
-            )
+            again = case_again(case.autopay, other, case.terms, case.on)
+            result = yield from go_on(other, again)
             if result.status in (RunStatus.OPEN, RunStatus.REVIEW):
                 return RunResult(
                     key=case.key,
@@ -109,29 +171,113 @@ def _settled_before(case: Case, standing: Standing) -> Flow[RunResult | None]:
     if record is None or record.state is RunState.ANNOUNCED:
         return None
     if record.state is not RunState.WAITING:
-        return (yield from recover_one(record, case.terms, is_off=case.is_off))
-    if record.next_try_at is not None and standing.now < record.next_try_at:
+        return (yield from go_on(record, case))
+    if rests(record, standing.now, case.autopay.method.fingerprint):
         return result_of(record)
     return None
 
 
+def _turn(
+    case: Case, standing: Standing, held: dict[str, Money]
+) -> Flow[RunResult | None]:
+    """Decide and do, once; None if the world changed meanwhile."""
+    verdict = verdict_on(case, standing)
+    if verdict is None and not case.associations:
+        verdict = _NO_ASSOCIATIONS
+    if verdict is not None:
+        return (yield from _end(case, standing, verdict))
+    try:
+        change = yield from _decide(case, standing, held)
+    except (PortError, HostProtocolError, InvalidValueError) as error:
+        return (yield from _late(case, standing, error, "matters"))
+    if isinstance(change, RunResult):
+        return change
+    written = yield from commit(change)
+    if isinstance(written, Conflict):
+        held.update(written.open_amounts)
+        if written.reason is ConflictReason.ATTEMPTS:
+            return (yield from _wait_for_window(case, standing))
+        return None
+    [record] = change.runs
+    result = result_of(record)
+    if record.state is RunState.OPEN:
+        result = yield from take(
+            record, case.terms, case.on, standing.incidents
+        )
+    yield from tell(change.notices, written)
+    return result
+
+
+def _end(
+    case: Case, standing: Standing, verdict: Verdict
+) -> Flow[RunResult | None]:
+    """Write that a run ends, or waits; None if the world changed meanwhile."""
+    if verdict.reason == Cause.CLOCK_SUSPECT.value:
+        # Nothing is written at a time that cannot be right (R11).
+        return RunResult(
+            key=case.key,
+            status=RunStatus.POSTPONED,
+            record=standing.run,
+            reason=verdict.reason,
+            detail=verdict.detail,
+        )
+    if verdict.is_late:
+        return (
+            yield from _put_off(case, standing, verdict.reason, verdict.detail)
+        )
+    if _is_known(verdict, standing.run):
+        assert standing.run is not None
+        return result_of(standing.run)
+    change = close(case, standing, verdict)
+    written = yield from commit(change)
+    if isinstance(written, Conflict):
+        return None
+    yield from tell(change.notices, written)
+    return result_of(change.runs[0])
+
+
+def _wait_for_window(case: Case, standing: Standing) -> Flow[RunResult | None]:
+    """Wait until the method's network lets it be tried again (N3, R10)."""
+    method = case.autopay.method
+    since = standing.now - timedelta(days=WINDOW_DAYS)
+    counted = yield from ask_many(
+        ReadAttempts(method.fingerprint, since), AttemptRecord
+    )
+    opens_at = window_opens_at(method, [each.at for each in counted], case.on)
+    verdict = verdict_on(case, standing, opens_at)
+    if verdict is None:
+        return None  # One fell out of the window meanwhile.
+    return (yield from _end(case, standing, verdict))
+
+
+WINDOW_DAYS: Final = 30
+"""No network counts attempts of longer ago."""
+
+
+def _is_known(verdict: Verdict, record: RunRecord | None) -> bool:
+    """Tell whether a run waits for the same thing on record."""
+    return (
+        record is not None
+        and verdict.state is RunState.WAITING is record.state
+        and (record.reason, record.next_try_on)
+        == (verdict.reason, verdict.next_try_on)
+    )
+
+
 def _decide(
     case: Case, standing: Standing, held: Mapping[str, Money]
-) -> Flow[Change]:
-    """Plan the run and return the step to write: an intent, or its end."""
-    verdict = _ruled_out(case, standing)
-    if verdict is not None:
-        return close(case, standing, verdict)
-    announced = None if standing.run is None else standing.run.announced
+) -> Flow[Change | RunResult]:
+    """
+    Plan the run and return the step to write: an intent, or its end.
+
+    A result if it is late, because the gateway could not prepare.
+    """
+    announced = _announced(case, standing.run)
     represented = presented_again(case, standing.run)
     ceilings = announced
     if ceilings is None and represented is not None:
         ceilings = represented.allocation.amounts
-    try:
-        plan = yield from plan_run(case, held=held, ceilings=ceilings)
-        check_chargeable(plan.allocation.total, case.terms.capabilities)
-    except InvalidValueError as error:
-        return close(case, standing, _unusable(error))
+    plan = yield from plan_run(case, standing, held=held, ceilings=ceilings)
     total = plan.allocation.total
     policy = case.autopay.advance_notice
     if not total.is_positive:
@@ -141,54 +287,110 @@ def _decide(
     elif policy is not None and announced is None and not policy.allows(total):
         verdict = _NOTICE_MISSING
     else:
-        return intend(case, standing, plan)
-    return close(case, standing, verdict, plan.allocation)
-
-
-def _ruled_out(case: Case, standing: Standing) -> Verdict | None:
-    """Tell what keeps a run from being planned at all (R7, A3)."""
-    if standing.is_stopped or case.is_off:
-        return _STOPPED
-    if standing.is_clock_suspect:
-        raise PortUnavailableError(
-            "the store's clock is behind what it said before",
-            code="ClockSuspect",
+        wrong = why_not_chargeable(total, case.terms.capabilities)
+        if wrong is None:
+            return (yield from _intend(case, standing, plan))
+        verdict = Verdict(
+            RunState.FAILED, wrong.code, str(wrong), (NoticeKind.FAILED,)
         )
-    return None if case.associations else _NO_ASSOCIATIONS
+    return close(case, standing, verdict, plan)
 
 
-def _unusable(error: InvalidValueError) -> Verdict:
-    """Tell that the matter data cannot be used, and whose alarm it is (A2)."""
-    if isinstance(error, ForeignInvoiceError):
-        return Verdict(
-            RunState.FAILED,
-            error.code,
-            f"{error.message} ({error.path})",
-            (NoticeKind.FAILED, NoticeKind.SECURITY_EVENT),
-        )
-    return Verdict(
-        RunState.FAILED,
-        error.code,
-        f"The matter data cannot be used: {error}",
-        (NoticeKind.FAILED,),
+def _announced(
+    case: Case, before: RunRecord | None
+) -> Mapping[str, Money] | None:
+    """Return what was announced, unless that is too long ago (N4)."""
+    if before is None or before.announced is None:
+        return None
+    late_days = timedelta(days=case.terms.policy.late_days)
+    if case.on > case.occurrence.charge_on + late_days:
+        return None
+    return before.announced
+
+
+def _intend(
+    case: Case, standing: Standing, plan: Plan
+) -> Flow[Change | RunResult]:
+    """
+    Return the step that writes the intent, with a reference in two steps.
+
+    A gateway that refuses to prepare has said no to the attempt (TS-9).
+    """
+    request = request_of(case, standing, plan)
+    if is_after_restore(case, standing):
+        request, outcome = yield from sent_before(case, standing, request)
+        if outcome is not None:
+            # As if this store had sent it: written down, then settled.
+            change = intend(case, standing, plan, request, None)
+            written = yield from commit(change)
+            if isinstance(written, Conflict):
+                return change  # Refused again, and planned again.
+            return (yield from settle(change.runs[0], outcome, case.terms))
+    reference: str | None = None
+    if case.terms.capabilities.two_step:
+        try:
+            answer = yield Prepare(request)
+        except PortError as error:
+            return (yield from _late(case, standing, error, "gateway"))
+        if isinstance(answer, Declined) and answer.key == request.key:
+            record = refused(case, standing, plan, request)
+            return (yield from answer_no(record, answer, case.terms))
+        if not isinstance(answer, str) or not answer:
+            wrong = wrong_answer(Prepare(request), answer)
+            return (yield from _late(case, standing, wrong, "gateway"))
+        reference = answer
+    return intend(case, standing, plan, request, reference)
+
+
+def _late(
+    case: Case, standing: Standing, error: AutopayError, port: str
+) -> Flow[RunResult]:
+    """Put a run on record as late for what a port did (R6)."""
+    return (
+        yield from _put_off(case, standing, error.code, str(error), port=port)
     )
 
 
-_STOPPED: Final = Verdict(
-    RunState.CANCELLED,
-    "Stopped",
-    "The auto-pay was turned off, or its payment method removed.",
-)
+def _put_off(
+    case: Case,
+    standing: Standing,
+    cause: str,
+    detail: str,
+    *,
+    port: str = "",
+) -> Flow[RunResult]:
+    """
+    Put the run on record as late, or leave it so (R6, N1).
+
+    Nothing was charged: what cannot be read today may be there tomorrow.
+    """
+    change = postpone(case, standing, cause, detail, port=port)
+    if change is None:
+        assert standing.run is not None
+        return result_of(standing.run)
+    written = yield from commit(change)
+    if isinstance(written, Committed):
+        yield from tell(change.notices, written)
+        return result_of(change.runs[-1])
+    return RunResult(
+        key=case.key,
+        status=RunStatus.POSTPONED,
+        record=standing.run,
+        reason=cause,
+        detail="Another worker is at it.",
+    )
+
+
 _NO_ASSOCIATIONS: Final = Verdict(
     RunState.NOTHING_DUE,
     "NoAssociations",
     "Nothing is enrolled, so nothing is paid.",
-    (NoticeKind.NOTHING_DUE,),
 )
 _AMOUNT_CHANGED: Final = Verdict(
     RunState.FAILED,
     "RetryAmountChanged",
-    "A bank debit may only be presented again for the same amount.",
+    "What is due has changed, and the network lets a debit be presented "
+    "again for the same amount only.",
     (NoticeKind.FAILED,),
 )
 _NOTICE_MISSING: Final = Verdict(
@@ -197,33 +399,3 @@ _NOTICE_MISSING: Final = Verdict(
     "The debit was not announced in time, so it is not taken.",
     (NoticeKind.FAILED,),
 )
-
-
-def _postpone(
-    case: Case, standing: Standing, error: PortError
-) -> Flow[RunResult]:
-    """
-    Leave the run for the next sweep, and say so once (N1).
-
-    Nothing was charged and the run has no new state: data that cannot be
-    read today may be there tomorrow.
-    """
-    detail = report_text(f"{error.code}: {error}; it is tried again.")
-    notice = notice_for_run(
-        NoticeKind.FAILED,
-        case.key,
-        payer=case.autopay.payer,
-        on=case.on,
-        name=case.autopay.name,
-        reason=error.code,
-        detail=detail,
-        occasion="postponed",
-    )
-    yield from announce(notice)
-    return RunResult(
-        key=case.key,
-        status=RunStatus.POSTPONED,
-        record=standing.run,
-        reason=error.code,
-        detail=detail,
-    )

@@ -2,8 +2,8 @@
 How requests meet ports: the only place that calls one (R6).
 
 Holds: `answering` and `answering_async`, which carry a request to the port
-that it names, and `terms_of`. Imports: `requests`,
-`charges`, `errors`.
+that it names, and `terms_of`. Imports: `requests`, `charges`, `errors`,
+`policy`, `references`.
 """
 
 from __future__ import annotations
@@ -14,25 +14,35 @@ from typing import Final, NoReturn, Protocol, cast
 
 from autopay_core.charges import GatewayCapabilities
 from autopay_core.engine.requests import (
+    Cancel,
     Charge,
     Claim,
     Commit,
     Confirm,
     Lookup,
+    LookupReference,
     Prepare,
     ReadAttempts,
+    ReadHolds,
     ReadInvoices,
+    ReadKeyed,
+    ReadMovement,
+    ReadMovements,
     ReadOpen,
     ReadPostings,
+    ReadReferenced,
     ReadSpent,
     ReadStanding,
     ReadUndelivered,
     ReadUnfinished,
+    ReadWaiting,
     Request,
     Send,
     Terms,
 )
 from autopay_core.errors import AutopayError, HostProtocolError, PortError
+from autopay_core.policy import Policy
+from autopay_core.references import Secret
 
 __all__ = ["answering", "answering_async", "terms_of"]
 
@@ -43,7 +53,13 @@ METHODS: Final[Mapping[type[Request], tuple[str, str]]] = MappingProxyType(
         ReadSpent: ("postings", "spent"),
         ReadAttempts: ("postings", "attempts"),
         ReadUnfinished: ("postings", "unfinished"),
+        ReadWaiting: ("postings", "waiting"),
+        ReadHolds: ("postings", "holds"),
         ReadPostings: ("postings", "postings"),
+        ReadMovement: ("postings", "movement"),
+        ReadMovements: ("postings", "movements"),
+        ReadReferenced: ("postings", "referenced"),
+        ReadKeyed: ("postings", "keyed"),
         ReadUndelivered: ("postings", "undelivered"),
         Claim: ("postings", "claim"),
         Commit: ("postings", "commit"),
@@ -52,6 +68,8 @@ METHODS: Final[Mapping[type[Request], tuple[str, str]]] = MappingProxyType(
         Prepare: ("gateway", "prepare"),
         Confirm: ("gateway", "confirm"),
         Lookup: ("gateway", "lookup"),
+        LookupReference: ("gateway", "lookup_reference"),
+        Cancel: ("gateway", "cancel"),
         Send: ("notifier", "send"),
     }
 )
@@ -70,13 +88,18 @@ class _Host(Protocol):
     def gateway(self) -> _Gateway: ...
 
     @property
-    def key_secret(self) -> bytes: ...
+    def key_secret(self) -> Secret | bytes: ...
+
+    @property
+    def policy(self) -> Policy: ...
 
 
 def terms_of(ports: _Host, /) -> Terms:
     """Return what flows have to know of *ports*."""
     return Terms(
-        capabilities=ports.gateway.capabilities, secret=ports.key_secret
+        capabilities=ports.gateway.capabilities,
+        secret=Secret.of(ports.key_secret),
+        policy=ports.policy,
     )
 
 

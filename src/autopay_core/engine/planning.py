@@ -1,33 +1,32 @@
 """
 What a run would pay: reads in the right order, then an allocation (R1, A2).
 
-Holds: `plan_run`, `look_ahead` and `Plan`. Imports: `case`, `requests` and the
-values. Open amounts are read before balances: what moves meanwhile is counted
-twice at worst, never not at all.
+Holds: `plan_run`, `look_ahead`, `look_out`, `still_owed`, `Plan`, `Outlook`.
+Imports: `case`, `requests`, `balances`, `holds`, `reads` and the values. Open
+amounts are read before balances: what moves meanwhile is counted twice at
+worst, never not at all.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
+from types import MappingProxyType
 from typing import Final, final
 
 import attrs
 
 from autopay_core._checks import Readable
-from autopay_core.allocation import Allocation, allocate
+from autopay_core.allocation import Allocation, Reason, allocate
 from autopay_core.associations import (
     Association,
     InvoicePage,
     InvoiceQuery,
-    check_covered,
 )
-from autopay_core.charges import (
-    GatewayCapabilities,
-)
-from autopay_core.commits import (
-    OpenAmounts,
-)
+from autopay_core.balances import Checked, Expected, check_balances
+from autopay_core.charges import Declined, GatewayCapabilities
+from autopay_core.commits import AttemptsAllowed, OpenAmounts, Standing
+from autopay_core.decisions import Decision
 from autopay_core.engine.case import Case
 from autopay_core.engine.requests import (
     Flow,
@@ -36,54 +35,58 @@ from autopay_core.engine.requests import (
     ReadSpent,
     ask,
 )
-from autopay_core.errors import (
-    IncompleteReadError,
-    InvalidValueError,
-)
+from autopay_core.errors import IncompleteReadError, InvalidValueError
+from autopay_core.holds import Hold, barred_by, held_back
 from autopay_core.invoices import Invoice
-from autopay_core.limits import Spent
+from autopay_core.limits import Limit, Spent
 from autopay_core.money import Money
+from autopay_core.notices import Notice, NoticeKind, notice_for_firm
+from autopay_core.reads import InvoiceRead, join_pages
+from autopay_core.retries import network_limit
+from autopay_core.runs import RunRecord, RunState
 
 __all__ = [
     "PAGES_MOST",
+    "Outlook",
     "Plan",
-    "check_chargeable",
     "look_ahead",
+    "look_out",
     "plan_run",
+    "still_owed",
+    "why_not_chargeable",
 ]
+
+_NOTHING: Final[Mapping[str, Money]] = MappingProxyType({})
 
 PAGES_MOST: Final = 100_000
 """More pages than this are a loop."""
 
 
 def _read_invoices(
-    payer: str, associations: tuple[Association, ...]
-) -> Flow[list[Invoice]]:
-    """Follow the pages to their end, or fail; check every row (A2)."""
-    invoices: list[Invoice] = []
+    case: Case, associations: tuple[Association, ...]
+) -> Flow[InvoiceRead]:
+    """Follow the pages to their end, or fail; check every row (A2, B3)."""
     if not associations:
-        return invoices
+        return InvoiceRead(invoices=())
+    pages: list[InvoicePage] = []
     seen: set[str] = set()
-    query = InvoiceQuery(payer=payer, associations=associations)
-    total: int | None = None
+    query = InvoiceQuery(payer=case.autopay.payer, associations=associations)
     while True:
         page = yield from ask(ReadInvoices(query), InvoicePage)
-        check_covered(page.invoices, associations)
-        invoices.extend(page.invoices)
-        total = page.total if total is None else total
-        if page.total not in (None, total):
-            raise IncompleteReadError("the number of rows changed meanwhile")
+        pages.append(page)
         if page.next_page is None:
             break
         if page.next_page in seen or len(seen) >= PAGES_MOST:
             raise IncompleteReadError("the pages go round in a circle")
         seen.add(page.next_page)
         query = attrs.evolve(query, page=page.next_page)
-    if total is not None and len({each.number for each in invoices}) != total:
-        raise IncompleteReadError(
-            f"{total} invoices were announced, {len(invoices)} came"
-        )
-    return invoices
+    policy = case.terms.policy
+    return join_pages(
+        pages,
+        associations,
+        percent=policy.unreadable_percent_most,
+        most=policy.unreadable_rows_most,
+    )
 
 
 # -- Planning ----------------------------------------------------------------
@@ -98,11 +101,81 @@ class Plan(Readable):
     Attributes:
         allocation: Which invoice gets how much, and why.
         opened: Open amounts and versions as they were read before.
+        read: What the matter data said.
+        checked: What the store knows about those balances (B0 to B2).
+        allowed: How often the method may be tried in its network's windows;
+            None without a network.
+        on: The firm's day.
+        spent: What the auto-pay took before, if its limits ask for it.
+        decision: What the lines rest on, for the record (X1).
 
     """
 
     allocation: Allocation
     opened: OpenAmounts
+    read: InvoiceRead
+    checked: Checked
+    allowed: AttemptsAllowed | None
+    on: date
+    spent: Spent | None
+    decision: Decision
+
+    @property
+    def notices(self) -> tuple[Notice, ...]:
+        """What the firm is told of the read, once a day (A2, L5)."""
+        found: list[Notice] = []
+        if self.read.foreign:
+            found.append(
+                notice_for_firm(
+                    NoticeKind.SECURITY_EVENT,
+                    on=self.on,
+                    reason="ForeignInvoice",
+                    detail=(
+                        f"The matter data returned {self.read.foreign} rows "
+                        "that nobody asked for. They are left out; its filter "
+                        "has to be mended."
+                    ),
+                )
+            )
+        if self.read.unknown:
+            places = ", ".join(
+                f"{each.where} ({each.code})" for each in self.read.unknown
+            )
+            found.append(
+                notice_for_firm(
+                    NoticeKind.BALANCE_UNEXPECTED,
+                    on=self.on,
+                    reason="UnreadableRows",
+                    detail=f"Rows that cannot be read: {places}",
+                )
+            )
+        return tuple(found)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Balances that do not fit, one sentence each."""
+        return (
+            *(
+                f"{number}: {each.read} is stated, {each.expected} is expected"
+                for number, each in sorted(self.checked.barred.items())
+                if each.expected is not None
+            ),
+            *(
+                f"{number}: it looks like {each.other} under a new number"
+                for number, each in sorted(self.checked.barred.items())
+                if each.other
+            ),
+            *(
+                f"{each.invoice}: {each.read} is stated, {each.expected} was "
+                "expected; a small rise is taken as interest"
+                for each in self.checked.rises
+            ),
+        )
+
+    @property
+    def expected(self) -> tuple[Expected, ...]:
+        """What is expected of the invoices from now on (B1)."""
+        return self.checked.expected
 
 
 def _month_of(on: date) -> tuple[date, date]:
@@ -111,10 +184,90 @@ def _month_of(on: date) -> tuple[date, date]:
     return first, following
 
 
+def _read_open(
+    case: Case, held: Mapping[str, Money], beside: Mapping[str, Money]
+) -> Flow[OpenAmounts]:
+    """Read what is open, and count what is known besides."""
+    clients = tuple(sorted({str(each.client) for each in case.associations}))
+    opened = yield from ask(ReadOpen(clients), OpenAmounts)
+    amounts = {**opened.amounts}
+    for number, amount in held.items():
+        known = amounts.get(number)
+        amounts[number] = amount if known is None else max(known, amount)
+    for number, amount in beside.items():
+        known = amounts.get(number)
+        amounts[number] = amount if known is None else known + amount
+    return attrs.evolve(opened, amounts=amounts)
+
+
+def _check(
+    case: Case, opened: OpenAmounts, read: InvoiceRead, now: datetime
+) -> Checked:
+    """Check balances against what is expected of what was asked for."""
+    # A row that the read was not to return is not gone for that (B2).
+    wanted = {
+        (each.client, each.matter, each.invoice) for each in case.associations
+    }
+    asked = {
+        each.invoice: each
+        for each in opened.expected
+        if not wanted.isdisjoint(
+            {
+                (each.client, None, None),
+                (each.client, each.matter, None),
+                (each.client, each.matter, each.invoice),
+            }
+        )
+    }
+    # What could not be read is not gone, either.
+    unclear = {each.number for each in read.unreadable}
+    return check_balances(
+        read.invoices,
+        stated_at=read.stated_at,
+        now=now,
+        open_amounts=opened.amounts,
+        recent=opened.steps,
+        expected={
+            number: each
+            for number, each in asked.items()
+            if number not in unclear
+        },
+        reserved=opened.reserved,
+        reversals=opened.reversals,
+        distinct=opened.distinct,
+        oldest=case.terms.policy.oldest_balance,
+    )
+
+
+def _read_spent(case: Case) -> Flow[Spent | None]:
+    """Read what was taken before, if a limit asks for it (L7)."""
+    autopay, limit = case.autopay, case.autopay.limit
+    if limit.per_month is None and limit.lifetime is None:
+        return None
+    begin, end = _month_of(case.on)
+    currency = limit.currency
+    month = yield from ask(ReadSpent(autopay.id, begin, end, currency), Money)
+    lifetime = yield from ask(
+        ReadSpent(autopay.id, date.min, date.max, currency), Money
+    )
+    return Spent(month=month, lifetime=lifetime)
+
+
+def _smallest(case: Case) -> Money:
+    """Return the gateway's smallest charge."""
+    currency = case.autopay.limit.currency
+    return Money(
+        amount_minor=case.terms.capabilities.minimum(currency),
+        currency=currency,
+    )
+
+
 def plan_run(
     case: Case,
+    standing: Standing,
     *,
-    held: Mapping[str, Money],
+    held: Mapping[str, Money] = _NOTHING,
+    beside: Mapping[str, Money] = _NOTHING,
     ceilings: Mapping[str, Money] | None = None,
 ) -> Flow[Plan]:
     """
@@ -122,88 +275,267 @@ def plan_run(
 
     In this order: money moves from a reservation to a posting to the
     balance, so what moves meanwhile is counted twice at worst, never not at
-    all. *held* is what a refused commit said is open besides.
+    all.
+
+    Args:
+        case: What is planned.
+        standing: What the store knows of it.
+        held: What a refused commit said is open, at least.
+        beside: What is announced for other dates, besides what is open.
+        ceilings: The most that each invoice gets, if that is agreed.
+
     """
-    autopay, associations = case.autopay, case.associations
-    clients = tuple(sorted({str(each.client) for each in associations}))
-    opened = yield from ask(ReadOpen(clients), OpenAmounts)
-    amounts = {**opened.amounts}
-    for number, amount in held.items():
-        known = amounts.get(number)
-        amounts[number] = amount if known is None else max(known, amount)
-    opened = attrs.evolve(opened, amounts=amounts)
-    limit = autopay.limit
-    spent: Spent | None = None
-    if limit.per_month is not None or limit.lifetime is not None:
-        begin, end = _month_of(case.on)
-        currency = limit.currency
-        spent = Spent(
-            month=(
-                yield from ask(
-                    ReadSpent(autopay.id, begin, end, currency), Money
-                )
-            ),
-            lifetime=(
-                yield from ask(
-                    ReadSpent(autopay.id, date.min, date.max, currency), Money
-                )
-            ),
-        )
-    invoices = yield from _read_invoices(autopay.payer, associations)
-    allocation = allocate(
-        invoices,
-        limit,
-        open_amounts=amounts,
-        order=autopay.order,
-        as_of=case.on,
+    autopay = case.autopay
+    opened = yield from _read_open(case, held, beside)
+    spent = yield from _read_spent(case)
+    read = yield from _read_invoices(case, case.associations)
+    checked = _check(case, opened, read, standing.now)
+    decision = Decision(
+        on=case.on,
         account=autopay.deposit_account.kind,
-        spent=spent,
-        ceilings=ceilings,
-        minimum=Money(
-            amount_minor=case.terms.capabilities.minimum_minor,
-            currency=limit.currency,
+        open_amounts=_with_holds(
+            checked.open_amounts, opened.holds, read.invoices
         ),
+        spent=spent,
+        minimum=_smallest(case),
+        ceilings=ceilings,
+        barred=_barred(checked, opened.holds, read.invoices),
+        distinct=opened.distinct,
+        stated_at=read.stated_at,
+        enrolled=case.associations,
+        roll=autopay.schedule.roll,
     )
-    return Plan(allocation=allocation, opened=opened)
+    allocation = allocate(
+        read.invoices,
+        autopay.limit,
+        open_amounts=decision.open_amounts,
+        order=autopay.order,
+        as_of=decision.on,
+        account=decision.account,
+        spent=decision.spent,
+        ceilings=decision.ceilings,
+        minimum=decision.minimum,
+        barred=decision.barred,
+        unreadable=read.unreadable,
+        distinct=decision.distinct,
+    )
+    return Plan(
+        allocation=allocation,
+        opened=opened,
+        read=read,
+        checked=checked,
+        allowed=_allowed(case, standing),
+        on=case.on,
+        spent=spent,
+        decision=decision,
+    )
 
 
-def check_chargeable(amount: Money, capabilities: GatewayCapabilities) -> None:
+def _barred(
+    checked: Checked, holds: tuple[Hold, ...], invoices: tuple[Invoice, ...]
+) -> dict[str, Reason]:
+    """Return what keeps single invoices back: holds before balances."""
+    barred = {number: each.reason for number, each in checked.barred.items()}
+    if holds:
+        for each in invoices:
+            if barred_by(holds, each) is not None:
+                barred[each.number] = Reason.ON_HOLD
+    return barred
+
+
+def _with_holds(
+    amounts: Mapping[str, Money],
+    holds: tuple[Hold, ...],
+    invoices: tuple[Invoice, ...],
+) -> Mapping[str, Money]:
+    """Count what holds keep back of an invoice as open (H2)."""
+    if not holds:
+        return amounts
+    counted = dict(amounts)
+    for each in invoices:
+        kept = held_back(holds, each)
+        if kept.is_positive:
+            known = counted.get(each.number)
+            counted[each.number] = kept if known is None else known + kept
+    return counted
+
+
+def _allowed(case: Case, standing: Standing) -> AttemptsAllowed | None:
+    """Return how often the method may be tried besides this time (N3)."""
+    limit = network_limit(case.autopay.method, case.on)
+    if limit is None or not limit.windows:
+        return None
+    method, run = case.autopay.method.fingerprint, standing.run
+    # The store counts what other runs tried, so this one counts its own.
+    own = [
+        each.began_at
+        for each in (() if run is None else run.attempts)
+        if each.method == method and isinstance(each.outcome, Declined)
+    ]
+    windows: list[tuple[datetime, int]] = []
+    for days, most in limit.windows:
+        since = standing.now - timedelta(days=days)
+        before = sum(each >= since for each in own)
+        windows.append((since, most - 1 - before))
+    return AttemptsAllowed(method=method, windows=tuple(windows))
+
+
+def still_owed(
+    case: Case, record: RunRecord, standing: Standing
+) -> Flow[OpenAmounts | None]:
     """
-    Refuse an amount that the gateway does not take.
+    Tell whether every line of a run under way is still owed in full (R9).
 
-    Raises:
-        InvalidValueError: Another currency (``CurrencyUnknown``), or more
-            than its largest charge (``ChargeTooLarge``).
-
+    Read in R1's order, and without the run's own reservation. Returns the
+    open amounts that the answer rests on; None if a line is not owed any
+    more, is on hold, or cannot be relied on.
     """
+    assert record.intent is not None
+    opened = yield from _read_open(case, _NOTHING, _NOTHING)
+    own = record.intent.allocation.amounts
+    opened = attrs.evolve(
+        opened,
+        amounts=_without(opened.amounts, own),
+        reserved=_without(opened.reserved, own),
+    )
+    read = yield from _read_invoices(case, case.associations)
+    checked = _check(case, opened, read, standing.now)
+    plan = allocate(
+        read.invoices,
+        Limit.all(record.intent.request.amount.currency),
+        open_amounts=_with_holds(
+            checked.open_amounts, opened.holds, read.invoices
+        ),
+        as_of=case.on,
+        account=record.intent.request.deposit_account.kind,
+        barred=_barred(checked, opened.holds, read.invoices),
+        unreadable=read.unreadable,
+        distinct=opened.distinct,
+    )
+    owed = plan.amounts
+    for number, amount in own.items():
+        if amount.is_positive and (
+            number not in owed or owed[number] < amount
+        ):
+            return None
+    return opened
+
+
+def _without(
+    amounts: Mapping[str, Money], own: Mapping[str, Money]
+) -> dict[str, Money]:
+    """Return amounts without a run's own reservation."""
+    left = dict(amounts)
+    for number, amount in own.items():
+        if number in left:
+            left[number] = max(
+                left[number] - amount, Money.zero(amount.currency)
+            )
+    return left
+
+
+def why_not_chargeable(
+    amount: Money, capabilities: GatewayCapabilities
+) -> InvalidValueError | None:
+    """Tell why the gateway does not take an amount; None if it does."""
     if (
         capabilities.currencies
         and amount.currency not in capabilities.currencies
     ):
-        raise InvalidValueError(
+        return InvalidValueError(
             f"the gateway does not take {amount.currency}",
             code="CurrencyUnknown",
             path="limit.currency",
             value=amount.currency,
         )
     if amount.amount_minor > capabilities.maximum_minor:
-        raise InvalidValueError(
+        return InvalidValueError(
             f"the gateway takes at most {capabilities.maximum_minor} minor "
             "units in one charge; set a limit",
             code="ChargeTooLarge",
             path="allocation.total",
             value=amount.amount_minor,
         )
+    return None
 
 
-def look_ahead(case: Case) -> Flow[Allocation]:
+def look_ahead(case: Case, standing: Standing) -> Flow[Plan]:
     """
     Return what a run would pay, and why; nothing is written (preview).
+
+    At most what was announced for it, and without what is announced for
+    other dates (N4).
 
     Raises:
         InvalidValueError: The matter data cannot be used.
         PortError: It cannot be read.
 
     """
-    plan = yield from plan_run(case, held={})
-    return plan.allocation
+    record = standing.run
+    return (
+        yield from plan_run(
+            case,
+            standing,
+            beside=_announced_beside(case, standing),
+            ceilings=None if record is None else record.announced,
+        )
+    )
+
+
+@final
+@attrs.frozen(kw_only=True, repr=False)
+class Outlook(Readable):
+    """
+    All that a forecast rests on, read from the ports as a run would (S14).
+
+    Attributes:
+        invoices: What the matter data return.
+        open_amounts: What their balances do not show, and what holds keep
+            back.
+        barred: Invoices that get nothing, with the reason.
+        spent: What the auto-pay took before, if its limits ask for it.
+        minimum: The gateway's smallest charge.
+        announced: The most that each invoice gets, by nominal date.
+
+    """
+
+    invoices: tuple[Invoice, ...]
+    open_amounts: Mapping[str, Money]
+    barred: Mapping[str, Reason]
+    spent: Spent | None
+    minimum: Money
+    announced: Mapping[date, Mapping[str, Money]]
+
+
+def look_out(case: Case, standing: Standing) -> Flow[Outlook]:
+    """Read what a forecast rests on; in the order of a run (R1)."""
+    opened = yield from _read_open(case, _NOTHING, _NOTHING)
+    spent = yield from _read_spent(case)
+    read = yield from _read_invoices(case, case.associations)
+    checked = _check(case, opened, read, standing.now)
+    return Outlook(
+        invoices=read.invoices,
+        open_amounts=_with_holds(
+            checked.open_amounts, opened.holds, read.invoices
+        ),
+        barred=_barred(checked, opened.holds, read.invoices),
+        spent=spent,
+        minimum=_smallest(case),
+        announced={
+            each.key.nominal_on: each.announced
+            for each in standing.unfinished
+            if each.announced is not None
+        },
+    )
+
+
+def _announced_beside(case: Case, standing: Standing) -> dict[str, Money]:
+    """Add up what is announced for other dates of the auto-pay (N4)."""
+    found: dict[str, Money] = {}
+    for each in standing.unfinished:
+        if each.state is not RunState.ANNOUNCED or each.key == case.key:
+            continue
+        for number, amount in (each.announced or {}).items():
+            known = found.get(number)
+            found[number] = amount if known is None else known + amount
+    return found

@@ -1,23 +1,35 @@
 """
-How a run that was left under way goes on (R4, R7).
+How a run that was left under way goes on (R4, R7, R9).
 
-Holds: `recover_one`. Imports: `charging`, `driving`, `requests`, `steps`,
+Holds: `recover`, which looks and sends nothing, and `go_on`, which has the
+auto-pay in hand and may send again what is still right. Imports: `asking`,
+`case`, `charging`, `driving`, `gate`, `planning`, `requests`, `steps`,
 `telling` and the values.
 """
 
 from __future__ import annotations
 
-from typing import Final
+from datetime import timedelta
 
 from autopay_core._checks import report_text
 from autopay_core.charges import (
+    Cancelled,
     Captured,
     Declined,
     Indeterminate,
+    LookupOutcome,
     NotFound,
     Pending,
 )
-from autopay_core.commits import Conflict, Standing
+from autopay_core.commits import (
+    Change,
+    Conflict,
+    OpenAmounts,
+    Standing,
+    Unreadable,
+)
+from autopay_core.engine.asking import decision_on
+from autopay_core.engine.case import Case
 from autopay_core.engine.charging import (
     as_it_stands,
     finish_or_read,
@@ -25,6 +37,8 @@ from autopay_core.engine.charging import (
     take,
 )
 from autopay_core.engine.driving import Given
+from autopay_core.engine.gate import Charge
+from autopay_core.engine.planning import still_owed
 from autopay_core.engine.requests import (
     READ_AT_ONCE,
     Flow,
@@ -32,26 +46,32 @@ from autopay_core.engine.requests import (
     Request,
     Stream,
     Terms,
-    ask_many,
+    ask_either,
+    call_off,
     commit,
     look_up,
     read_standing,
 )
 from autopay_core.engine.steps import (
-    cancel,
+    SEND_SECONDS,
+    found,
+    is_of_account,
     is_of_form,
     is_proven_absent,
-    key_ends,
     key_lives,
     look_later,
     mismatch,
-    not_sent,
-    review,
+    missing,
     try_again,
     wait,
+    withdraw,
 )
-from autopay_core.engine.telling import deliver
-from autopay_core.errors import AutopayError, PortUnavailableError
+from autopay_core.engine.telling import (
+    deliver,
+    place_of,
+    tell_unreadable,
+)
+from autopay_core.errors import AutopayError, HostProtocolError, PortError
 from autopay_core.references import RunKey
 from autopay_core.runs import (
     RESERVING_STATES,
@@ -62,57 +82,68 @@ from autopay_core.runs import (
     result_of,
 )
 
-__all__ = ["recover", "recover_one", "set_back"]
+__all__ = ["go_on", "recover", "recover_one", "set_back"]
 
 
-# -- Recovery ----------------------------------------------------------------
+# -- One run -----------------------------------------------------------------
 
 
-def recover_one(
-    record: RunRecord, terms: Terms, *, is_off: bool = False
+def recover_one(record: RunRecord, terms: Terms) -> Flow[RunResult]:
+    """
+    Look at a run that was left under way; send nothing (R4, R9).
+
+    Takes a clear answer, cancels nothing that could still be right, lets go
+    of what is proven absent, and parks for review what stays in doubt.
+    """
+    return (yield from _look(record, terms, None))
+
+
+def go_on(record: RunRecord, case: Case) -> Flow[RunResult]:
+    """
+    Go on with a run that was left under way, the auto-pay in hand (R9).
+
+    As `recover_one`; and what may not have been executed is sent again, under
+    the same key, while it is still right. What is not right any more is
+    cancelled at the gateway where it can be. A run that is WAITING afterwards
+    is planned afresh.
+    """
+    return (yield from _look(record, case.terms, case))
+
+
+def _look(
+    record: RunRecord, terms: Terms, case: Case | None
 ) -> Flow[RunResult]:
-    """
-    Go on with a run that was left under way (R4).
-
-    Ask the gateway for the key; take a clear answer. Not found means nothing
-    by itself: the same request goes out again under the same key while the
-    gateway still keeps the key; a stopped one is let go only when it is
-    proven that it can take no money; what is too old is parked for review,
-    and looked up for ever.
-
-    Args:
-        record: Open, pending or in review.
-        terms: The gateway's promises and the host's secret.
-        is_off: The host says that it is turned off, as a stop order would.
-
-    """
     method = record.attempts[-1].method if record.attempts else ""
-    standing = yield from read_standing(record.key, method)
+    standing = yield from read_standing(record.key, method, record.payer)
     record = record if standing.run is None else standing.run
     if standing.run is None or record.state not in RESERVING_STATES:
         return result_of(record)
-    is_stopped = standing.is_stopped or is_off
+    attempt = record.attempts[-1]
     if _is_unprepared(record):
-        return (
-            yield from _prepare_again(
-                record, standing, terms, is_stopped=is_stopped
-            )
-        )
-    outcome = yield from look_up(record.attempts[-1].key)
-    if isinstance(outcome, NotFound):
-        settled = yield from _absent(
-            record, standing, terms, is_stopped=is_stopped
-        )
-        if settled is not None:
-            return settled
-        detail = "The gateway does not know the request."
-    elif isinstance(outcome, Indeterminate):
-        detail = f"The gateway is not sure. {outcome.detail}"
-    elif _is_news(record, outcome):
-        return (yield from settle(record, outcome))
+        # Of an edition that wrote the intent first: without a reference on
+        # record nothing was confirmed (TS-1).
+        change = withdraw(record, "It was never sent.")
+        return (yield from finish_or_read(record, change))
+    outcome: LookupOutcome
+    if is_of_account(record, terms):
+        outcome = yield from look_up(attempt.key, attempt.reference, terms)
     else:
-        detail = ""
-    change = wait(record, standing.now, detail, terms)
+        # Only the account that was asked can tell (R12).
+        outcome = Indeterminate(detail="Another account was asked.")
+    if isinstance(outcome, NotFound):
+        return (yield from _absent(record, standing, terms, case))
+    if isinstance(outcome, Indeterminate):
+        change = wait(
+            record,
+            standing.now,
+            f"The gateway is not sure. {outcome.detail}",
+        )
+    elif _is_news(record, outcome):
+        return (yield from settle(record, outcome, terms))
+    elif record.state is RunState.PENDING:
+        change = found(record, standing.now)
+    else:
+        change = wait(record, standing.now, "")
     return (yield from finish_or_read(record, change))
 
 
@@ -130,65 +161,6 @@ def _is_unprepared(record: RunRecord) -> bool:
     )
 
 
-def _prepare_again(
-    record: RunRecord, standing: Standing, terms: Terms, *, is_stopped: bool
-) -> Flow[RunResult]:
-    """Go on with a run that surely moved nothing, or let it go (R7)."""
-    if is_stopped:
-        return (yield from finish_or_read(record, cancel(record)))
-    if not is_of_form(record, terms):
-        change = not_sent(record, _NO_FORM)
-        return (yield from finish_or_read(record, change))
-    return (yield from _send_again(record, standing, terms))
-
-
-_NO_FORM: Final = PortUnavailableError(
-    "the gateway has one step now", code="GatewayForm"
-)
-
-
-def _absent(
-    record: RunRecord, standing: Standing, terms: Terms, *, is_stopped: bool
-) -> Flow[RunResult | None]:
-    """Act on a request that the gateway does not know, or wait (R4, R7)."""
-    if record.state is RunState.PENDING and standing.now >= key_ends(
-        record, terms
-    ):
-        # It was accepted once, so only a person can tell what became of it.
-        later = look_later(record.attempts[-1].began_at, standing.now)
-        change = review(
-            record,
-            "Unresolved",
-            "The gateway has forgotten a debit that it had accepted.",
-            later,
-        )
-        return (yield from finish_or_read(record, change))
-    if record.state is not RunState.OPEN or standing.is_clock_suspect:
-        return None
-    if not is_of_form(record, terms):
-        # Another gateway knows nothing of it, so its word proves nothing.
-        return None
-    if is_stopped:
-        return (yield from _let_go(record, standing, terms))
-    if terms.capabilities.two_step or key_lives(record, standing.now, terms):
-        return (yield from _send_again(record, standing, terms))
-    return None
-
-
-def _let_go(
-    record: RunRecord, standing: Standing, terms: Terms
-) -> Flow[RunResult | None]:
-    """End a stopped run once it is proven that it can take no money (R7)."""
-    if not is_proven_absent(record, standing.now, terms):
-        return None
-    # Of a capture whose key it has forgotten, a gateway says "not found",
-    # too, and time went by since the clock was read.
-    asked = yield from read_standing(record.key, record.attempts[-1].method)
-    if asked.is_clock_suspect or asked.now >= key_ends(record, terms):
-        return None
-    return (yield from finish_or_read(record, cancel(record)))
-
-
 def _is_news(
     record: RunRecord, outcome: Captured | Pending | Declined
 ) -> bool:
@@ -199,31 +171,136 @@ def _is_news(
     return record.state is not RunState.REVIEW or not mismatch(record, outcome)
 
 
-def _send_again(
-    record: RunRecord, standing: Standing, terms: Terms
+def _absent(
+    record: RunRecord,
+    standing: Standing,
+    terms: Terms,
+    case: Case | None,
 ) -> Flow[RunResult]:
-    """Send the same request again under the same key (R4)."""
-    if standing.is_clock_suspect:
-        change = wait(record, standing.now, "The clock is wrong.", terms)
-        return (yield from finish_or_read(record, change))
-    change = try_again(record, standing.now)
+    """Act on a request that the gateway does not know, or wait (R4, R9)."""
+    change = wait(record, standing.now, "The gateway does not know it.")
+    if record.state is RunState.PENDING:
+        change = missing(record, standing.now)
+    elif standing.is_clock_suspect or not is_of_form(record, terms):
+        # Another form of gateway knows nothing of it, so its word proves
+        # nothing; nor does a look at a clock that is wrong.
+        pass
+    elif (yield from _is_absent(record, standing, terms)):
+        change = withdraw(record, "The gateway never got the request.")
+    elif case is not None:
+        return (yield from _decide_again(record, standing, case, change))
+    return (yield from finish_or_read(record, change))
+
+
+def _decide_again(
+    record: RunRecord, standing: Standing, case: Case, later: Change
+) -> Flow[RunResult]:
+    """Send again what is still right; call off what is not (R9)."""
+    try:
+        opened = yield from _right(record, standing, case)
+    except (PortError, HostProtocolError):
+        # Nothing is sent on balances that nobody could read.
+        return (yield from finish_or_read(record, later))
+    if opened is None:
+        return (yield from _cancel(record, standing, case.terms))
+    if not _may_send(record, standing, case.terms):
+        return (yield from finish_or_read(record, later))
+    change = try_again(record, standing.now, opened)
     written = yield from commit(change)
     if isinstance(written, Conflict):
         return (yield from as_it_stands(record))
-    return (yield from take(change.runs[0], terms))
+    return (yield from take(change.runs[0], case.terms, case.on))
+
+
+def _is_absent(
+    record: RunRecord, standing: Standing, terms: Terms
+) -> Flow[bool]:
+    """Tell whether it is proven that no money will ever move (R4)."""
+    if not is_proven_absent(record, standing.now, terms):
+        return False
+    if terms.capabilities.two_step:
+        return True
+    # Of a capture whose key it has forgotten, a gateway says "not found",
+    # too, and time went by since the clock was read.
+    asked = yield from read_standing(
+        record.key, record.attempts[-1].method, record.payer
+    )
+    return not asked.is_clock_suspect and is_proven_absent(
+        record, asked.now, terms
+    )
+
+
+def _may_send(record: RunRecord, standing: Standing, terms: Terms) -> bool:
+    """
+    Tell whether the same request may be sent again at all (R4, R12).
+
+    With growing pauses, however often somebody sweeps.
+    """
+    attempt = record.attempts[-1]
+    sent_at = attempt.deadline - timedelta(seconds=SEND_SECONDS)
+    return (
+        record.state is RunState.OPEN
+        and standing.now >= look_later(attempt.began_at, sent_at)
+        and attempt.epoch == standing.epoch
+        # After a clock was put right: as if the key were forgotten (R11).
+        and attempt.began_at <= standing.now
+        and (
+            terms.capabilities.two_step
+            or key_lives(record, standing.now, terms)
+        )
+    )
+
+
+def _right(
+    record: RunRecord, standing: Standing, case: Case
+) -> Flow[OpenAmounts | None]:
+    """
+    Decide again whether a request is still right (R9).
+
+    Same method, the order stands, the day allows it, and every line is still
+    owed in full, read without this run's own reservation. Returns the open
+    amounts that this rests on; None if it is not right any more.
+    """
+    if record.attempts[-1].method != case.autopay.method.fingerprint:
+        return None
+    if not isinstance(decision_on(case, standing), Charge):
+        return None
+    return (yield from still_owed(case, record, standing))
+
+
+def _cancel(
+    record: RunRecord, standing: Standing, terms: Terms
+) -> Flow[RunResult]:
+    """Call off at the gateway what is not right any more, if it can (R9)."""
+    detail = "It is not right any more, and may still arrive."
+    if terms.capabilities.cancels:
+        attempt = record.attempts[-1]
+        outcome = yield from call_off(attempt.key, attempt.reference)
+        if isinstance(outcome, Cancelled) and outcome.key == attempt.key:
+            change = withdraw(record, "It was called off at the gateway.")
+            return (yield from finish_or_read(record, change))
+        if isinstance(outcome, (Captured, Pending, Declined)) and _is_news(
+            record, outcome
+        ):
+            return (yield from settle(record, outcome, terms))
+    change = wait(record, standing.now, detail)
+    return (yield from finish_or_read(record, change))
 
 
 # -- Everything that was left under way ---------------------------------------
 
 
 def recover(terms: Terms) -> Stream[Request]:
-    """Go on with every run that was left under way, and with notices (R4)."""
+    """Look at every run that was left under way, and offer notices (R4)."""
     after: RunKey | None = None
     while True:
-        records = yield from ask_many(
-            ReadUnfinished(after, READ_AT_ONCE), RunRecord
+        records = yield from ask_either(
+            ReadUnfinished(after, READ_AT_ONCE), RunRecord, Unreadable
         )
         for record in records:
+            if isinstance(record, Unreadable):
+                yield Given((yield from tell_unreadable(record)))
+                continue
             try:
                 result = yield from recover_one(record, terms)
             except Exception as error:  # noqa: BLE001 - R6
@@ -231,7 +308,7 @@ def recover(terms: Terms) -> Stream[Request]:
             yield Given(result)
         if len(records) < READ_AT_ONCE:
             break
-        after = records[-1].key
+        after = place_of(records[-1])
     yield from deliver()
 
 

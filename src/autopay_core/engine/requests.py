@@ -9,7 +9,7 @@ flow knows what to ask, not whom.
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Final, NamedTuple, TypeAlias, TypeVar, cast, final
 
 import attrs
@@ -18,6 +18,8 @@ from autopay_core.associations import (
     InvoiceQuery,
 )
 from autopay_core.charges import (
+    Cancelled,
+    CancelOutcome,
     Captured,
     ChargeOutcome,
     ChargeRequest,
@@ -40,33 +42,46 @@ from autopay_core.errors import (
     HostProtocolError,
     PortError,
 )
+from autopay_core.movements import MovementState
 from autopay_core.notices import Notice
-from autopay_core.references import RunKey
+from autopay_core.policy import Policy
+from autopay_core.references import RunKey, Secret
 
 __all__ = [
     "READ_AT_ONCE",
+    "SILENT_MOST",
+    "Cancel",
     "Charge",
     "Claim",
     "Commit",
     "Confirm",
     "Flow",
     "Lookup",
+    "LookupReference",
     "NextAutoPay",
     "Prepare",
     "ReadAttempts",
+    "ReadHolds",
     "ReadInvoices",
+    "ReadKeyed",
+    "ReadMovement",
+    "ReadMovements",
     "ReadOpen",
     "ReadPostings",
+    "ReadReferenced",
     "ReadSpent",
     "ReadStanding",
     "ReadUndelivered",
     "ReadUnfinished",
+    "ReadWaiting",
     "Request",
     "Send",
     "Stream",
     "Terms",
     "ask",
+    "ask_either",
     "ask_many",
+    "call_off",
     "commit",
     "look_up",
     "read_standing",
@@ -74,6 +89,9 @@ __all__ = [
     "wrong_answer",
 ]
 
+
+SILENT_MOST: Final = timedelta(days=35)
+"""No store in use commits nothing for so long (R11)."""
 
 READ_AT_ONCE: Final = 500
 """How many records or postings are read at once."""
@@ -92,6 +110,7 @@ class ReadStanding(NamedTuple):
 
     key: RunKey
     method: str
+    payer: str = ""
 
 
 class ReadOpen(NamedTuple):
@@ -117,9 +136,23 @@ class ReadAttempts(NamedTuple):
 
 
 class ReadUnfinished(NamedTuple):
-    """Answered with `RunRecord` values."""
+    """Answered with `RunRecord` and `Unreadable` values."""
 
     after: RunKey | None
+    most: int
+
+
+class ReadWaiting(NamedTuple):
+    """Answered with `RunRecord` and `Unreadable` values."""
+
+    after: RunKey | None
+    most: int
+
+
+class ReadHolds(NamedTuple):
+    """Answered with `Hold` values."""
+
+    after: str
     most: int
 
 
@@ -129,8 +162,35 @@ class ReadPostings(NamedTuple):
     wanted: PostingFilter
 
 
+class ReadMovement(NamedTuple):
+    """Answered with a tuple of at most one `MovementRecord`."""
+
+    id: str
+
+
+class ReadMovements(NamedTuple):
+    """Answered with `MovementRecord` values."""
+
+    state: MovementState
+    after: str
+    most: int
+
+
+class ReadReferenced(NamedTuple):
+    """Answered with `RunRecord` values."""
+
+    reference: str
+    account: str
+
+
+class ReadKeyed(NamedTuple):
+    """Answered with a tuple of at most one `RunRecord`."""
+
+    key: str
+
+
 class ReadUndelivered(NamedTuple):
-    """Answered with `Notice` values."""
+    """Answered with `Notice` and `Unreadable` values."""
 
     most: int
 
@@ -161,7 +221,7 @@ class Charge(NamedTuple):
 
 
 class Prepare(NamedTuple):
-    """Answered with a reference; for a gateway of two steps."""
+    """Answered with a reference or `Declined`; for two steps."""
 
     request: ChargeRequest
 
@@ -177,6 +237,20 @@ class Lookup(NamedTuple):
     """Answered with a look-up outcome."""
 
     key: str
+
+
+class LookupReference(NamedTuple):
+    """Answered with a look-up outcome; where the gateway has it."""
+
+    reference: str
+    key: str
+
+
+class Cancel(NamedTuple):
+    """Answered with what became of the request; where the gateway has it."""
+
+    key: str
+    reference: str | None
 
 
 class Send(NamedTuple):
@@ -199,7 +273,13 @@ Request: TypeAlias = (
     | ReadSpent
     | ReadAttempts
     | ReadUnfinished
+    | ReadWaiting
+    | ReadHolds
     | ReadPostings
+    | ReadMovement
+    | ReadMovements
+    | ReadReferenced
+    | ReadKeyed
     | ReadUndelivered
     | Claim
     | Commit
@@ -208,10 +288,13 @@ Request: TypeAlias = (
     | Prepare
     | Confirm
     | Lookup
+    | LookupReference
+    | Cancel
     | Send
 )
 
 _R = TypeVar("_R")
+_S = TypeVar("_S")
 _T = TypeVar("_T")
 Flow: TypeAlias = Generator[Request, object, _T]
 """Yields requests, is sent answers (or thrown a `PortError`), returns *_T*."""
@@ -221,7 +304,7 @@ Stream: TypeAlias = Generator[_R | Given, object, None]
 
 
 @final
-@attrs.frozen(kw_only=True, repr=False)
+@attrs.frozen(kw_only=True)
 class Terms:
     """
     What a flow has to know of the host that drives it.
@@ -229,15 +312,13 @@ class Terms:
     Attributes:
         capabilities: What the gateway promises.
         secret: Goes into every idempotency key (R2).
+        policy: The host's settings.
 
     """
 
     capabilities: GatewayCapabilities
-    secret: bytes = b""
-
-    def __repr__(self) -> str:
-        """Keep the secret out of logs."""
-        return f"Terms(capabilities={self.capabilities!r})"
+    secret: Secret
+    policy: Policy = attrs.field(factory=Policy)
 
 
 # -- Asking, with the answer's type checked ----------------------------------
@@ -271,6 +352,21 @@ def ask_many(request: Request, kind: type[_T]) -> Flow[tuple[_T, ...]]:
     return tuple(checked)
 
 
+def ask_either(
+    request: Request, kind: type[_T], other: type[_S]
+) -> Flow[tuple[_T | _S, ...]]:
+    """Yield *request*; each of its answers must be one of two kinds."""
+    answer = yield request
+    if not isinstance(answer, (tuple, list)):
+        raise wrong_answer(request, answer)
+    checked: list[_T | _S] = []
+    for each in cast("Sequence[object]", answer):
+        if not isinstance(each, (kind, other)):
+            raise wrong_answer(request, each)
+        checked.append(each)
+    return tuple(checked)
+
+
 def commit(change: Change) -> Flow[Committed | Conflict]:
     """Ask the posting store for one atomic step."""
     answer = yield Commit(change)
@@ -289,10 +385,22 @@ def take_money(request: Charge | Confirm) -> Flow[ChargeOutcome]:
     )
 
 
-def look_up(key: str) -> Flow[LookupOutcome]:
-    """Ask what became of a key; what is no clear answer is a doubt (R4)."""
+def look_up(
+    key: str, reference: str | None, terms: Terms
+) -> Flow[LookupOutcome]:
+    """
+    Ask what became of a key; what is no clear answer is a doubt (R4).
+
+    By the reference on record first, where the gateway finds those: that
+    does not lag.
+    """
+    finds = terms.capabilities.finds_references and reference is not None
     try:
-        answer = yield Lookup(key)
+        answer = yield (
+            LookupReference(cast("str", reference), key)
+            if finds
+            else Lookup(key)
+        )
     except PortError as error:
         return Indeterminate(detail=f"look-up: {error.code}")
     if isinstance(
@@ -304,6 +412,33 @@ def look_up(key: str) -> Flow[LookupOutcome]:
     )
 
 
-def read_standing(key: RunKey, method: str) -> Flow[Standing]:
-    """Read what the posting store knows about a run and its auto-pay."""
-    return (yield from ask(ReadStanding(key, method), Standing))
+def call_off(key: str, reference: str | None) -> Flow[CancelOutcome]:
+    """Ask the gateway to cancel; what is no clear answer is a doubt (R9)."""
+    try:
+        answer = yield Cancel(key, reference)
+    except PortError as error:
+        return Indeterminate(detail=f"cancel: {error.code}")
+    if isinstance(
+        answer, (Captured, Pending, Declined, Indeterminate, Cancelled)
+    ):
+        return answer
+    return Indeterminate(
+        detail=f"a cancel was answered with {type(answer).__name__}"
+    )
+
+
+def read_standing(key: RunKey, method: str, payer: str) -> Flow[Standing]:
+    """
+    Read what the posting store knows about a run and its auto-pay.
+
+    A clock that is far beyond the last commit is as suspect as one that is
+    behind, until a person says that it is right (R11).
+    """
+    read = yield from ask(ReadStanding(key, method, payer), Standing)
+    if (
+        read.committed_at is not None
+        and read.now - read.committed_at > SILENT_MOST
+        and not read.is_clock_suspect
+    ):
+        return attrs.evolve(read, is_clock_suspect=True)
+    return read

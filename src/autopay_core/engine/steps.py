@@ -10,19 +10,23 @@ asks anybody anything.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Final, final
 
 import attrs
 
 from autopay_core._checks import Readable, report_text
-from autopay_core.allocation import Allocation, Reason
+from autopay_core.allocation import Reason
 from autopay_core.associations import (
     Level,
-    covers,
+    split_covered,
 )
+from autopay_core.autopay import AutoPay
+from autopay_core.business_days import BusinessCalendar, Roll
 from autopay_core.charges import (
+    Cancelled,
     Captured,
+    ChargeLine,
     ChargeOutcome,
     ChargeRequest,
     Declined,
@@ -32,15 +36,25 @@ from autopay_core.charges import (
 )
 from autopay_core.commits import (
     Change,
+    Incident,
+    OpenAmounts,
     Standing,
-    StopOrder,
+    Told,
 )
+from autopay_core.decisions import Decision
 from autopay_core.engine.case import Case
 from autopay_core.engine.planning import Plan
 from autopay_core.engine.requests import Terms
-from autopay_core.errors import AutopayError
+from autopay_core.errors import PortUnavailableError
+from autopay_core.holds import Hold, HoldLevel
+from autopay_core.limits import Limit, Spent
 from autopay_core.money import Money
-from autopay_core.notices import Notice, NoticeKind, notice_for_run
+from autopay_core.notices import (
+    Notice,
+    NoticeKind,
+    notice_for_firm,
+    notice_for_run,
+)
 from autopay_core.postings import Posting
 from autopay_core.references import RunKey
 from autopay_core.retries import network_limit
@@ -55,31 +69,42 @@ from autopay_core.runs import (
 
 __all__ = [
     "CLOCK_SECONDS",
+    "DOUBT_MOST",
     "FIRST_LOOK_SECONDS",
     "SEND_SECONDS",
+    "SETTLE_SECONDS",
     "Verdict",
-    "cancel",
+    "awaits_method",
     "close",
     "conclude",
     "decline",
+    "found",
+    "hold_targets",
     "intend",
     "is_known",
+    "is_of_account",
     "is_of_form",
     "is_proven_absent",
+    "is_taken_care_of",
     "key_ends",
     "key_lives",
     "look_later",
     "mismatch",
+    "missing",
+    "next_number",
     "next_version",
     "not_sent",
     "pay",
-    "prepared",
+    "postpone",
     "presented_again",
+    "refused",
+    "request_of",
+    "rests",
     "review",
-    "stop_targets",
     "try_again",
     "wait",
     "why_nothing",
+    "withdraw",
 ]
 
 SEND_SECONDS: Final = 600
@@ -87,6 +112,21 @@ SEND_SECONDS: Final = 600
 
 CLOCK_SECONDS: Final = 300
 """How far the gateway's clock may be from the store's."""
+
+DOUBT_MOST: Final = timedelta(hours=18)
+"""A doubt that old is in review, in either form of gateway (R4)."""
+
+MISSING_MOST: Final = timedelta(days=1)
+"""Two look-ups so far apart that do not find a pending debit are a doubt."""
+
+SETTLE_SECONDS: Final = 24 * 3600
+"""When a look-up shows a request at the latest, where nothing is declared."""
+
+NOT_SENT_SECONDS: Final = 10
+"""So long a run whose request never left is left alone."""
+
+DAY_SECONDS: Final = 24 * 3600
+"""No gateway keeps a run waiting for longer without being asked again."""
 
 FIRST_LOOK_SECONDS: Final = 60
 """A sweep leaves a run alone so long: its own worker is still at it."""
@@ -96,13 +136,19 @@ FIRST_LOOK_SECONDS: Final = 60
 @attrs.frozen(repr=False)
 class Verdict(Readable):
     """
-    Why a run ends without asking for money.
+    Why a run ends, or waits, without asking for money.
 
     Attributes:
-        state: How it ends.
+        state: How it ends, or `RunState.WAITING`.
         reason: Stable code.
         detail: The same for a person.
         kinds: What is told.
+        next_try_on: While it waits: the firm-local date before which nothing
+            is tried; None for every sweep.
+        told: What is told of the auto-pay with it, so that it is not told
+            again (N5).
+        is_late: It waits for somebody of the firm, which is an incident until
+            the day is over (N1).
 
     """
 
@@ -110,6 +156,9 @@ class Verdict(Readable):
     reason: str
     detail: str
     kinds: tuple[NoticeKind, ...] = ()
+    next_try_on: date | None = None
+    told: tuple[Told, ...] = ()
+    is_late: bool = False
 
 
 def next_version(before: RunRecord | None, to: RunState, key: RunKey) -> int:
@@ -129,14 +178,15 @@ def _about(
 ) -> Notice:
     """Make a notice that says what *record* says, unless told otherwise."""
     plan, taken = record.plan, record.taken
-    amount = None if plan is None else plan.total
+    # What is planned now, rather than what an earlier attempt asked for.
+    amount = taken if plan is None else plan.total
     return notice_for_run(
         kind,
         record.key,
         payer=record.payer,
         on=record.charge_on,
         name=name,
-        amount=amount if taken is None else taken,
+        amount=amount,
         reason=reason or record.reason,
         detail=detail or record.detail,
         occasion=occasion,
@@ -147,7 +197,11 @@ def _draft(case: Case, before: RunRecord | None) -> RunRecord:
     """Return the record that a decision about a run starts from."""
     if before is not None:
         return attrs.evolve(
-            before, plan=None, next_try_at=None, charge_on=case.on
+            before,
+            plan=None,
+            next_try_at=None,
+            next_try_on=None,
+            charge_on=case.on,
         )
     return RunRecord(
         key=case.key,
@@ -155,16 +209,22 @@ def _draft(case: Case, before: RunRecord | None) -> RunRecord:
         version=0,
         state=RunState.CANCELLED,
         charge_on=case.on,
+        demanded_by=case.demanded_by,
     )
+
+
+def _decision(draft: RunRecord) -> Decision | None:
+    """Keep what the lines rested on, if the lines stay."""
+    return None if draft.intent is None else draft.decision
 
 
 def close(
     case: Case,
     standing: Standing,
     verdict: Verdict,
-    plan: Allocation | None = None,
+    plan: Plan | None = None,
 ) -> Change:
-    """End a run without asking for money, and tell of it (N1)."""
+    """End a run, or let it wait, without asking for money (N1)."""
     draft = _draft(case, standing.run)
     record = attrs.evolve(
         draft,
@@ -172,15 +232,129 @@ def close(
         state=verdict.state,
         reason=verdict.reason,
         detail=report_text(verdict.detail),
-        plan=plan,
+        plan=None if plan is None else plan.allocation,
         intent=draft.intent if plan is None else None,
+        decision=_decision(draft) if plan is None else plan.decision,
+        next_try_on=verdict.next_try_on,
+        late_since=None,
+        notes=() if plan is None else plan.notes,
     )
-    return Change(
-        runs=(record,),
-        notices=tuple(
-            _about(kind, record, name=case.autopay.name)
-            for kind in verdict.kinds
-        ),
+    notices = tuple(
+        _about(
+            kind,
+            record,
+            name=case.autopay.name,
+            # What waits is told again when it waits for something else.
+            occasion=verdict.reason
+            if verdict.state is RunState.WAITING
+            else "",
+        )
+        for kind in verdict.kinds
+    )
+    change = Change(runs=(record,), notices=notices, told=verdict.told)
+    return change if plan is None else rests_on(change, standing, plan)
+
+
+def rests_on(change: Change, standing: Standing, plan: Plan) -> Change:
+    """Add to a step what was read for it: expectations, an incident's end."""
+    ended, told = over(standing.incidents, "matters", standing.now)
+    return attrs.evolve(
+        change,
+        notices=(*change.notices, *told, *plan.notices),
+        expected=plan.expected,
+        incidents=ended,
+    )
+
+
+def postpone(
+    case: Case,
+    standing: Standing,
+    cause: str,
+    detail: str,
+    *,
+    port: str = "",
+) -> Change | None:
+    """
+    Put a run that cannot be decided now on record as late (R6, N1).
+
+    The first run that is late for a cause stores the incident. At the first
+    turn of a later day a person is told that this one is still late. None if
+    all of that is on record.
+
+    Args:
+        case: The run.
+        standing: What is on record.
+        cause: Stable code.
+        detail: The same for a person.
+        port: What is away, so that its next success ends the incident; empty
+            if it is none (a hold, other runs).
+
+    """
+    before = standing.run
+    late_since, was_told = case.on, False
+    if before is not None and before.late_since is not None:
+        late_since = before.late_since
+        was_told = before.charge_on > late_since
+    draft = attrs.evolve(_draft(case, before), intent=None)
+    if before is not None and before.attempts:
+        draft = attrs.evolve(draft, intent=before.intent)
+    record = attrs.evolve(
+        draft,
+        version=next_version(before, RunState.WAITING, case.key),
+        state=RunState.WAITING,
+        reason=cause,
+        detail=report_text(f"{detail} It is tried again at each sweep."),
+        late_since=late_since,
+    )
+    incidents: tuple[Incident, ...] = ()
+    if port and cause not in {each.cause for each in standing.incidents}:
+        incidents = (
+            Incident(
+                cause=cause, on=case.on, began_at=standing.now, port=port
+            ),
+        )
+    notices: tuple[Notice, ...] = ()
+    if case.on > late_since and not was_told:
+        notices = (
+            _about(
+                NoticeKind.FAILED,
+                record,
+                name=case.autopay.name,
+                occasion=f"late {late_since}",
+            ),
+        )
+    if (
+        before is not None
+        and before.state is RunState.WAITING
+        and (before.reason, before.late_since) == (cause, late_since)
+        and not incidents
+        and not notices
+    ):
+        return None
+    return Change(runs=(record,), notices=notices, incidents=incidents)
+
+
+def over(
+    incidents: Sequence[Incident], port: str, now: datetime
+) -> tuple[tuple[Incident, ...], tuple[Notice, ...]]:
+    """Return the incidents that a success at a port ends, and what is told."""
+    ended = tuple(
+        attrs.evolve(each, over_at=now)
+        for each in incidents
+        if each.port == port
+    )
+    return ended, tuple(
+        notice_for_firm(
+            NoticeKind.INCIDENT,
+            on=each.on,
+            reason=each.cause,
+            detail=(
+                f"It is over since {now}; what is late is collected by the "
+                "sweeps from now on."
+            ),
+            occasion="over",
+        )
+        for each in ended
     )
 
 
@@ -193,9 +367,15 @@ def presented_again(case: Case, before: RunRecord | None) -> Intent | None:
         return None
     # Any of them: a later one may never have left this machine.
     was_declined = any(
-        isinstance(each.outcome, Declined) for each in before.attempts
+        isinstance(each.outcome, Declined)
+        and each.method == case.autopay.method.fingerprint
+        for each in before.attempts
     )
     return before.intent if was_declined else None
+
+
+PAID_OFF: Final = "paid_off"
+"""The topic under which it is kept that a plan was told to be paid off."""
 
 
 def why_nothing(case: Case, plan: Plan, standing: Standing) -> Verdict:
@@ -203,24 +383,83 @@ def why_nothing(case: Case, plan: Plan, standing: Standing) -> Verdict:
     lines = plan.allocation.lines
     plans_only = all(each.level is Level.INVOICE for each in case.associations)
     if plans_only and all(not line.payable.is_positive for line in lines):
-        again = (
-            standing.latest is not None
-            and standing.latest.reason == "PlanPaidOff"
-        )
-        return Verdict(
-            RunState.NOTHING_DUE,
-            "PlanPaidOff",
-            "What was enrolled is paid off.",
-            () if again else (NoticeKind.PLAN_PAID_OFF,),
-        )
+        return _plan_over(case, plan, standing)
     reasons = {line.reason for line in lines}
     code, detail = next(
         (why for reason, why in _WHY_NOTHING.items() if reason in reasons),
         ("NothingDue", "Nothing can be paid now; each line says why."),
     )
-    return Verdict(
-        RunState.NOTHING_DUE, code, detail, (NoticeKind.NOTHING_DUE,)
+    limit = case.autopay.limit
+    if Reason.LIMIT_REACHED in reasons and _is_used_up(limit, plan.spent):
+        return _told_once(
+            case,
+            standing,
+            Verdict(
+                RunState.NOTHING_DUE,
+                "LifetimeReached",
+                f"All of {limit.lifetime} has been paid.",
+                (NoticeKind.ENDED,),
+            ),
+            "ended",
+        )
+    # Silent unless the order says otherwise (N2).
+    kinds: tuple[NoticeKind, ...] = ()
+    if case.autopay.tell_nothing_due:
+        kinds = (NoticeKind.NOTHING_DUE,)
+    return Verdict(RunState.NOTHING_DUE, code, detail, kinds)
+
+
+def _is_used_up(limit: Limit, spent: Spent | None) -> bool:
+    """Tell whether a lifetime's limit is reached, which is an end (S8)."""
+    return (
+        limit.lifetime is not None
+        and spent is not None
+        and spent.lifetime >= limit.lifetime
     )
+
+
+def _plan_over(case: Case, plan: Plan, standing: Standing) -> Verdict:
+    """Tell that what is enrolled is paid off, or gone (S7, B2)."""
+    if plan.checked.gone:
+        numbers = ", ".join(each.invoice for each in plan.checked.gone)
+        return _told_once(
+            case,
+            standing,
+            Verdict(
+                RunState.NOTHING_DUE,
+                "PlanGone",
+                f"Not found any more, and not paid through us: {numbers}.",
+                (NoticeKind.GONE,),
+            ),
+            "gone",
+        )
+    return _told_once(
+        case,
+        standing,
+        Verdict(
+            RunState.NOTHING_DUE,
+            "PlanPaidOff",
+            "What was enrolled is paid off.",
+            (NoticeKind.PLAN_PAID_OFF,),
+        ),
+        PAID_OFF,
+    )
+
+
+def _told_once(
+    case: Case, standing: Standing, verdict: Verdict, topic: str
+) -> Verdict:
+    """Tell something of an auto-pay, unless it was what was told last (N5)."""
+    known = standing.told.get(topic)
+    if known is not None and known.said == verdict.detail:
+        return attrs.evolve(verdict, kinds=())
+    told = Told(
+        autopay=case.autopay.id,
+        topic=topic,
+        said=verdict.detail,
+        key=str(case.key)[:128],
+    )
+    return attrs.evolve(verdict, told=(told,))
 
 
 _WHY_NOTHING: Final = {
@@ -233,50 +472,76 @@ _WHY_NOTHING: Final = {
 }
 
 
-def intend(case: Case, standing: Standing, plan: Plan) -> Change:
-    """Write down what will be charged, on conditions (R1, R7)."""
+def request_of(case: Case, standing: Standing, plan: Plan) -> ChargeRequest:
+    """Return what the gateway will be asked, under the attempt's key (R2)."""
     autopay, terms = case.autopay, case.terms
-    draft = _draft(case, standing.run)
-    number = len(draft.attempts) + 1
-    allocation = plan.allocation
-    deadline = standing.now + timedelta(seconds=SEND_SECONDS)
-    request = ChargeRequest(
-        key=idempotency_key(terms.secret, draft.key, number),
+    number = next_number(standing.run)
+    return ChargeRequest(
+        key=idempotency_key(
+            terms.secret, case.key, number, store=standing.store
+        ),
         method=autopay.method,
-        amount=allocation.total,
+        amount=plan.allocation.total,
         deposit_account=autopay.deposit_account,
         description=autopay.name,
-        not_after=deadline,
-    )
-    attempt = Attempt(
+        not_after=standing.now + timedelta(seconds=SEND_SECONDS),
+        run=case.key,
+        payer=autopay.payer,
+        lines=tuple(
+            ChargeLine(invoice=line.invoice.number, amount=line.amount)
+            for line in plan.allocation.lines
+            if line.amount.is_positive
+        ),
         number=number,
-        key=request.key,
-        amount=request.amount,
-        method=autopay.method.fingerprint,
-        began_at=standing.now,
-        deadline=deadline,
-        request_hash=request.request_hash,
-        two_step=terms.capabilities.two_step,
     )
+
+
+def next_number(before: RunRecord | None) -> int:
+    """
+    Return the number of a run's next attempt (R2).
+
+    An answer, a cancel and a proven absence use a number up. An attempt that
+    never left the machine hands its number on.
+    """
+    if before is None or not before.attempts:
+        return 1
+    last = before.attempts[-1]
+    return last.number + (last.outcome is not None)
+
+
+def _with_next(before: RunRecord, attempt: Attempt) -> tuple[Attempt, ...]:
+    """Return a run's attempts with the next one, which may take over."""
+    kept = [each for each in before.attempts if each.number < attempt.number]
+    return (*kept, attempt)
+
+
+def intend(
+    case: Case,
+    standing: Standing,
+    plan: Plan,
+    request: ChargeRequest,
+    reference: str | None,
+) -> Change:
+    """Write down what will be charged, on conditions (R1, R7)."""
+    autopay = case.autopay
+    draft = _draft(case, standing.run)
+    attempt = _attempt(case, standing, request, reference)
     record = attrs.evolve(
         draft,
         version=next_version(standing.run, RunState.OPEN, draft.key),
         state=RunState.OPEN,
-        attempts=(*draft.attempts, attempt),
-        intent=Intent(
-            allocation=allocation,
-            request=request,
-            ar_message=autopay.ar_message,
-            name=autopay.name,
-            retry=autopay.retry,
-            plans=_plans(case, plan),
-        ),
+        attempts=_with_next(draft, attempt),
+        intent=_intent(case, plan, request),
+        decision=plan.decision,
         reason="",
         detail="",
         next_try_at=standing.now + timedelta(seconds=FIRST_LOOK_SECONDS),
+        notes=plan.notes,
     )
     paid = [
-        line.invoice for line in allocation.lines if line.amount.is_positive
+        line.invoice
+        for line in plan.allocation.lines
+        if line.amount.is_positive
     ]
     # A limit per month or lifetime is spent by runs that pay other clients,
     # too: whatever they changed since, this run counts again.
@@ -285,8 +550,8 @@ def intend(case: Case, standing: Standing, plan: Plan) -> Change:
         None,
     )
     clients = {each.client for each in paid}
-    nothing = Money.zero(allocation.total.currency)
-    return Change(
+    nothing = Money.zero(request.amount.currency)
+    change = Change(
         runs=(record,),
         expect_versions={
             client: version
@@ -298,7 +563,74 @@ def intend(case: Case, standing: Standing, plan: Plan) -> Change:
             for each in paid
         },
         only_doubtful=True,
-        unless_stopped=stop_targets(record),
+        unless_held=hold_targets(record),
+        expect_holds=plan.opened.holds_version,
+        attempts=plan.allowed,
+    )
+    return rests_on(change, standing, plan)
+
+
+def _attempt(
+    case: Case,
+    standing: Standing,
+    request: ChargeRequest,
+    reference: str | None,
+) -> Attempt:
+    capabilities = case.terms.capabilities
+    return Attempt(
+        number=request.number,
+        key=request.key,
+        amount=request.amount,
+        method=request.method.fingerprint,
+        began_at=standing.now,
+        deadline=standing.now + timedelta(seconds=SEND_SECONDS),
+        request_hash=request.request_hash,
+        two_step=capabilities.two_step,
+        reference=reference,
+        account=capabilities.account,
+        epoch=standing.epoch,
+    )
+
+
+def _intent(case: Case, plan: Plan, request: ChargeRequest) -> Intent:
+    return Intent(
+        allocation=plan.allocation,
+        request=request,
+        ar_message=case.autopay.ar_message,
+        name=case.autopay.name,
+        retry=case.autopay.retry,
+        plans=_plans(case, plan),
+        calendar=open_days(case.autopay),
+    )
+
+
+def open_days(autopay: AutoPay) -> BusinessCalendar | None:
+    """Return the calendar of a schedule that rolls; None for every day."""
+    schedule = autopay.schedule
+    return None if schedule.roll is Roll.NONE else schedule.calendar
+
+
+def refused(
+    case: Case,
+    standing: Standing,
+    plan: Plan,
+    request: ChargeRequest,
+) -> RunRecord:
+    """
+    Return the run as it would stand if its attempt were under way.
+
+    For a gateway that says no before there is an intent (TS-9): what
+    `decline` makes of it is the first thing that is written.
+    """
+    draft = _draft(case, standing.run)
+    return attrs.evolve(
+        draft,
+        state=RunState.OPEN,
+        attempts=_with_next(
+            draft, _attempt(case, standing, request, reference=None)
+        ),
+        intent=_intent(case, plan, request),
+        late_since=None,
     )
 
 
@@ -307,27 +639,36 @@ def _plans(case: Case, plan: Plan) -> tuple[str, ...]:
     wider = [
         each for each in case.associations if each.level is not Level.INVOICE
     ]
-    return tuple(
-        line.invoice.number
+    paid = [
+        line.invoice
         for line in plan.allocation.lines
         if line.amount.is_positive
-        and not any(covers(each, line.invoice) for each in wider)
+    ]
+    return tuple(each.number for each in split_covered(paid, wider)[1])
+
+
+def hold_targets(record: RunRecord) -> tuple[str, ...]:
+    """Return what a hold may name to keep *record* from being sent (R7)."""
+    return (
+        Hold.target_of(HoldLevel.STORE),
+        Hold.target_of(HoldLevel.PAYER, record.payer),
+        Hold.target_of(HoldLevel.METHOD, record.attempts[-1].method),
+        Hold.target_of(HoldLevel.AUTOPAY, record.key.autopay),
     )
 
 
-def stop_targets(record: RunRecord) -> tuple[str, ...]:
-    """Return what a stop order may name to keep *record* from going (R7)."""
-    method = record.attempts[-1].method
-    return (StopOrder.autopay(record.key.autopay), StopOrder.method(method))
+def withdraw(record: RunRecord, detail: str) -> Change:
+    """
+    Let go of an attempt that is proven to take no money (R4, R9).
 
-
-def cancel(record: RunRecord) -> Change:
-    """Let go of a stopped run that is proven to take no money (R7)."""
+    Its number is used up; what is planned then goes under the next one.
+    """
     return _moved(
         record,
-        RunState.CANCELLED,
-        "Stopped",
-        "It was turned off before any money moved.",
+        RunState.WAITING,
+        "Withdrawn",
+        detail,
+        outcome=Cancelled(key=record.attempts[-1].key),
     )
 
 
@@ -338,7 +679,7 @@ def _moved(
     detail: str,
     next_try_at: datetime | None = None,
     *notices: tuple[NoticeKind, str],
-    outcome: Captured | Pending | Declined | None = None,
+    outcome: Captured | Pending | Declined | Cancelled | None = None,
 ) -> Change:
     """Move *record*, and tell of it as it stands then."""
     after = _step(record, state, reason, detail, next_try_at, outcome=outcome)
@@ -359,7 +700,7 @@ def _step(
     detail: str = "",
     next_try_at: datetime | None = None,
     *,
-    outcome: Captured | Pending | Declined | None = None,
+    outcome: Captured | Pending | Declined | Cancelled | None = None,
 ) -> RunRecord:
     """Return *record* moved, its last attempt with an outcome if given."""
     attempts = record.attempts
@@ -373,7 +714,10 @@ def _step(
         reason=reason,
         detail=report_text(detail),
         next_try_at=next_try_at,
+        next_try_on=None,
         attempts=attempts,
+        # What is sent is late no longer; what is not is, since the same day.
+        late_since=None if outcome is not None else record.late_since,
     )
 
 
@@ -382,17 +726,39 @@ def _with_last(record: RunRecord, last: Attempt) -> tuple[Attempt, ...]:
     return (*record.attempts[:-1], last)
 
 
-def not_sent(record: RunRecord, error: AutopayError) -> Change:
-    """Let go of an attempt that never left this machine (PG-4)."""
-    return _moved(
+def not_sent(
+    record: RunRecord, error: PortUnavailableError, on: date
+) -> Change:
+    """
+    Let go of an attempt that never left this machine (PG-4).
+
+    It is late, and an incident if it is the first; each sweep tries again,
+    but not before the time that the gateway named.
+    """
+    began_at = record.attempts[-1].began_at
+    asked = NOT_SENT_SECONDS if not error.retry_after else error.retry_after
+    pause = timedelta(seconds=min(max(asked, NOT_SENT_SECONDS), DAY_SECONDS))
+    late_since = on if record.late_since is None else record.late_since
+    told: tuple[tuple[NoticeKind, str], ...] = ()
+    if on > late_since:
+        told = ((NoticeKind.FAILED, f"late {late_since}"),)
+    change = _moved(
         record,
         RunState.WAITING,
         error.code,
         f"Nothing was sent: {error}",
-        # Counted from the first attempt, so that a gateway that is down for
-        # days is not asked every minute.
-        look_later(record.attempts[0].began_at, record.attempts[-1].began_at),
-        (NoticeKind.FAILED, "not-sent"),
+        began_at + pause,
+        *told,
+    )
+    [after] = change.runs
+    return attrs.evolve(
+        change,
+        runs=(attrs.evolve(after, late_since=late_since),),
+        incidents=(
+            Incident(
+                cause=error.code, on=on, began_at=began_at, port="gateway"
+            ),
+        ),
     )
 
 
@@ -401,8 +767,19 @@ def is_of_form(record: RunRecord, terms: Terms) -> bool:
     return record.attempts[-1].two_step == terms.capabilities.two_step
 
 
-def try_again(record: RunRecord, now: datetime) -> Change:
-    """Write down another try under the same key, unless stopped (R4, R7)."""
+def try_again(record: RunRecord, now: datetime, opened: OpenAmounts) -> Change:
+    """
+    Write down another try under the same key (R4, R7, R9).
+
+    Unless a hold came, or what is open on its invoices changed, since it was
+    decided that the request is still right.
+    """
+    assert record.intent is not None
+    clients = {
+        line.invoice.client
+        for line in record.intent.allocation.lines
+        if line.amount.is_positive
+    }
     last = record.attempts[-1]
     last = attrs.evolve(
         last,
@@ -416,31 +793,79 @@ def try_again(record: RunRecord, now: datetime) -> Change:
         attempts=_with_last(record, last),
         next_try_at=later,
     )
-    return Change(runs=(again,), unless_stopped=stop_targets(again))
-
-
-def prepared(record: RunRecord, reference: str) -> Change:
-    """Write a two-step gateway's reference down, unless stopped (R7)."""
-    last = attrs.evolve(record.attempts[-1], reference=reference)
-    after = attrs.evolve(
-        record,
-        version=next_version(record, record.state, record.key),
-        attempts=_with_last(record, last),
+    return Change(
+        runs=(again,),
+        only_doubtful=True,
+        unless_held=hold_targets(again),
+        expect_holds=opened.holds_version,
+        expect_versions={
+            client: version
+            for client, version in opened.versions.items()
+            if client in clients
+        },
     )
-    return Change(runs=(after,), unless_stopped=stop_targets(after))
 
 
-def wait(
-    record: RunRecord, now: datetime, detail: str, terms: Terms
-) -> Change:
-    """Look again later; what is too old to be sent again goes to review."""
+def wait(record: RunRecord, now: datetime, detail: str) -> Change:
+    """
+    Look again later; a doubt that is 18 hours old goes to review (R4).
+
+    In either form of gateway, with one notice.
+    """
     later = look_later(record.attempts[-1].began_at, now)
-    if record.state is RunState.OPEN and now >= key_ends(record, terms):
-        why = f"The gateway may have forgotten the request. {detail}"
+    age = now - record.attempts[-1].began_at
+    if record.state is RunState.OPEN and age >= DOUBT_MOST:
+        why = f"Nobody can say yet whether money moved. {detail}"
         return review(record, "Unresolved", why, later)
     version = next_version(record, record.state, record.key)
     waiting = attrs.evolve(record, version=version, next_try_at=later)
     return Change(runs=(waiting,))
+
+
+def missing(record: RunRecord, now: datetime) -> Change:
+    """
+    Note that a look-up does not find a debit that was pending (R4).
+
+    Two such look-ups a day apart make a doubt of it.
+    """
+    last = record.attempts[-1]
+    later = look_later(last.began_at, now)
+    if last.missing_since is not None and (
+        now - last.missing_since >= MISSING_MOST
+    ):
+        return review(
+            record,
+            "Unresolved",
+            "The gateway does not find a debit that it had called pending.",
+            later,
+        )
+    if last.missing_since is None:
+        last = attrs.evolve(last, missing_since=now)
+    return Change(
+        runs=(
+            attrs.evolve(
+                record,
+                version=next_version(record, record.state, record.key),
+                next_try_at=later,
+                attempts=_with_last(record, last),
+            ),
+        )
+    )
+
+
+def found(record: RunRecord, now: datetime) -> Change:
+    """Note that a debit is still pending, whatever an earlier look said."""
+    last = attrs.evolve(record.attempts[-1], missing_since=None)
+    return Change(
+        runs=(
+            attrs.evolve(
+                record,
+                version=next_version(record, record.state, record.key),
+                next_try_at=look_later(last.began_at, now),
+                attempts=_with_last(record, last),
+            ),
+        )
+    )
 
 
 _PAUSES: Final = (
@@ -480,9 +905,21 @@ def mismatch(
         return ""
     if outcome.key != attempt.key:
         return "The gateway answered under another key."
-    if isinstance(outcome, Declined) or outcome.amount == attempt.amount:
-        return ""
-    if (
+    if outcome.account and attempt.account not in ("", outcome.account):
+        return "The gateway answered for another account."
+    return (
+        ""
+        if isinstance(outcome, Declined)
+        else _mismatch_of_money(attempt, outcome, may_be_less=may_be_less)
+    )
+
+
+def _mismatch_of_money(
+    attempt: Attempt, outcome: Captured | Pending, *, may_be_less: bool
+) -> str:
+    if outcome.request not in ("", attempt.request_hash):
+        return "The gateway answered another request."
+    if outcome.amount == attempt.amount or (
         may_be_less
         and outcome.amount.currency == attempt.amount.currency
         and outcome.amount.is_positive
@@ -542,29 +979,109 @@ def pay(record: RunRecord, captured: Captured) -> Change:
         detail = f"{captured.amount} of {asked} was captured."
     paid = _step(record, RunState.PAID, reason, detail, outcome=captured)
     postings = postings_of(paid)
+    notices = _paid_notices(paid, postings)
+    ended = [each for each in notices if each.kind is NoticeKind.PLAN_PAID_OFF]
     return Change(
         runs=(paid,),
         postings=postings,
-        notices=_paid_notices(paid, postings),
+        notices=notices,
+        told=tuple(
+            Told(
+                autopay=paid.key.autopay,
+                topic=PAID_OFF,
+                said="What was enrolled is paid off.",
+                key=each.key,
+            )
+            for each in ended[:1]
+        ),
     )
 
 
+_DECLINED: Final = "Declined"
+
+
 def decline(
-    record: RunRecord, declined: Declined, again: datetime | None
+    record: RunRecord,
+    declined: Declined,
+    again: date | None,
+    *,
+    at: datetime | None = None,
+    awaits_method: bool = False,
+    holds: tuple[Hold, ...] = (),
 ) -> Change:
-    """Write a decline: another attempt at a time, or the end (N1, N3)."""
+    """
+    Write a decline: another attempt on a date, or the end (N1, N3).
+
+    Args:
+        record: The run, its last attempt under way.
+        declined: The gateway's answer.
+        again: The firm-local date of the next attempt; None for never with
+            this method.
+        at: The instant at which that date begins.
+        awaits_method: Another method would be tried (N3).
+        holds: What the answer holds (H2).
+
+    """
     said = declined.message or "The payment was declined."
     detail = f"{said} (code {declined.code})"
     if again is not None:
-        detail += f" It is tried again on {again.date()}."
-    return _moved(
+        detail += f" It is tried again on {again}."
+    elif awaits_method:
+        detail += " It is tried again when there is another payment method."
+    waits = again is not None or awaits_method
+    change = _moved(
         record,
-        RunState.FAILED if again is None else RunState.WAITING,
-        "Declined",
+        RunState.WAITING if waits else RunState.FAILED,
+        _DECLINED,
         detail,
-        again,
+        at,
         (NoticeKind.FAILED, f"declined {record.attempts[-1].number}"),
         outcome=declined,
+    )
+    [after] = change.runs
+    return attrs.evolve(
+        change, runs=(attrs.evolve(after, next_try_on=again),), holds=holds
+    )
+
+
+def rests(record: RunRecord, now: datetime, method: str) -> bool:
+    """Tell whether a run's time is to come, unless its method is new (N3)."""
+    return (
+        record.next_try_at is not None
+        and now < record.next_try_at
+        and not (
+            record.state is RunState.WAITING
+            and bool(record.attempts)
+            and isinstance(record.attempts[-1].outcome, Declined)
+            and record.attempts[-1].method != method
+        )
+    )
+
+
+def is_taken_care_of(record: RunRecord, now: datetime) -> bool:
+    """
+    Tell whether somebody was at a doubt a moment ago.
+
+    What only the auto-pay's own turn can do (R9) is not put off by looks
+    that `recover` took meanwhile, however long the pause after those.
+    """
+    sent_at = record.attempts[-1].deadline - timedelta(seconds=SEND_SECONDS)
+    later = sent_at + timedelta(seconds=FIRST_LOOK_SECONDS)
+    at = record.next_try_at
+    return now < later and at is not None and now < at
+
+
+def awaits_method(record: RunRecord, method: str) -> bool:
+    """Tell whether a run waits for another method than it was declined on."""
+    last = record.attempt
+    return (
+        last is not None
+        and isinstance(last.outcome, Declined)
+        # One that was to be tried on a date, and was held or late then, says
+        # so in its reason.
+        and record.reason == _DECLINED
+        and record.next_try_on is None
+        and last.method == method
     )
 
 
@@ -619,6 +1136,19 @@ def _paid_notices(
     return (first, *ended)
 
 
+def reference_reused(record: RunRecord, outcome: ChargeOutcome) -> Change:
+    """Park a run whose payment reference another run has (R8)."""
+    assert isinstance(outcome, (Captured, Pending))
+    later = record.attempts[-1].deadline + timedelta(hours=1)
+    return review(
+        record,
+        "ReferenceReused",
+        f"The gateway answered with payment {outcome.reference}, which is "
+        "another run's.",
+        later,
+    )
+
+
 def review(
     record: RunRecord, reason: str, detail: str, later: datetime
 ) -> Change:
@@ -651,7 +1181,16 @@ def key_lives(record: RunRecord, now: datetime, terms: Terms) -> bool:
 
 
 def is_proven_absent(record: RunRecord, now: datetime, terms: Terms) -> bool:
-    """Tell whether "not found" proves that no money will ever move (R4)."""
+    """
+    Tell whether "not found" proves that no money will ever move (R4).
+
+    The deadline of the last try has passed, and the time that look-ups take
+    to show it. In one step a gateway that forgets keys says "not found" of a
+    capture, too; in two a reference is not forgotten. What was pending once
+    is no request that never came.
+    """
+    if record.attempts[-1].outcome is not None:
+        return False
     capabilities = terms.capabilities
     settle = capabilities.lookup_settle_seconds
     if settle is None or not capabilities.honours_deadline:
@@ -659,5 +1198,12 @@ def is_proven_absent(record: RunRecord, now: datetime, terms: Terms) -> bool:
     proof = record.attempts[-1].deadline + timedelta(
         seconds=settle + CLOCK_SECONDS
     )
-    # A gateway that forgets keys would say "not found" of a capture, too.
-    return proof <= now < key_ends(record, terms)
+    return proof <= now and (
+        capabilities.two_step or now < key_ends(record, terms)
+    )
+
+
+def is_of_account(record: RunRecord, terms: Terms) -> bool:
+    """Tell whether the account that is asked now made the attempt (R12)."""
+    asked = terms.capabilities.account
+    return not asked or record.attempts[-1].account in ("", asked)

@@ -2,31 +2,36 @@
 An auto-pay's turn: what was left open, missed, due, or is coming (S12, N4).
 
 Holds: `preview`, `run`, `sweep` and `sweep_one`, the turn of one auto-pay.
-Imports: `case`, `collecting`, `driving`, `planning`, `recovery`, `requests`,
-`steps`, `telling` and the values.
+Imports: `case`, `collecting`, `driving`, `gate`, `planning`, `receiving`,
+`recovery`, `requests`, `steps`, `telling`, `words` and the values.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import date, timedelta
 from typing import Final, cast
 
 from autopay_core._checks import check_date
+from autopay_core._hashes import sha256
+from autopay_core._life import latest_on
 from autopay_core.allocation import Allocation
 from autopay_core.autopay import (
     AutoPay,
     autopay_notices,
     due,
     occurrence_on,
+    passed_over,
     upcoming,
 )
-from autopay_core.commits import Change, Conflict, Standing
-from autopay_core.engine.case import Case, case_of, turned_off
-from autopay_core.engine.collecting import collect
+from autopay_core.commits import Change, Conflict, Standing, Unreadable
+from autopay_core.engine.case import Case, case_again, case_of
+from autopay_core.engine.collecting import check_owner, collect
 from autopay_core.engine.driving import Given
-from autopay_core.engine.planning import look_ahead
-from autopay_core.engine.recovery import recover, recover_one, set_back
+from autopay_core.engine.gate import Cause
+from autopay_core.engine.planning import Outlook, look_ahead, look_out
+from autopay_core.engine.receiving import bring_in
+from autopay_core.engine.recovery import go_on, recover, set_back
 from autopay_core.engine.requests import (
     Claim,
     Flow,
@@ -39,12 +44,19 @@ from autopay_core.engine.requests import (
     commit,
     read_standing,
 )
-from autopay_core.engine.steps import next_version
-from autopay_core.engine.telling import announce
-from autopay_core.errors import InvalidValueError, PortError
-from autopay_core.notices import NoticeKind, notice_for_run
-from autopay_core.references import RunKey
+from autopay_core.engine.steps import is_taken_care_of, next_version, rests
+from autopay_core.engine.telling import Night, announce, tell
+from autopay_core.engine.words import a_person_says
+from autopay_core.errors import (
+    AutopayError,
+    HostProtocolError,
+    InvalidValueError,
+    PortError,
+)
+from autopay_core.notices import Notice, NoticeKind, notice_for_run
+from autopay_core.references import MethodKind, RunKey
 from autopay_core.runs import (
+    RESERVING_STATES,
     RunRecord,
     RunResult,
     RunState,
@@ -53,14 +65,73 @@ from autopay_core.runs import (
 )
 from autopay_core.schedules import Occurrence, split_missed
 
-__all__ = ["preview", "run", "sweep", "sweep_one"]
+__all__ = [
+    "check_day",
+    "outlook",
+    "preview",
+    "run",
+    "run_now",
+    "sweep",
+    "sweep_one",
+]
+
+_DAY: Final = timedelta(days=1)
+
+
+def check_day(on: date, standing: Standing, terms: Terms, path: str) -> None:
+    """
+    Refuse a day that the store's clock does not know of yet (R11).
+
+    Raises:
+        InvalidValueError: More than a day after the clock's date, as the firm
+            dates it (``DateAhead``).
+
+    """
+    clock = standing.now if standing.clock is None else standing.clock
+    today = terms.policy.date_of(clock)
+    if on > today + _DAY and not standing.is_clock_suspect:
+        raise InvalidValueError(
+            f"{on} is ahead of the store's clock, which says {today}; nothing "
+            "is written for a day that has not come",
+            code="DateAhead",
+            path=path,
+            value=str(on),
+        )
 
 
 def preview(autopay: AutoPay, on: date, terms: Terms) -> Flow[Allocation]:
     """Return what a run would pay on a date, and why; write nothing."""
     check_date(on, "on")
-    occurrence = Occurrence(nominal_on=on, charge_on=on)
-    return look_ahead(case_of(autopay, occurrence, terms))
+    try:
+        occurrence = occurrence_on(autopay, on)
+    except InvalidValueError:
+        occurrence = Occurrence(nominal_on=on, charge_on=on)
+    return _preview(case_of(autopay, occurrence, terms, as_of=on))
+
+
+def _preview(case: Case) -> Flow[Allocation]:
+    standing = yield from _read(case)
+    return (yield from look_ahead(case, standing)).allocation
+
+
+def outlook(autopay: AutoPay, as_of: date, terms: Terms) -> Flow[Outlook]:
+    """Read what a forecast of *autopay* from a date on rests on (S14)."""
+    check_date(as_of, "as_of")
+    coming = upcoming(autopay, as_of)
+    if coming is None:
+        coming = Occurrence(nominal_on=as_of, charge_on=as_of)
+    return _outlook(case_of(autopay, coming, terms))
+
+
+def _outlook(case: Case) -> Flow[Outlook]:
+    standing = yield from _read(case)
+    return (yield from look_out(case, standing))
+
+
+def _read(case: Case) -> Flow[Standing]:
+    return read_standing(
+        case.key, case.autopay.method.fingerprint, case.autopay.payer
+    )
 
 
 def run(autopay: AutoPay, on: date, terms: Terms) -> Flow[RunResult]:
@@ -81,15 +152,86 @@ def run(autopay: AutoPay, on: date, terms: Terms) -> Flow[RunResult]:
 
 
 def _run(case: Case) -> Flow[RunResult]:
-    standing = yield from read_standing(
-        case.key, case.autopay.method.fingerprint
-    )
+    standing = yield from _read(case)
+    check_day(case.on, standing, case.terms, "on")
+    check_owner(case.autopay.payer, standing.run or standing.latest)
     earlier = [
         each
         for each in due(case.autopay, case.on, after=_latest(standing))
         if each.nominal_on < case.occurrence.nominal_on
     ]
     yield from _record_missed(case.autopay, earlier, standing)
+    result = yield from collect(case, standing)
+    night = Night()
+    night.note(result)
+    yield from night.tell(case.on)
+    return result
+
+
+def run_now(
+    autopay: AutoPay,
+    as_of: date,
+    number: int,
+    terms: Terms,
+    *,
+    by: str,
+    reason: str,
+) -> Flow[RunResult]:
+    """
+    Run because a person asks for it, on no date of the schedule (R14).
+
+    Raises:
+        InvalidValueError: Another run of the auto-pay is under way
+            (``RunUnderWay``); a consumer's bank account without an agreed
+            range (``AuthorizationNeeded``); the day is ahead (``DateAhead``);
+            a number below 1 or a word that is missing.
+
+    """
+    check_date(as_of, "as_of")
+    a_person_says(by, reason)
+    if number < 1:
+        raise InvalidValueError(
+            "runs on demand are numbered from 1",
+            code="OutOfRange",
+            path="number",
+            value=number,
+        )
+    method, announces = autopay.method, autopay.advance_notice
+    if (
+        method.consumer
+        and method.kind is MethodKind.BANK_ACCOUNT
+        and (announces is None or announces.most is None)
+    ):
+        raise InvalidValueError(
+            "a consumer's bank account is debited on demand only within an "
+            "agreed range (AutoPay.advance_notice)",
+            code="AuthorizationNeeded",
+            path="autopay.advance_notice",
+        )
+    occurrence = Occurrence(nominal_on=as_of, charge_on=as_of)
+    case = case_of(
+        autopay,
+        occurrence,
+        terms,
+        as_of=as_of,
+        number=number,
+        demanded_by=by,
+    )
+    return _run_now(case)
+
+
+def _run_now(case: Case) -> Flow[RunResult]:
+    standing = yield from _read(case)
+    check_day(case.on, standing, case.terms, "as_of")
+    if standing.run is None:
+        for other in standing.unfinished:
+            if other.state in RESERVING_STATES:
+                raise InvalidValueError(
+                    f"the run {other.key} is under way; wait until it ends",
+                    code="RunUnderWay",
+                    path="autopay",
+                    value=str(other.key),
+                )
     return (yield from collect(case, standing))
 
 
@@ -117,21 +259,56 @@ def _sweep(
     as_of: date, terms: Terms, claim_seconds: int
 ) -> Stream[Request | NextAutoPay]:
     yield from recover(terms)
+    yield from _bring_in(terms)
+    night, seen = Night(), dict[str, str]()
     while True:
         answer = yield NextAutoPay()
         assert isinstance(answer, list)
         if not answer:
-            return
-        [autopay] = cast("list[object]", answer)
+            break
+        [given] = cast("list[object]", answer)
         try:
+            autopay = _checked(given)
             results = yield from sweep_one(
-                _checked(autopay), as_of, terms, claim_seconds=claim_seconds
+                autopay,
+                as_of,
+                terms,
+                claim_seconds=claim_seconds,
+                seen=seen,
             )
-        except Exception as error:  # noqa: BLE001 - R6
-            name = autopay.id if isinstance(autopay, AutoPay) else ""
-            results = (set_back(name, error),)
+        except Exception as error:
+            if isinstance(error, AutopayError) and error.code == "DateAhead":
+                raise  # The caller's mistake, about every one of them.
+            results = (_set_back(given, error),)
         for result in results:
+            night.note(result)
             yield Given(result)
+    try:
+        yield from night.tell(as_of, seen)
+    except PortError:
+        return  # A store that went away; the next sweep finds the same.
+
+
+def _bring_in(terms: Terms) -> Flow[None]:
+    """Place movements that waited; without them the night goes on (R6)."""
+    try:
+        yield from bring_in(terms)
+    except PortError:
+        return
+
+
+def _set_back(given: object, error: Exception) -> RunResult:
+    """Say what kept something from its turn; an id where it has one (R6)."""
+    if isinstance(given, Unreadable):
+        return RunResult(
+            key=None,
+            autopay=given.key,
+            status=RunStatus.POSTPONED,
+            reason=given.code,
+            detail="The host could not decode it.",
+        )
+    name = given.id if isinstance(given, AutoPay) else ""
+    return set_back(name, error)
 
 
 def _checked(autopay: object) -> AutoPay:
@@ -146,7 +323,12 @@ def _checked(autopay: object) -> AutoPay:
 
 
 def sweep_one(
-    autopay: AutoPay, as_of: date, terms: Terms, *, claim_seconds: int = 0
+    autopay: AutoPay,
+    as_of: date,
+    terms: Terms,
+    *,
+    claim_seconds: int = 0,
+    seen: dict[str, str] | None = None,
 ) -> Flow[tuple[RunResult, ...]]:
     """
     Do all that is to be done for one auto-pay on a date (S12, R4, N2).
@@ -160,23 +342,29 @@ def sweep_one(
         terms: The gateway's promises and the host's secret.
         claim_seconds: Claim each run for so long, so that other workers
             leave it alone; 0 claims nothing.
+        seen: By id, a hash of the content of each auto-pay that had something
+            to do in this sweep, so that two contents show (R13).
 
     """
-    yield from announce(*autopay_notices(autopay, as_of))
-    latest = autopay.schedule.previous_on_or_before(
-        as_of, pauses=autopay.pauses, skips=autopay.skips
-    )
+    latest = latest_on(autopay, as_of)
     nominal_on = as_of if latest is None else latest.nominal_on
     key = RunKey(autopay=autopay.id, nominal_on=nominal_on)
-    standing = yield from read_standing(key, autopay.method.fingerprint)
+    standing = yield from _stand(autopay, key)
+    check_day(as_of, standing, terms, "as_of")
+    check_owner(autopay.payer, standing.run or standing.latest)
+    fallen = due(autopay, as_of, after=_latest(standing))
+    if seen is not None and (
+        fallen or standing.unfinished or autopay.id in seen
+    ):
+        _check_content(autopay, seen)
+    if standing.is_clock_suspect:
+        return (yield from _look_only(autopay, as_of, terms, standing, fallen))
+    yield from announce(*_untold(autopay_notices(autopay, as_of), standing))
     results = yield from _go_on(autopay, as_of, terms, standing)
     if results:
-        standing = yield from read_standing(key, autopay.method.fingerprint)
-    to_run, missed = split_missed(
-        due(autopay, as_of, after=_latest(standing)),
-        autopay.missed,
-        as_of=as_of,
-    )
+        standing = yield from _stand(autopay, key)
+        fallen = due(autopay, as_of, after=_latest(standing))
+    to_run, missed = split_missed(fallen, autopay.missed, as_of=as_of)
     recorded = yield from _record_missed(autopay, missed, standing)
     results.extend(recorded)
     if len(recorded) < len(missed):
@@ -193,9 +381,140 @@ def sweep_one(
         if result.status in (RunStatus.POSTPONED, RunStatus.BLOCKED):
             # A later run on record would hide this one from the next sweep.
             break
+    else:
+        done = {each.key for each in results}
+        results.extend(
+            (yield from _record_dropped(autopay, as_of, standing, done))
+        )
     if autopay.advance_notice is not None:
         results.extend((yield from _announce_ahead(autopay, as_of, terms)))
     return tuple(results)
+
+
+def _look_only(
+    autopay: AutoPay,
+    as_of: date,
+    terms: Terms,
+    standing: Standing,
+    fallen: Sequence[Occurrence],
+) -> Flow[tuple[RunResult, ...]]:
+    """Take answers, and write nothing else, while the clock is wrong (R11)."""
+    results = yield from _go_on(autopay, as_of, terms, standing)
+    for occurrence in fallen[-1:]:
+        # Not collected, even if the clock is right by now: the dates before
+        # it are not on record, and would be hidden by it.
+        results.append(
+            RunResult(
+                key=RunKey(
+                    autopay=autopay.id, nominal_on=occurrence.nominal_on
+                ),
+                status=RunStatus.POSTPONED,
+                reason=Cause.CLOCK_SUSPECT.value,
+                detail=f"It waits: {Cause.CLOCK_SUSPECT.text}.",
+            )
+        )
+    return tuple(results)
+
+
+def _stand(autopay: AutoPay, key: RunKey) -> Flow[Standing]:
+    return read_standing(key, autopay.method.fingerprint, autopay.payer)
+
+
+def _check_content(autopay: AutoPay, seen: dict[str, str]) -> None:
+    """
+    Refuse a second content under one id in one sweep (R13).
+
+    Raises:
+        InvalidValueError: Code ``TwoContents``.
+
+    """
+    # Without the token's text in it; the fingerprint stands for that.
+    content = sha256(f"{autopay!r} {autopay.method.fingerprint}")
+    if seen.setdefault(autopay.id, content) != content:
+        raise InvalidValueError(
+            f"two different auto-pays came under the id {autopay.id!r} in one "
+            "sweep; the second one is left alone",
+            code="TwoContents",
+            path="autopays",
+            value=autopay.id,
+        )
+
+
+def _untold(notices: Sequence[Notice], standing: Standing) -> Sequence[Notice]:
+    """Leave out what was told of an auto-pay before (N5)."""
+    told = {each.key for each in standing.told.values()}
+    return [each for each in notices if each.key not in told]
+
+
+def _record_dropped(
+    autopay: AutoPay,
+    as_of: date,
+    standing: Standing,
+    done: Collection[RunKey | None],
+) -> Flow[list[RunResult]]:
+    """
+    Put dates on record that fell due while it was off or paused (S11).
+
+    And those that were announced and are no dates any more (N4). In silence:
+    somebody wanted it so. Coming back then makes nothing up.
+    """
+    dates: dict[RunKey, tuple[str, Occurrence]] = {}
+    if autopay.off_from is not None or autopay.pauses or autopay.skips:
+        dates = {
+            RunKey(autopay=autopay.id, nominal_on=each.nominal_on): (
+                reason,
+                each,
+            )
+            for each, reason in passed_over(
+                autopay, as_of, after=_latest(standing)
+            )
+        }
+    announced = {
+        each.key: each
+        for each in standing.unfinished
+        if each.state is RunState.ANNOUNCED
+        and each.charge_on <= as_of
+        and each.key not in done
+    }
+    for key, each in announced.items():
+        occurrence = Occurrence(
+            nominal_on=key.nominal_on, charge_on=each.charge_on
+        )
+        dates.setdefault(key, ("Skipped", occurrence))
+    records = tuple(
+        RunRecord(
+            key=key,
+            payer=autopay.payer,
+            version=next_version(announced.get(key), RunState.CANCELLED, key),
+            state=RunState.CANCELLED,
+            charge_on=each.charge_on,
+            reason=reason,
+            detail=_DROPPED[reason],
+        )
+        for key, (reason, each) in sorted(dates.items())
+        if key not in done
+    )
+    return (yield from _write(records, ()))
+
+
+_DROPPED: Final = {
+    "Off": "It was turned off on that date.",
+    "Paused": "It rested on that date.",
+    "Skipped": "It is no date of the schedule any more.",
+}
+
+
+def _write(
+    records: tuple[RunRecord, ...], notices: tuple[Notice, ...]
+) -> Flow[list[RunResult]]:
+    """Write records in one step; none if another worker was faster."""
+    if not records:
+        return []
+    written = yield from commit(Change(runs=records, notices=notices))
+    if isinstance(written, Conflict):
+        return []
+    yield from tell(notices, written)
+    return [result_of(each) for each in records]
 
 
 def _go_on(
@@ -204,32 +523,29 @@ def _go_on(
     """Go on with what was left under way and may be looked at again."""
     results: list[RunResult] = []
     for record in standing.unfinished:
-        if (
-            record.next_try_at is not None
-            and standing.now < record.next_try_at
-        ):
+        if record.state is RunState.ANNOUNCED:
             continue
+        if record.state.is_doubtful:
+            if is_taken_care_of(record, standing.now):
+                continue
+        elif rests(record, standing.now, autopay.method.fingerprint):
+            continue
+        case = case_again(autopay, record, terms, as_of)
         if record.state is RunState.WAITING:
-            occurrence = Occurrence(
-                nominal_on=record.key.nominal_on, charge_on=record.charge_on
-            )
-            case = case_of(autopay, occurrence, terms, as_of=as_of)
             results.append((yield from collect(case)))
-        elif record.state is not RunState.ANNOUNCED:
-            results.append(
-                (
-                    yield from recover_one(
-                        record, terms, is_off=turned_off(autopay, as_of)
-                    )
-                )
-            )
+            continue
+        result = yield from go_on(record, case)
+        if result.status is RunStatus.WAITING:
+            # Let go of: planned afresh, under the next number (R4).
+            result = yield from collect(case)
+        results.append(result)
     return results
 
 
 def _record_missed(
     autopay: AutoPay, missed: Sequence[Occurrence], standing: Standing
 ) -> Flow[list[RunResult]]:
-    """Put on record what was not run, in one step (S12)."""
+    """Put on record what was not run, and tell of it, in one step (S12)."""
     known = {each.key: each for each in standing.unfinished}
     records: list[RunRecord] = []
     for occurrence in missed:
@@ -248,10 +564,21 @@ def _record_missed(
         )
     if not records:
         return []
-    written = yield from commit(Change(runs=tuple(records)))
-    if isinstance(written, Conflict):
-        return []  # Another worker wrote them.
-    return [result_of(each) for each in records]
+    dates = ", ".join(str(each.nominal_on) for each in missed)
+    notice = notice_for_run(
+        NoticeKind.FAILED,
+        records[-1].key,
+        payer=autopay.payer,
+        on=records[-1].charge_on,
+        name=autopay.name,
+        reason="Missed",
+        detail=(
+            f"Nothing was collected on {dates}: nothing ran on "
+            f"{'that day' if len(missed) == 1 else 'those days'}."
+        ),
+        occasion="missed",
+    )
+    return (yield from _write(tuple(records), (notice,)))
 
 
 def _announce_ahead(
@@ -271,13 +598,14 @@ def _announce_ahead(
     ):
         return []
     case = case_of(autopay, occurrence, terms)
-    standing = yield from read_standing(case.key, autopay.method.fingerprint)
-    if standing.run is not None or standing.is_stopped:
+    standing = yield from _read(case)
+    if standing.run is not None or standing.holds:
         return []
     try:
-        allocation = yield from look_ahead(case)
-    except (InvalidValueError, PortError):
+        plan = yield from look_ahead(case, standing)
+    except (InvalidValueError, HostProtocolError, PortError):
         return []  # The run itself will say what is wrong.
+    allocation = plan.allocation
     if not allocation.total.is_positive or policy.allows(allocation.total):
         return []
     record = RunRecord(
@@ -287,6 +615,7 @@ def _announce_ahead(
         state=RunState.ANNOUNCED,
         charge_on=occurrence.charge_on,
         plan=allocation,
+        decision=plan.decision,
         announced=allocation.amounts,
     )
     notice = notice_for_run(

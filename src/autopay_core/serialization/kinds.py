@@ -18,12 +18,16 @@ from autopay_core import (
     allocation,
     associations,
     autopay,
+    balances,
     business_days,
     charges,
     commits,
+    decisions,
+    holds,
     invoices,
     limits,
     money,
+    movements,
     notices,
     postings,
     references,
@@ -44,16 +48,24 @@ KINDS: Final[Mapping[str, type[Any]]] = types.MappingProxyType(
         "attempt_record": retries.AttemptRecord,
         "autopay": autopay.AutoPay,
         "business_calendar": business_days.BusinessCalendar,
+        "cancelled": charges.Cancelled,
         "captured": charges.Captured,
+        "charge_line": charges.ChargeLine,
         "charge_request": charges.ChargeRequest,
+        "decision": decisions.Decision,
         "declined": charges.Declined,
         "deposit_account": references.DepositAccount,
         "enrollment": autopay.Enrollment,
+        "expected": balances.Expected,
+        "hold": holds.Hold,
         "indeterminate": charges.Indeterminate,
         "intent": runs.Intent,
         "invoice": invoices.Invoice,
+        "left_out": allocation.LeftOut,
         "limit": limits.Limit,
         "money": money.Money,
+        "movement": movements.Movement,
+        "movement_record": movements.MovementRecord,
         "not_found": charges.NotFound,
         "notice": notices.Notice,
         "occurrence": schedules.Occurrence,
@@ -74,6 +86,34 @@ KINDS: Final[Mapping[str, type[Any]]] = types.MappingProxyType(
 """Every type that has a format, by its schema's name."""
 
 NAMES: Final = {kind: name for name, kind in KINDS.items()}
+
+ADDED: Final[Mapping[type[Any], frozenset[str]]] = types.MappingProxyType(
+    {
+        charges.Captured: frozenset({"account", "request"}),
+        charges.Pending: frozenset({"account", "request"}),
+        charges.ChargeRequest: frozenset(
+            {"run", "payer", "lines", "number", "authorization"}
+        ),
+        charges.Declined: frozenset({"not_before", "account"}),
+        references.RunKey: frozenset({"number"}),
+        runs.Attempt: frozenset({"account", "epoch", "missing_since"}),
+        runs.RunRecord: frozenset(
+            {"next_try_on", "demanded_by", "late_since", "notes", "decision"}
+        ),
+        runs.Intent: frozenset({"calendar"}),
+        postings.Reversal: frozenset({"code", "corrects", "invoices"}),
+        allocation.Allocation: frozenset({"left_out"}),
+        autopay.AutoPay: frozenset({"moves", "payments", "tell_nothing_due"}),
+        autopay.Enrollment: frozenset({"years_from"}),
+        invoices.Invoice: frozenset({"matters"}),
+    }
+)
+"""
+Fields that a kind was given later.
+
+A text that was written before lacks them; its value has their defaults. The
+version of a schema stays, for what it had means what it meant.
+"""
 
 DAY: Final = int | Literal["last"]
 """A day of the month."""

@@ -9,6 +9,8 @@ says where it stands.
 from __future__ import annotations
 
 import json
+import re
+from collections import Counter
 from collections.abc import Callable, Mapping, Set as AbstractSet
 from datetime import date, datetime
 from enum import Enum
@@ -25,8 +27,10 @@ from typing import (
 
 import attrs
 
+from autopay_core._checks import stored
 from autopay_core.errors import AutopayError, FormatError, InvalidValueError
 from autopay_core.serialization.kinds import (
+    ADDED,
     DAY,
     NAMES,
     fields_of,
@@ -47,6 +51,8 @@ __all__ = [
 ]
 
 _DIGITS_MAX: Final = 19
+_NAME_MAX: Final = 64
+_LONG_NUMBER: Final = re.compile("(?:[0-9]_?){8}")
 _DEPTH_MAX: Final = 64
 
 _Json: TypeAlias = dict[str, Any]
@@ -65,15 +71,26 @@ def refuse(code: str, message: str, value: object = None) -> FormatError:
 def _distinct(pairs: list[tuple[str, Any]]) -> _Json:
     found = dict(pairs)
     if len(found) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(each for each in names if names.count(each) > 1)
+        counts = Counter(name for name, _ in pairs)
+        twice = next(name for name in counts if counts[name] > 1)
         raise FormatError(
             "the field is there twice",
             code="DuplicateKey",
-            path=twice if twice.isidentifier() else "",
+            path=_place(twice),
             value=twice,
         )
     return found
+
+
+def _place(name: str, otherwise: str = "") -> str:
+    """
+    Return a name that may stand in a path, or what stands for it.
+
+    A path goes into logs, and a text may name its fields as it likes: by a
+    card number, or with a megabyte (E3).
+    """
+    fits = len(name) <= _NAME_MAX and name.isascii() and name.isidentifier()
+    return name if fits and not _LONG_NUMBER.search(name) else otherwise
 
 
 def _whole(digits: str) -> int:
@@ -105,19 +122,23 @@ def parse(text: str | bytes, most: int) -> object:
         raise refuse("FieldType", "expected text or bytes", text)
     if len(text) > most:
         raise refuse("BodyTooLarge", f"longer than {most} characters")
+    # Raised out of the handlers: the decoders' errors hold the whole text,
+    # tokens and all, and must not travel on as cause or context (E3).
     try:
         text = text.decode() if isinstance(text, bytes) else text
-        if text.startswith("\ufeff"):
-            raise refuse("Encoding", "starts with a byte order mark", text)
-        return _decoder.decode(text)
-    except UnicodeDecodeError as error:
-        raise refuse("Encoding", "not UTF-8", text) from error
-    except RecursionError as error:
-        raise refuse("JsonTooDeep", "nested too deep") from error
+        if not text.startswith("\ufeff"):
+            return _decoder.decode(text)
+        refused = refuse("Encoding", "starts with a byte order mark", text)
+    except UnicodeDecodeError:
+        refused = refuse("Encoding", "not UTF-8", text)
+    except RecursionError:
+        refused = refuse("JsonTooDeep", "nested too deep")
     except json.JSONDecodeError as error:
         if error.msg.startswith("Invalid control character"):
-            raise refuse("ControlCharacter", str(error)) from error
-        raise refuse("JsonFormat", f"no JSON: {error}", text) from error
+            refused = refuse("ControlCharacter", str(error))
+        else:
+            refused = refuse("JsonFormat", f"no JSON: {error}", text)
+    raise refused
 
 
 def nests_too_deep(text: str | bytes) -> bool:
@@ -214,22 +235,28 @@ def under(error: AutopayError, parent: str) -> AutopayError:
     return joint.at(path)
 
 
-def check_names(value: object, names: AbstractSet[str], schema: str) -> _Json:
-    """Refuse anything but an object of exactly these fields."""
+def check_names(
+    value: object,
+    names: AbstractSet[str],
+    schema: str,
+    added: AbstractSet[str] = frozenset(),
+) -> _Json:
+    """Refuse anything but an object of these fields; *added* may be absent."""
     found = _fields(value)
     if found.keys() == names:
         return found
-    for name in sorted(names - found.keys()):
+    for name in sorted(names - added - found.keys()):
         raise FormatError(
             "the field is missing", code="FieldMissing", path=name
         )
-    name = min(found.keys() - names)
-    raise FormatError(
-        f"{schema} has no such field",
-        code="UnknownField",
-        path=name if name.isidentifier() else "",
-        value=name,
-    )
+    for name in sorted(found.keys() - names):
+        raise FormatError(
+            f"{schema} has no such field",
+            code="UnknownField",
+            path=_place(name),
+            value=name,
+        )
+    return found
 
 
 # -- One reader for each type ------------------------------------------------
@@ -269,7 +296,7 @@ def _reader(members: tuple[Any, ...]) -> Reader:
 def _of_several(kind: object) -> Reader:
     origin, items = get_origin(kind), get_args(kind)
     if origin is Mapping:
-        return _of_mapping(reader(items[1]))
+        return _of_mapping(reader(items[0]), reader(items[1]))
     return _of_many(tuple if origin is tuple else frozenset, reader(items[0]))
 
 
@@ -308,15 +335,14 @@ def _of_many(
     return read
 
 
-def _of_mapping(item: Reader) -> Reader:
-    def read(value: object) -> dict[str, Any]:
-        found: _Json = {}
+def _of_mapping(key: Reader, item: Reader) -> Reader:
+    def read(value: object) -> dict[Any, Any]:
+        found: dict[Any, Any] = {}
         for name, each in _fields(value).items():
             try:
-                found[name] = item(each)
+                found[key(name)] = item(each)
             except AutopayError as error:
-                where = name if name.isidentifier() else "*"
-                raise under(error, where) from error
+                raise under(error, _place(name, "*")) from error
         return found
 
     return read
@@ -342,16 +368,18 @@ def _of_tagged(members: tuple[Any, ...]) -> Reader:
 
 def _of_value(kind: type[Any]) -> Reader:
     fields = {name: reader(each) for name, each in fields_of(kind).items()}
+    added = ADDED.get(kind, frozenset())
 
     def read(value: object) -> object:
-        given = check_names(value, fields.keys(), NAMES[kind])
+        given = check_names(value, fields.keys(), NAMES[kind], added)
         found: _Json = {}
         name = ""
         try:
             for name, way in fields.items():
-                found[name] = way(given[name])
+                if name in given:
+                    found[name] = way(given[name])
         except AutopayError as error:
             raise under(error, name) from error
-        return kind(**found)
+        return stored(kind, found)
 
     return read

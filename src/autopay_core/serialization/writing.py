@@ -83,11 +83,17 @@ def _of_many(kind: object) -> Writer:
     write = writer(get_args(kind)[-1 if get_origin(kind) is Mapping else 0])
     if get_origin(kind) is tuple:
         return lambda values: f"[{','.join(map(write, values))}]"
+    if get_origin(get_args(kind)[0]) is frozenset:
+        # Sets have no order among themselves; their texts have one.
+        return lambda values: f"[{','.join(sorted(map(write, values)))}]"
     if get_origin(kind) is frozenset:
         return lambda values: f"[{','.join(map(write, sorted(values)))}]"
 
-    def write_mapping(values: Mapping[str, Any]) -> str:
-        pairs = (f"{quote(name)}:{write(values[name])}" for name in values)
+    # A key is text, or a date, which is written as text.
+    key = writer(get_args(kind)[0])
+
+    def write_mapping(values: Mapping[Any, Any]) -> str:
+        pairs = (f"{key(name)}:{write(values[name])}" for name in values)
         return f"{{{','.join(pairs)}}}"
 
     return write_mapping

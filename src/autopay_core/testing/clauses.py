@@ -16,14 +16,14 @@ __all__ = ["UNPROVEN"]
 UNPROVEN: Final[Mapping[str, str]] = MappingProxyType(
     {
         "MD-1": (
-            "Invoices that nobody enrolled may come back; the run is then "
-            "rejected, and people may have seen what is not theirs."
+            "Invoices that nobody enrolled may come back; they are left out "
+            "and reported, but people may have seen what is not theirs."
         ),
         "MD-2": "Invoices may be missing without a word, and stay unpaid.",
         "MD-3": "An amount may differ from the ledger's by a rounding.",
         "MD-4": (
-            "A balance may be older than a payment that it should show, and "
-            "the invoice is paid beyond what is owed."
+            "A balance may be older than it says, so that a payment is in "
+            "neither figure, and the invoice is paid beyond what is owed."
         ),
         "MD-5": "An auto-pay without enrolments may pay for everybody.",
         "MD-6": (
@@ -35,8 +35,8 @@ UNPROVEN: Final[Mapping[str, str]] = MappingProxyType(
             "the run ends as nothing due."
         ),
         "MD-8": (
-            "An open invoice that is not returned is taken as paid, and its "
-            "payment plan as paid off."
+            "An open invoice that is not returned counts as no longer open: "
+            "it is not paid, and its payment plan may end."
         ),
         "MD-9": (
             "An invoice that moves to another client during a run may be "
@@ -68,6 +68,35 @@ UNPROVEN: Final[Mapping[str, str]] = MappingProxyType(
         ),
         "PG-8": "Two workers on one run may charge it twice.",
         "PG-9": "Card numbers or tokens may reach logs and notices.",
+        "PG-10": (
+            "A payer who was declined, and paid by another try, may pay the "
+            "first one, too."
+        ),
+        "PG-11": (
+            "A charge that is not right any more may arrive after it was "
+            "called off, and the invoice is paid twice."
+        ),
+        "PG-12": (
+            "After a change of accounts a payment of another account may be "
+            "taken for ours, or ours for one that never was."
+        ),
+        "PG-13": (
+            "One payment may be posted for two runs, and nobody notices: "
+            "references that come again are not compared."
+        ),
+        "PG-14": (
+            "Money that never comes may be posted as paid, or what went "
+            "through be charged again."
+        ),
+        "PG-15": (
+            "The payer may be charged a hundred times as much, or a "
+            "hundredth, and trust money end up as the firm's own, while all "
+            "books agree."
+        ),
+        "PG-16": (
+            "An error or a value of the company's SDK may reach records and "
+            "logs, with what is in it."
+        ),
         "TS-1": "Money may move before anything about it is on record.",
         "TS-2": "A run whose answer was lost may be charged twice.",
         "TS-3": (
@@ -86,9 +115,48 @@ UNPROVEN: Final[Mapping[str, str]] = MappingProxyType(
         "TS-7": (
             "A charge of another amount, or under another key, is not noticed."
         ),
+        "TS-8": (
+            "What was planned first may be taken although it was planned "
+            "again, or a run that was planned again is never charged."
+        ),
+        "TS-9": (
+            "A payer whose method is refused is asked again and again, and "
+            "told nothing."
+        ),
+        "TS-10": (
+            "A payer who was declined, and paid by another try, may pay the "
+            "first one, too."
+        ),
+        "TS-11": (
+            "A confirmation that is not right any more may arrive after it "
+            "was called off, and the invoice is paid twice."
+        ),
+        "TS-12": (
+            "After a change of accounts a payment of another account may be "
+            "taken for ours, or ours for one that never was."
+        ),
+        "TS-13": (
+            "One payment may be posted for two runs, and nobody notices: "
+            "references that come again are not compared."
+        ),
+        "TS-14": (
+            "Money that never comes may be posted as paid, or what went "
+            "through be charged again."
+        ),
+        "TS-15": (
+            "The payer may be charged a hundred times as much, or a "
+            "hundredth, and trust money end up as the firm's own, while all "
+            "books agree."
+        ),
+        "TS-16": (
+            "An error or a value of the company's SDK may reach records and "
+            "logs, with what is in it."
+        ),
         "PS-1": (
-            "A crash may leave half a step on record: a charge without its "
-            "posting, or a posting without its notice."
+            "A crash or an interruption may leave half a step on record: a "
+            "charge without its posting, or a posting without its notice; "
+            "or other calls are given the answers of the one that was cut "
+            "off."
         ),
         "PS-2": "Two workers may both go on with one run.",
         "PS-3": "One due date may be run twice.",
@@ -104,7 +172,7 @@ UNPROVEN: Final[Mapping[str, str]] = MappingProxyType(
             "Two runs of one auto-pay may be in doubt at once, and both "
             "charged."
         ),
-        "PS-7": "Money may be taken after a stop order.",
+        "PS-7": "Money may be taken after a hold was put on.",
         "PS-8": "A posting may be written twice, or overwritten.",
         "PS-9": "A posting may be sent to the ledger twice.",
         "PS-10": "A notice may be lost, or told again and again.",
@@ -121,6 +189,37 @@ UNPROVEN: Final[Mapping[str, str]] = MappingProxyType(
         ),
         "PS-14": "Workers may do the same work twice; no money is at risk.",
         "PS-15": "What is charged may differ from what was written down.",
+        "PS-16": (
+            "After a restore, or on a copy, a key of before may be taken "
+            "for a new one, and a run is charged twice."
+        ),
+        "PS-17": (
+            "What a person or a rule put on hold may be paid all the same."
+        ),
+        "PS-18": (
+            "A balance of before may be taken for one of after, and an "
+            "invoice is paid twice."
+        ),
+        "PS-19": (
+            "One payment may be taken for two runs', and an invoice is "
+            "posted as paid that was not."
+        ),
+        "PS-20": (
+            "A payment method may be tried more often than its network allows."
+        ),
+        "PS-21": "People may be told the same again and again, or not at all.",
+        "PS-22": (
+            "One record that cannot be read may keep every other run from "
+            "going on."
+        ),
+        "PS-23": (
+            "One refund or return may be booked twice, and an invoice is "
+            "collected again that was paid."
+        ),
+        "PS-24": (
+            "An event that names a charge by its key waits for a person "
+            "instead of being booked."
+        ),
         "NT-1": "A notice that is offered again may be refused for ever.",
         "NT-2": "A failed auto-pay may stay untold.",
         "NT-3": "A notice that was not accepted is taken as delivered.",

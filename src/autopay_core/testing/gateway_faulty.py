@@ -7,7 +7,7 @@ library. What a gateway has executed stands in an SQLite file that survives the
 death of every process, so that a test can kill whatever it likes and ask
 afterwards what was truly taken. Nothing leaves the machine; no money moves.
 
-The gateway keeps its promises (PG-1 to PG-9, TS-1 to TS-7) and does no more
+The gateway keeps its promises (PG-1 to PG-16, TS-1 to TS-16) and does no more
 than they demand: look-ups lag, keys are forgotten after their retention,
 answers are lost, and requests arrive late. Mischief is drawn at random from a
 seed; declines that a test asks for by token are certain.
@@ -30,6 +30,8 @@ import attrs
 from autopay_core._checks import check_id, check_type
 from autopay_core.audit import GatewayKind, GatewayRow
 from autopay_core.charges import (
+    Cancelled,
+    CancelOutcome,
     Captured,
     ChargeOutcome,
     ChargeRequest,
@@ -64,9 +66,15 @@ CREATE TABLE IF NOT EXISTS charges (
     code TEXT NOT NULL,
     decline_class TEXT NOT NULL,
     message TEXT NOT NULL,
-    at INTEGER NOT NULL
+    at INTEGER NOT NULL,
+    account TEXT NOT NULL,
+    deposit TEXT NOT NULL,
+    request_hash TEXT NOT NULL
 ) STRICT;
 CREATE INDEX IF NOT EXISTS charges_key ON charges (key);
+CREATE TABLE IF NOT EXISTS cancelled (
+    key TEXT NOT NULL PRIMARY KEY
+) STRICT;
 CREATE TABLE IF NOT EXISTS keys (
     key TEXT NOT NULL PRIMARY KEY,
     request_hash TEXT NOT NULL,
@@ -94,6 +102,7 @@ CREATE TABLE IF NOT EXISTS declines (
 ) STRICT;
 """
 _FOREVER: Final = 2**62
+_BUSY_SECONDS: Final = 60
 
 
 def _system_clock() -> datetime:
@@ -108,6 +117,8 @@ class Mischief:
 
     Attributes:
         unavailable: Refuses before it has read the request.
+        busy: The same, with a time after which it is worth asking again.
+        refuse: `prepare` says no (TS-9).
         lose_request: In doubt, and the request never arrives.
         lose_answer: In doubt, and the request was executed.
         decline: Declines, for good under that key.
@@ -123,6 +134,8 @@ class Mischief:
     """
 
     unavailable: float = 0.0
+    busy: float = 0.0
+    refuse: float = 0.0
     lose_request: float = 0.0
     lose_answer: float = 0.0
     decline: float = 0.0
@@ -137,6 +150,8 @@ class Mischief:
         """Check that the chances are chances."""
         for name in (
             "unavailable",
+            "busy",
+            "refuse",
             "lose_request",
             "lose_answer",
             "decline",
@@ -316,20 +331,66 @@ class _Books:
                     of=reference,
                 )
 
+    def taken(self, key: str) -> list[tuple[Money, str]]:
+        """Return what was captured under *key*, and into which account."""
+        with self._lent() as db:
+            rows = db.execute(
+                "SELECT minor, currency, deposit FROM charges "
+                "WHERE key = ? AND status = 'captured' ORDER BY place",
+                (key,),
+            ).fetchall()
+        return [
+            (Money(amount_minor=minor, currency=currency), deposit)
+            for minor, currency, deposit in rows
+        ]
+
     def lookup(self, key: str, /) -> LookupOutcome:
         """Tell what is on record under *key*, if it shows by now (PG-5)."""
-        if self._happens("unavailable"):
-            raise PortUnavailableError("the gateway cannot be reached")
+        self._be_reached()
         if self._happens("blind"):
             return Indeterminate(detail="the look-up failed")
         now = microseconds(self._clock())
         with self._writing() as db:
-            row = db.execute(
-                "SELECT place FROM keys WHERE key = ? "
-                "AND visible_at <= ? AND ? < kept_until",
+            # A key that was used again after its retention names the later
+            # payment; of one step there is no other way to ask.
+            places = db.execute(
+                "SELECT k.place FROM keys AS k JOIN charges AS c "
+                "ON c.place = k.place WHERE c.key = ? "
+                "AND k.visible_at <= ? AND ? < k.kept_until ORDER BY k.place",
                 (key, now, now),
-            ).fetchone()
-            return NotFound() if row is None else _outcome(db, row[0])
+            ).fetchall()
+            return self._told(db, places)
+
+    def lookup_reference(self, reference: str, key: str, /) -> LookupOutcome:
+        """Tell what became of a reference, without delay (PG-5)."""
+        del key
+        self._be_reached()
+        with self._writing() as db:
+            places = db.execute(
+                "SELECT place FROM charges WHERE place = ? OR prepared = ?",
+                (_place_of(reference), reference),
+            ).fetchall()
+            return self._told(db, places)
+
+    def cancel(self, key: str, reference: str | None, /) -> CancelOutcome:
+        """
+        See to it that nothing under *key* takes money any more (PG-11).
+
+        It looks into the books, so that what does not show yet is no reason
+        to call anything off; and what was forgotten is not called off either.
+        """
+        del reference  # All that was prepared under the key is cancelled.
+        self._be_reached()
+        with self._writing() as db:
+            places = db.execute(
+                "SELECT place FROM charges WHERE key = ? ORDER BY place",
+                (key,),
+            ).fetchall()
+            if places:
+                return _of_all([_outcome(db, place) for (place,) in places])
+            db.execute("INSERT OR IGNORE INTO cancelled VALUES (?)", (key,))
+        # Outside of the transaction: whoever hears of it can rely on it.
+        return Cancelled(key=key)
 
     # -- Inside --------------------------------------------------------------
 
@@ -342,12 +403,32 @@ class _Books:
         with self._random_lock:
             return self._random.random() * most
 
+    def _be_reached(self) -> None:
+        """Raise if the gateway cannot, or does not want to, be asked now."""
+        if self._happens("unavailable"):
+            raise PortUnavailableError("the gateway cannot be reached")
+        if self._happens("busy"):
+            raise PortUnavailableError(
+                "too many requests", code="Busy", retry_after=_BUSY_SECONDS
+            )
+
+    def _told(
+        self, db: sqlite3.Connection, places: list[tuple[int]]
+    ) -> LookupOutcome:
+        """Return what a look-up tells of these, at this account (PG-12)."""
+        mine = self.capabilities.account
+        outcomes = [
+            each
+            for each in (_outcome(db, place) for (place,) in places)
+            if not mine or each.account in {"", mine}
+        ]
+        return _of_all(outcomes) if outcomes else NotFound()
+
     def _take(
         self, key: str, request: ChargeRequest, prepared: str | None
     ) -> ChargeOutcome:
         """Execute a request, with what may happen on the way."""
-        if self._happens("unavailable"):
-            raise PortUnavailableError("the gateway cannot be reached")
+        self._be_reached()
         if self._happens("lose_request"):
             return Indeterminate(detail="the connection broke")
         if self._happens("late"):
@@ -376,6 +457,13 @@ class _Books:
                 if row[1] != request.request_hash:
                     raise PortError("another request", code="KeyReuse")
                 return _outcome(db, row[0])
+            gone = db.execute(
+                "SELECT 1 FROM cancelled WHERE key = ?", (request.key,)
+            ).fetchone()
+            if gone is not None:
+                raise PortUnavailableError(
+                    "the key was cancelled", code="KeyCancelled"
+                )
             if (
                 self.capabilities.honours_deadline
                 and request.not_after is not None
@@ -387,8 +475,9 @@ class _Books:
             status, why = self._judge(db, request)
             cursor = db.execute(
                 "INSERT INTO charges (key, prepared, status, minor, currency, "
-                "method, code, decline_class, message, at) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                "method, code, decline_class, message, at, account, "
+                "deposit, request_hash) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     request.key,
                     prepared,
@@ -398,6 +487,9 @@ class _Books:
                     request.method.fingerprint,
                     *why,
                     now,
+                    self.capabilities.account,
+                    request.deposit_account.id,
+                    request.request_hash,
                 ),
             )
             place = cursor.lastrowid
@@ -521,11 +613,12 @@ def _outcome(
     """Return what is on record, not what was asked (PG-7)."""
     row: tuple[Any, ...]
     (row,) = db.execute(
-        "SELECT status, key, minor, currency, code, decline_class, message "
-        "FROM charges WHERE place = ?",
+        "SELECT status, key, minor, currency, code, decline_class, message, "
+        "account, request_hash FROM charges WHERE place = ?",
         (place,),
     )
-    status, key, minor, currency, code, decline_class, message = row
+    status, key, minor, currency, code, decline_class, message = row[:7]
+    account, request_hash = row[7:]
     kind = GatewayKind(status)
     if kind is GatewayKind.DECLINED:
         return Declined(
@@ -533,19 +626,37 @@ def _outcome(
             code=code,
             decline_class=DeclineClass(decline_class),
             message=message,
+            account=account,
         )
     made = Captured if kind is GatewayKind.CAPTURED else Pending
     return made(
         key=key,
         amount=Money(amount_minor=minor, currency=currency),
         reference=_reference_of(place),
+        account=account,
+        request=request_hash,
     )
+
+
+def _of_all(
+    outcomes: list[Captured | Pending | Declined],
+) -> Captured | Pending | Declined | Indeterminate:
+    """
+    Return the outcome that stands for all under one key.
+
+    Of two payments neither is the answer: a person has to look (PG-5). A
+    decline says nothing beside a payment.
+    """
+    payments = [each for each in outcomes if not isinstance(each, Declined)]
+    if len(payments) > 1:
+        return Indeterminate(detail="two payments stand under the key")
+    return payments[0] if payments else outcomes[-1]
 
 
 @final
 class FaultyGateway(_Books):
     """
-    A one-step gateway in a file (PG-1 to PG-9).
+    A one-step gateway in a file (PG-1 to PG-16).
 
     Args:
         path: The file; made if it is not there.
@@ -564,7 +675,7 @@ class FaultyGateway(_Books):
 @final
 class FaultyTwoStepGateway(_Books):
     """
-    A two-step gateway in a file (TS-1 to TS-7).
+    A two-step gateway in a file (TS-1 to TS-16).
 
     Args:
         path: The file; made if it is not there.
@@ -581,10 +692,17 @@ class FaultyTwoStepGateway(_Books):
             two_step=True, lookup_settle_seconds=120, honours_deadline=True
         )
 
-    def prepare(self, request: ChargeRequest, /) -> str:
-        """Make a reference; no money moves (TS-1)."""
-        if self._happens("unavailable"):
-            raise PortUnavailableError("the gateway cannot be reached")
+    def prepare(self, request: ChargeRequest, /) -> str | Declined:
+        """Make a reference; no money moves (TS-1, TS-8, TS-9)."""
+        self._be_reached()
+        if self._happens("refuse"):
+            return Declined(
+                key=request.key,
+                code="refused",
+                decline_class=DeclineClass.LATER,
+                message="The payment method cannot be used now.",
+                account=self.capabilities.account,
+            )
         reference = f"prep-{os.urandom(12).hex()}"
         with self._writing() as db:
             db.execute(
@@ -605,13 +723,3 @@ class FaultyTwoStepGateway(_Books):
         if row is None or row[0] != request.request_hash:
             raise PortError("no such reference", code="KeyReuse")
         return self._take(reference, request, reference)
-
-    def lookup(self, key: str, /) -> LookupOutcome:
-        """Tell what became of the confirmed request under *key* (TS-5)."""
-        with self._writing() as db:
-            row = db.execute(
-                "SELECT prepared FROM charges WHERE key = ? "
-                "ORDER BY place LIMIT 1",
-                (key,),
-            ).fetchone()
-        return NotFound() if row is None else super().lookup(row[0])

@@ -1,5 +1,5 @@
 """
-A make-believe payment gateway that outlives its process (PG-1 to PG-9).
+A make-believe payment gateway that outlives its process (PG-1 to PG-16).
 
 Holds: `FileGateway`, `DeclineRule`. Imports: `charges`, `money`, `references`
 and the standard library's sqlite3. It moves no money, but remembers in a file
@@ -22,6 +22,8 @@ import attrs
 
 from autopay_core._checks import check_date, check_id, check_type
 from autopay_core.charges import (
+    Cancelled,
+    CancelOutcome,
     Captured,
     ChargeOutcome,
     ChargeRequest,
@@ -54,9 +56,14 @@ CREATE TABLE IF NOT EXISTS executed (
     code TEXT NOT NULL,
     decline_class TEXT NOT NULL,
     message TEXT NOT NULL,
-    at TEXT NOT NULL
-) STRICT
+    at TEXT NOT NULL,
+    account TEXT NOT NULL DEFAULT '',
+    deposit TEXT NOT NULL DEFAULT ''
+) STRICT;
+CREATE TABLE IF NOT EXISTS cancelled (key TEXT NOT NULL PRIMARY KEY) STRICT;
 """
+_ADDED: Final = ("account", "deposit")
+"""Columns that a file of before does not have."""
 
 
 def _system_clock() -> datetime:
@@ -119,7 +126,7 @@ class FileGateway:
         declines: Which charges are declined; the first rule counts.
         debit_days: How many days a bank debit is pending; 0 captures at
             once.
-        capabilities: What it declares.
+        capabilities: What it declares; with an account, outcomes name it.
 
     """
 
@@ -139,7 +146,16 @@ class FileGateway:
         self._lock = threading.Lock()
         self.capabilities = capabilities
         with self._transaction() as connection:
-            connection.execute(_SCHEMA)
+            for statement in _SCHEMA.split(";\n"):
+                connection.execute(statement)
+            columns = connection.execute("PRAGMA table_info(executed)")
+            known = {each[1] for each in columns}
+            for name in _ADDED:
+                if name not in known:
+                    connection.execute(
+                        f"ALTER TABLE executed ADD COLUMN {name} "
+                        "TEXT NOT NULL DEFAULT ''"
+                    )
 
     def charge(self, request: ChargeRequest, /) -> ChargeOutcome:
         """
@@ -158,6 +174,10 @@ class FileGateway:
                 (request.key,),
             ).fetchone()
             if known is None:
+                if _is_cancelled(connection, request.key):
+                    raise PortUnavailableError(
+                        "the key was cancelled", code="KeyCancelled"
+                    )
                 if request.not_after is not None and now > request.not_after:
                     raise PortUnavailableError(
                         "the deadline has passed", code="DeadlinePassed"
@@ -172,14 +192,31 @@ class FileGateway:
 
     def lookup(self, key: str, /) -> LookupOutcome:
         """Tell what is on record under *key* (PG-5, PG-7)."""
-        now = self._clock()
         with self._transaction() as connection:
+            return self._found(connection, key)
+
+    def lookup_reference(self, reference: str, key: str, /) -> LookupOutcome:
+        """Tell what became of a payment, by its reference (PG-5)."""
+        del key
+        with self._transaction() as connection:
+            row = connection.execute(
+                "SELECT key FROM executed WHERE number = ?",
+                (_number_of(reference),),
+            ).fetchone()
+            return NotFound() if row is None else self._found(connection, *row)
+
+    def cancel(self, key: str, reference: str | None, /) -> CancelOutcome:
+        """See to it that nothing under *key* takes money any more (PG-11)."""
+        del reference
+        with self._transaction() as connection:
+            found = _outcome(connection, key)
+            if not isinstance(found, NotFound):
+                return found
             connection.execute(
-                "UPDATE executed SET outcome = 'captured' WHERE key = ? "
-                "AND outcome = 'pending' AND at <= ?",
-                (key, _text(now - timedelta(days=self._debit_days))),
+                "INSERT OR IGNORE INTO cancelled VALUES (?)", (key,)
             )
-            return _outcome(connection, key)
+        # Outside of the transaction: whoever hears of it can rely on it.
+        return Cancelled(key=key)
 
     @property
     def captured(self) -> tuple[Captured, ...]:
@@ -192,6 +229,19 @@ class FileGateway:
             outcomes = [_outcome(connection, key) for (key,) in keys]
         return tuple(each for each in outcomes if isinstance(each, Captured))
 
+    def taken(self, key: str) -> list[tuple[Money, str]]:
+        """Return what was captured under *key*, and into which account."""
+        with self._transaction() as connection:
+            rows = connection.execute(
+                "SELECT amount_minor, currency, deposit FROM executed "
+                "WHERE key = ? AND outcome = 'captured'",
+                (key,),
+            ).fetchall()
+        return [
+            (Money(amount_minor=minor, currency=currency), deposit)
+            for minor, currency, deposit in rows
+        ]
+
     @property
     def count(self) -> int:
         """How many keys were executed ever, declines included."""
@@ -200,6 +250,23 @@ class FileGateway:
                 "SELECT COUNT(*) FROM executed"
             ).fetchone()
         return int(count)
+
+    def _found(
+        self, connection: sqlite3.Connection, key: str
+    ) -> LookupOutcome:
+        """Return what is on record, at this account; a debit grows older."""
+        due = self._clock() - timedelta(days=self._debit_days)
+        connection.execute(
+            "UPDATE executed SET outcome = 'captured' WHERE key = ? "
+            "AND outcome = 'pending' AND at <= ?",
+            (key, _text(due)),
+        )
+        found = _outcome(connection, key)
+        mine = self.capabilities.account
+        if isinstance(found, NotFound) or not mine:
+            return found
+        # A look-up tells of no other account (PG-12).
+        return found if found.account in {"", mine} else NotFound()
 
     def _execute(
         self,
@@ -221,8 +288,8 @@ class FileGateway:
                 break
         connection.execute(
             "INSERT INTO executed (key, request_hash, outcome, amount_minor, "
-            "currency, code, decline_class, message, at) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "currency, code, decline_class, message, at, account, "
+            "deposit) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 request.key,
                 request.request_hash,
@@ -233,6 +300,8 @@ class FileGateway:
                 decline_class,
                 message,
                 _text(now),
+                self.capabilities.account,
+                request.deposit_account.id,
             ),
         )
 
@@ -271,27 +340,44 @@ def _text(instant: datetime) -> str:
     return instant.astimezone(UTC).isoformat(timespec="microseconds")
 
 
+def _number_of(reference: str) -> int:
+    number = reference.removeprefix("pay-")
+    return int(number) if number.isascii() and number.isdigit() else 0
+
+
+def _is_cancelled(connection: sqlite3.Connection, key: str) -> bool:
+    row = connection.execute(
+        "SELECT 1 FROM cancelled WHERE key = ?", (key,)
+    ).fetchone()
+    return row is not None
+
+
 def _outcome(
     connection: sqlite3.Connection, key: str
 ) -> Captured | Pending | Declined | NotFound:
     row = connection.execute(
         "SELECT outcome, amount_minor, currency, number, code, "
-        "decline_class, message FROM executed WHERE key = ?",
+        "decline_class, message, account, request_hash FROM executed "
+        "WHERE key = ?",
         (key,),
     ).fetchone()
     if row is None:
         return NotFound()
-    kind, minor, currency, number, code, decline_class, message = row
+    kind, minor, currency, number, code, decline_class, message = row[:7]
+    account, request_hash = row[7:]
     if kind == "declined":
         return Declined(
             key=key,
             code=code,
             decline_class=DeclineClass(decline_class),
             message=message,
+            account=account,
         )
     made = Pending if kind == "pending" else Captured
     return made(
         key=key,
         amount=Money(amount_minor=minor, currency=currency),
         reference=f"pay-{number:06d}",
+        account=account,
+        request=request_hash,
     )

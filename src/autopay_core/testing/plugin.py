@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import re
 import sys
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from autopay_core.testing.clauses import UNPROVEN
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
     import pytest
     from _pytest.terminal import TerminalReporter
@@ -48,13 +49,19 @@ def register(config: pytest.Config, /) -> None:
         config.pluginmanager.register(sys.modules[__name__], _NAME)
 
 
-def guarantees(outcomes: Iterable[tuple[str, str, str]], /) -> Iterator[str]:
+def guarantees(
+    outcomes: Iterable[tuple[str, str, str]],
+    /,
+    *,
+    reasons: Mapping[tuple[str, str], Collection[str]] = MappingProxyType({}),
+) -> Iterator[str]:
     """
     Say for each test class what it proved, and what follows for the rest.
 
     Args:
         outcomes: Test class, clause, and ``"passed"``, ``"failed"`` or
             ``"skipped"``, in any order.
+        reasons: Why tests were skipped, by test class and clause.
 
     """
     classes: dict[str, dict[str, set[str]]] = {}
@@ -72,6 +79,9 @@ def guarantees(outcomes: Iterable[tuple[str, str, str]], /) -> Iterator[str]:
             how = "broken" if "failed" in found[clause] else "not tried"
             if how == "not tried" and "passed" in found[clause]:
                 how = "tried in part"
+            why = "; ".join(sorted(reasons.get((name, clause), ())))
+            if why and how != "broken":
+                how += f": {why}"
             yield f"    {clause} {how}. {UNPROVEN[clause]}"
 
 
@@ -91,6 +101,7 @@ def _joined(clauses: list[str]) -> str:
 def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:
     """Print the guarantees at the end of the session."""
     outcomes: list[tuple[str, str, str]] = []
+    reasons: dict[tuple[str, str], set[str]] = {}
     for outcome in ("passed", "failed", "skipped", "error"):
         for report in terminalreporter.stats.get(outcome, ()):
             for key, value in getattr(report, "user_properties", ()):
@@ -98,7 +109,16 @@ def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:
                     name, clause = value.split()
                     kind = "failed" if outcome == "error" else outcome
                     outcomes.append((name, clause, kind))
+                    if kind == "skipped":
+                        known = reasons.setdefault((name, clause), set())
+                        known.add(_reason_of(report.longrepr))
     if outcomes:
         terminalreporter.section("what the ports promise")
-        for line in guarantees(outcomes):
+        for line in guarantees(outcomes, reasons=reasons):
             terminalreporter.write_line(line)
+
+
+def _reason_of(skipped: str | tuple[str, int, str] | None) -> str:
+    """Return why a test was skipped, from (path, line, "Skipped: why")."""
+    text = skipped[2] if isinstance(skipped, tuple) else skipped
+    return str(text).removeprefix("Skipped: ")

@@ -1,39 +1,41 @@
 """
 Matter data from CSV exports (MD-1 to MD-9, A6).
 
-Holds: `CsvMatterData`. Imports: `mapping`, `cells`, `_search`, `associations`
-and the values.
+Holds: `CsvMatterData`. Imports: `mapping`, `cells`, `reading`, `_search`,
+`associations` and the values.
 """
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
-from datetime import date
+from contextlib import suppress
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any, final
+from typing import Any, Final, final
 
 import attrs
 
-from autopay_core._checks import check_id, check_text, check_type
+from autopay_core._checks import check_type, clean_text, report_text
 from autopay_core.adapters._search import matches
 from autopay_core.adapters.csv.cells import (
     FILE_MAX,
     Cell,
-    Row,
     Table,
-    fold,
     read_table,
 )
 from autopay_core.adapters.csv.mapping import (
-    Constant,
+    FILE_TIME,
     CsvMapping,
     Export,
-    InvoiceColumns,
-    MatterColumns,
+)
+from autopay_core.adapters.csv.reading import (
+    InvoicesRead,
+    id_of,
+    owners_of,
+    read_invoices,
 )
 from autopay_core.associations import InvoicePage, InvoiceQuery, visible
 from autopay_core.errors import (
@@ -44,17 +46,19 @@ from autopay_core.errors import (
 )
 from autopay_core.invoices import (
     Invoice,
-    InvoiceStatus,
     SearchPage,
     SearchQuery,
     SearchResult,
+    UnreadableRow,
 )
-from autopay_core.money import check_currency
 
 __all__ = ["CsvMatterData"]
 
 _Content = tuple[bytes, ...]
 """What stood in the files."""
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_AND: Final = " / "
 
 
 @final
@@ -64,13 +68,16 @@ class _Invoices:
     What was read of the open invoices.
 
     Attributes:
+        read: All of it.
         by_client: The invoices of each client, in their order.
-        errors: The first error in a row of each client.
+        unreadable: The rows of each client that could not be read; those of
+            unknown clients under None.
 
     """
 
+    read: InvoicesRead
     by_client: Mapping[str, Sequence[Invoice]]
-    errors: Mapping[str, InvalidValueError]
+    unreadable: Mapping[str | None, Sequence[UnreadableRow]]
 
 
 @final
@@ -83,9 +90,10 @@ class CsvMatterData:
     new export under another name and rename it: what changes while it is
     read is an `IncompleteReadError`.
 
-    A cell that cannot be read rejects every read that could be about its row:
-    those of the same client; all, if the client or the row itself is in
-    doubt. A column's status that is not known is not collected.
+    A row that cannot be read is returned as such beside the others
+    (`InvoicePage.unreadable`): to reads of its client, or to all if its
+    client is in doubt (L5). A file that is not as the mapping says is refused
+    whole. A column's status that is not known is not collected.
 
     Args:
         folder: Where the exports are.
@@ -132,36 +140,49 @@ class CsvMatterData:
         Raises:
             PortUnavailableError: A file is not there, or may not be read.
             IncompleteReadError: A file was written meanwhile.
-            InvalidValueError: A cell cannot be read; the path says which.
+            FormatError: The file is not as the mapping says; the path says
+                where.
 
         """
         if not query.associations:
             return InvoicePage(invoices=())
-        content = self._content(
-            self._mapping.invoices,
-            self._mapping.matters
-            if self._mapping.invoices.client is None
-            else None,
+        mapping = self._mapping
+        content, written_at = self._content(
+            mapping.invoices,
+            mapping.matters if mapping.invoices.client is None else None,
         )
-        cached = self._invoices
-        if cached is None or cached[0] != content:
-            cached = (content, self._read_invoices(content))
-            self._invoices = cached
-        read = cached[1]
+        found = self._understood(content)
+        if not found.read.rows and not mapping.may_be_empty:
+            raise IncompleteReadError(
+                f"{mapping.invoices.file} has a header and no row; if that "
+                "means that nothing is open, say may_be_empty=True in the "
+                "mapping",
+                code="NoRows",
+            )
         clients = dict.fromkeys(each.client for each in query.associations)
-        rows: list[Invoice] = []
-        for client in clients:
-            error = read.errors.get(client)
-            if error is not None:
-                raise copy.copy(error)
-            rows.extend(read.by_client.get(client, ()))
+        rows = [
+            each
+            for client in clients
+            for each in found.by_client.get(client, ())
+        ]
         if self._as_of is not None:
             today = self._as_of()
             rows = [each for each in rows if each.issued_on <= today]
-        found = visible(rows, query.associations)
-        start, stop, next_page = self._page(query.page, len(found), content)
+        covered = visible(rows, query.associations)
+        start, stop, next_page = self._page(query.page, len(covered), content)
+        lost: list[UnreadableRow] = []
+        if start == 0:
+            for client in (*clients, None):
+                lost.extend(found.unreadable.get(client, ()))
         return InvoicePage(
-            invoices=found[start:stop], next_page=next_page, total=len(found)
+            invoices=covered[start:stop],
+            next_page=next_page,
+            total=len(covered),
+            unreadable=tuple(lost),
+            source_rows=found.read.rows,
+            stated_at=written_at
+            if mapping.stated_at is FILE_TIME
+            else found.read.stated_in,
         )
 
     def search(self, query: SearchQuery, /) -> SearchPage:
@@ -171,11 +192,12 @@ class CsvMatterData:
         Raises:
             PortUnavailableError: A file is not there, or may not be read.
             IncompleteReadError: A file was written meanwhile.
-            InvalidValueError: A cell cannot be read; the path says which.
+            FormatError: A file is not as the mapping says; the path says
+                where.
 
         """
         mapping = self._mapping
-        content = self._content(
+        content, _ = self._content(
             mapping.invoices, mapping.matters, mapping.clients
         )
         cached = self._directory
@@ -190,13 +212,16 @@ class CsvMatterData:
 
     # -- Files ----------------------------------------------------------------
 
-    def _content(self, *exports: Export | None) -> _Content:
-        return tuple(
-            b"" if each is None else self._bytes(each.file) for each in exports
-        )
+    def _content(self, *exports: Export | None) -> tuple[_Content, datetime]:
+        """Return what stands in the files, and when the first was written."""
+        read = [
+            (b"", _EPOCH) if each is None else self._bytes(each.file)
+            for each in exports
+        ]
+        return tuple(data for data, _ in read), read[0][1]
 
-    def _bytes(self, file: str) -> bytes:
-        """Return a file's content, all of one moment."""
+    def _bytes(self, file: str) -> tuple[bytes, datetime]:
+        """Return a file's content, all of one moment, and that moment."""
         try:
             with (self._folder / file).open("rb") as stream:
                 before = os.fstat(stream.fileno())
@@ -217,7 +242,7 @@ class CsvMatterData:
             before.st_mtime_ns != after.st_mtime_ns
         ):
             raise IncompleteReadError(f"{file} was written while it was read")
-        return data
+        return data, _EPOCH + timedelta(microseconds=after.st_mtime_ns // 1000)
 
     def _page(
         self, page: str | None, count: int, content: _Content
@@ -251,68 +276,78 @@ class CsvMatterData:
         export: Export,
     ) -> Table:
         return read_table(
-            data, export.file, export.columns, self._mapping.written
+            data, export.file, export.keys, self._mapping.written
         )
 
-    def _read_invoices(self, content: _Content) -> _Invoices:
+    def _understood(self, content: _Content) -> _Invoices:
+        """Return what the open invoices say, understood once for a content."""
         mapping = self._mapping
-        columns = mapping.invoices
-        owners: Mapping[str, str] = {}
-        if columns.client is None:
+        content = content[: 2 if mapping.invoices.client is None else 1]
+        cached = self._invoices
+        if cached is not None and cached[0] == content:
+            return cached[1]
+        owners: Mapping[str, str | None] = {}
+        if mapping.invoices.client is None:
             assert mapping.matters is not None
-            owners = _owners(
+            owners = owners_of(
                 self._table(content[1], mapping.matters), mapping.matters
             )
+        read = read_invoices(content[0], mapping, owners)
         by_client: dict[str, list[Invoice]] = {}
-        errors: dict[str, InvalidValueError] = {}
-        seen: dict[str, Invoice] = {}
-        for row in self._table(content[0], columns):
-            client = _client_of(row, columns, owners)
-            try:
-                invoice = _invoice(row, client, mapping)
-            except FormatError as error:
-                errors.setdefault(client, error)
-                continue
-            known = seen.setdefault(invoice.number, invoice)
-            if known is invoice:
-                by_client.setdefault(client, []).append(invoice)
-            elif known != invoice:
-                conflict = InvalidValueError(
-                    "the number is there with another content",
-                    code="ConflictingInvoice",
-                    path=row[columns.number].path,
-                    value=invoice.number,
-                )
-                errors.setdefault(client, conflict)
-                errors.setdefault(known.client, conflict)
-        return _Invoices(by_client, errors)
+        for invoice in read.invoices:
+            by_client.setdefault(invoice.client, []).append(invoice)
+        unreadable: dict[str | None, list[UnreadableRow]] = {}
+        for row in read.unreadable:
+            unreadable.setdefault(row.client, []).append(row)
+        found = _Invoices(read, by_client, unreadable)
+        self._invoices = (content, found)
+        return found
+
+    def _names(self, data: bytes) -> dict[str, str]:
+        """Return the name of each client, as far as rows can be read."""
+        names: dict[str, str] = {}
+        columns = self._mapping.clients
+        if columns is not None:
+            for row in self._table(data, columns):
+                with suppress(FormatError):
+                    client = id_of(row[columns.number])
+                    _add(names, client, row[columns.name])
+        return names
+
+    def _descriptions(self, data: bytes) -> dict[tuple[str, str], str]:
+        """Return the description of each client's matters, likewise."""
+        found: dict[tuple[str, str], str] = {}
+        columns = self._mapping.matters
+        if columns is not None:
+            for row in self._table(data, columns):
+                with suppress(FormatError):
+                    key = (
+                        id_of(row[columns.client]),
+                        id_of(row[columns.number]),
+                    )
+                    _add(found, key, row[columns.description])
+        return found
 
     def _read_directory(self, content: _Content) -> list[SearchResult]:
-        """Return every client, matter and invoice, in the files' order."""
-        mapping = self._mapping
-        columns = mapping.invoices
-        names: dict[str, str] = {}
-        matters: dict[tuple[str, str], str] = {}
-        owners: dict[str, str] = {}
-        if mapping.clients is not None:
-            for row in self._table(content[2], mapping.clients):
-                client = _id(row[mapping.clients.number])
-                _set(names, client, row[mapping.clients.name], "another name")
-        if mapping.matters is not None:
-            where = mapping.matters
-            table = self._table(content[1], where)
-            if columns.client is None:
-                owners = _owners(table, where)
-            for row in table:
-                key = _id(row[where.client]), _id(row[where.number])
-                told = row[where.description]
-                _set(matters, key, told, "another description")
+        """
+        Return every client, matter and invoice, in the files' order.
+
+        A row that cannot be read is not found; the others are.
+        """
+        _, of_matters, of_clients = content
+        names = self._names(of_clients)
+        matters = self._descriptions(of_matters)
         numbers: dict[tuple[str, str, str], None] = {}
-        for row in self._table(content[0], columns):
-            client = _client_of(row, columns, owners)
-            matter = _matter_of(row, columns)
-            matters.setdefault((client, matter), "")
-            numbers[client, matter, _id(row[columns.number])] = None
+        read = self._understood(content).read
+        for each in read.invoices:
+            for matter in each.every_matter:
+                matters.setdefault((each.client, matter), "")
+            numbers[each.client, each.matter, each.number] = None
+        for lost in read.unreadable:
+            if lost.client is not None and lost.matter is not None:
+                matters.setdefault((lost.client, lost.matter), "")
+                if lost.number is not None:
+                    numbers[lost.client, lost.matter, lost.number] = None
         for client, _ in (*((each, "") for each, *_ in numbers), *matters):
             names.setdefault(client, "")
         found: dict[tuple[str, str | None], SearchResult] = {
@@ -345,120 +380,13 @@ def _fingerprint(content: _Content) -> str:
     return name.hexdigest()
 
 
-def _id(cell: Cell) -> str:
-    def checked(text: str) -> str:
-        check_id(text, "")
-        return text
-
-    return cell.read(checked)
-
-
-def _set(names: dict[Any, str], key: object, cell: Cell, what: str) -> None:
-    """Note a name; the same thing under two names is refused."""
-
-    def checked(_: str) -> str:
-        check_text(cell.shown, "")
-        return cell.shown
-
-    name = cell.read(checked)
-    if names.setdefault(key, name) != name:
-        raise cell.refuse(f"the number is there with {what}", "DuplicateKey")
-
-
-def _owners(table: Table, columns: MatterColumns) -> dict[str, str]:
-    """Return the client of each matter."""
-    owners: dict[str, str] = {}
-    for row in table:
-        matter, client = _id(row[columns.number]), _id(row[columns.client])
-        if owners.setdefault(matter, client) != client:
-            raise row[columns.client].refuse(
-                "the matter is there with another client", "DuplicateKey"
-            )
-    return owners
-
-
-def _matter_of(row: Row, columns: InvoiceColumns) -> str:
-    matter = columns.matter
-    return matter.text if isinstance(matter, Constant) else _id(row[matter])
-
-
-def _client_of(
-    row: Row, columns: InvoiceColumns, owners: Mapping[str, str]
-) -> str:
-    if columns.client is not None:
-        return _id(row[columns.client])
-    assert isinstance(columns.matter, str)
-    client = owners.get(_id(row[columns.matter]))
-    if client is None:
-        raise row[columns.matter].refuse(
-            "the matter is not among the matters", "UnknownMatter"
-        )
-    return client
-
-
-def _invoice(row: Row, client: str, mapping: CsvMapping) -> Invoice:
+def _add(names: dict[Any, str], key: object, cell: Cell) -> None:
     """
-    Return a row as an invoice.
+    Note a name, cleaned and masked; several names of one thing are all shown.
 
-    Raises:
-        FormatError: A cell that cannot be read.
-
+    Who searches sees then that the number is there twice.
     """
-    columns, written = mapping.invoices, mapping.written
-    currency = mapping.currency
-    if columns.currency is not None:
-        currency = row[columns.currency].read(_currency)
-    values: dict[str, Any] = {}
-
-    def amount(text: str) -> object:
-        return written.read_amount(text, currency)
-
-    for name, column, reader in (
-        ("number", columns.number, str),
-        ("issued_on", columns.issued_on, written.read_date),
-        ("balance", columns.balance, amount),
-    ):
-        values[name] = row[column].read(reader)
-    for name, optional, reader in (
-        ("due_on", columns.due_on, written.read_date),
-        ("total", columns.total, amount),
-    ):
-        # An empty cell says that there is none.
-        if optional is not None and row[optional].text:
-            values[name] = row[optional].read(reader)
-    if columns.account is not None:
-        values["account"] = row[columns.account].word(
-            columns.accounts, "account"
-        )
-    try:
-        return Invoice(
-            client=client,
-            matter=_matter_of(row, columns),
-            status=_status(row, columns),
-            **values,
-        )
-    except FormatError:
-        raise
-    except InvalidValueError as error:
-        # What the cells are alone they may not be together.
-        place: object = getattr(columns, error.path, None)
-        cell = row[place if isinstance(place, str) else columns.number]
-        raise cell.refuse(error.message, error.code) from error
-
-
-def _currency(text: str) -> str:
-    check_currency(text)
-    return text
-
-
-def _status(row: Row, columns: InvoiceColumns) -> InvoiceStatus:
-    """Return the status: what the status says, unless that is open."""
-    status = InvoiceStatus.OPEN
-    if columns.status is not None:
-        word = fold(row[columns.status].text)
-        status = columns.statuses.get(word, InvoiceStatus.UNKNOWN)
-    for hold in columns.holds:
-        held = row[hold.column].word(hold.words, "yes or no")
-        if held and status is InvoiceStatus.OPEN:
-            status = hold.status
-    return status
+    name = report_text(cell.text)
+    known = names.setdefault(key, name)
+    if name not in known.split(_AND):
+        names[key] = clean_text(f"{known}{_AND}{name}")

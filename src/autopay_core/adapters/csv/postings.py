@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import tempfile
 import unicodedata
 from collections.abc import Iterable, Iterator
@@ -42,6 +43,7 @@ _COLUMNS: Final = {
 """The columns, and the fields that they show."""
 
 _BARE: Final = frozenset({"charged_on", "amount", "nominal_on"})
+_PIECES: Final = re.compile("([;\t|])")
 _fields: Final = attrgetter(*_COLUMNS.values())
 
 
@@ -52,8 +54,9 @@ def postings_csv(postings: Iterable[Posting], /) -> Iterator[str]:
     RFC 4180: every text is quoted, lines end in CR LF. Amounts are numbers in
     major units, dates are ISO 8601, and neither is quoted. A text that a
     spreadsheet could take for a formula has an apostrophe in front, and so
-    has one that begins with an apostrophe: take the first one away to have
-    the text again.
+    has one that begins with an apostrophe; and likewise what follows a
+    semicolon, a tab or a bar, at which a spreadsheet may part cells. Take one
+    apostrophe away at each of these places to have the text again.
 
     >>> next(postings_csv([]))[:28]
     '"posting","status","charged_'
@@ -126,8 +129,18 @@ def _quoted(text: str) -> str:
 
 
 def guarded(text: str) -> str:
-    """Put an apostrophe before what a spreadsheet would calculate."""
-    return f"'{text}" if _is_dangerous(text) else text
+    """
+    Put an apostrophe before what a spreadsheet would calculate.
+
+    Where a spreadsheet parts cells at semicolons, tabs or bars, each piece of
+    the text may become a cell of its own, so each is looked at.
+    """
+    first, *others = _PIECES.split(text)
+    whole = first + "".join(
+        f"'{each}" if place % 2 and _is_dangerous(each) else each
+        for place, each in enumerate(others)
+    )
+    return f"'{whole}" if _is_dangerous(text) else whole
 
 
 def _is_dangerous(text: str) -> bool:

@@ -1,5 +1,5 @@
 """
-Payment gateways in memory, in one step (PG-1 to PG-9) and two (TS-1 to TS-7).
+Payment gateways in memory: one step (PG-1 to PG-16), two (TS-1 to TS-16).
 
 Holds: `MemoryGateway`, `MemoryTwoStepGateway`, `Fault`, `Clock`. Imports:
 `charges` and the values.
@@ -7,18 +7,22 @@ Holds: `MemoryGateway`, `MemoryTwoStepGateway`, `Fault`, `Clock`. Imports:
 
 from __future__ import annotations
 
+import copy
+import itertools
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from enum import Enum
 from functools import partial
-from typing import Final, cast, final
+from typing import Final, Self, cast, final
 
 import attrs
 from typing_extensions import override
 
 from autopay_core.charges import (
+    Cancelled,
+    CancelOutcome,
     Captured,
     ChargeOutcome,
     ChargeRequest,
@@ -59,12 +63,22 @@ class Fault(Enum):
 
     UNAVAILABLE = "unavailable"
     """Raises `PortUnavailableError`; nothing happened."""
+    BUSY = "busy"
+    """The same, with a time after which it is worth asking again."""
+    REFUSE = "refuse"
+    """Says no once: at `prepare`, or at `charge` (TS-9)."""
+    UNPREPARED = "unprepared"
+    """`prepare` raises `PortUnavailableError`; nothing was made."""
     LOSE_REQUEST = "lose_request"
     """In doubt; the request never arrives."""
     LOSE_ANSWER = "lose_answer"
     """In doubt; the money was taken."""
     ANSWER_LATE = "answer_late"
     """In doubt; the request arrives at `flush`."""
+    ERROR_500 = "error_500"
+    """In doubt: the money was taken, and the answer is a failure."""
+    STRANGE = "strange"
+    """In doubt: the money was taken, and the state is one nobody knows."""
     RAISE = "raise"
     """Takes the money, then raises an error of its own."""
     PEND = "pend"
@@ -79,7 +93,7 @@ class Fault(Enum):
 
 @attrs.define(kw_only=True)
 class _Executed:
-    """What the gateway has on record under a key."""
+    """What the gateway has on record under a key, or for a reference."""
 
     request: ChargeRequest
     outcome: Captured | Pending | Declined
@@ -93,6 +107,7 @@ _ONE_STEP: Final = GatewayCapabilities(
     honours_deadline=True,
 )
 _TWO_STEP: Final = attrs.evolve(_ONE_STEP, two_step=True)
+_BUSY_SECONDS: Final = 30
 _Decline = Callable[..., Declined]
 """Makes the answer of a key."""
 
@@ -106,8 +121,16 @@ class _Machine:
         clock: Clock = system_clock,
         capabilities: GatewayCapabilities = _ONE_STEP,
         bank_debits_pend: bool = False,
+        account: str = "",
+        cancels: bool = False,
+        finds_references: bool = False,
     ) -> None:
-        self.capabilities = capabilities
+        self.capabilities = attrs.evolve(
+            capabilities,
+            account=account or capabilities.account,
+            cancels=cancels or capabilities.cancels,
+            finds_references=finds_references or capabilities.finds_references,
+        )
         self._clock = clock
         self._bank_debits_pend = bank_debits_pend
         self._lock = threading.RLock()
@@ -115,10 +138,14 @@ class _Machine:
         self._declines: dict[str, _Decline] = {}
         self._prepared: dict[str, ChargeRequest] = {}
         self._executed: dict[str, _Executed] = {}
+        self._cancelled: set[str] = set()
         self._late: list[tuple[str, ChargeRequest]] = []
-        self._count = 0
+        self._numbers = itertools.count(1)
         self.captured: list[Captured] = []
         self.hides_new_requests = False
+        self.trouble: Fault | None = None
+
+    # -- What a test tells it ------------------------------------------------
 
     def script(self, *faults: Fault) -> None:
         """Do these things at the next requests, one for each."""
@@ -130,10 +157,15 @@ class _Machine:
         code: str = "51",
         decline_class: DeclineClass = DeclineClass.LATER,
         message: str = "The card was declined.",
+        not_before: datetime | None = None,
     ) -> None:
         """Decline everything that *token* is charged, from now on."""
         self._declines[token] = partial(
-            Declined, code=code, decline_class=decline_class, message=message
+            Declined,
+            code=code,
+            decline_class=decline_class,
+            message=message,
+            not_before=not_before,
         )
 
     def accept(self, token: str) -> None:
@@ -157,7 +189,7 @@ class _Machine:
         for key, request in late:
             try:
                 self._execute(key, request)
-            except PortUnavailableError:
+            except PortError:
                 continue
         return len(self.captured) - before
 
@@ -181,30 +213,111 @@ class _Machine:
                 code=code,
                 decline_class=decline_class,
                 message="The debit was returned.",
+                account=known.outcome.account,
             )
+
+    def at_account(self, account: str) -> Self:
+        """Return the same company, seen through another of its accounts."""
+        other = copy.copy(self)
+        other.capabilities = attrs.evolve(self.capabilities, account=account)
+        return other
+
+    @property
+    def executed(self) -> tuple[ChargeRequest, ...]:
+        """Every request that was executed and is kept, declines included."""
+        with self._lock:
+            return tuple(each.request for each in self._executed.values())
+
+    # -- The port ------------------------------------------------------------
 
     def lookup(self, key: str, /) -> LookupOutcome:
         """Tell what is on record under *key* (PG-5, PG-7)."""
         with self._lock:
-            known = self._executed.get(key)
-            if known is None or not known.is_visible or not known.is_kept:
-                return NotFound()
-            return known.outcome
+            if self.trouble is not None:
+                return _in_trouble(self.trouble)
+            return self._told(
+                each
+                for each in self._under(key)
+                if each.is_visible and each.is_kept
+            )
+
+    def lookup_reference(self, reference: str, key: str, /) -> LookupOutcome:
+        """
+        Tell what became of a reference, without delay (PG-5).
+
+        Args:
+            reference: What `prepare` made, or a payment's own.
+            key: The attempt's key; not needed here, for references are the
+                gateway's own.
+
+        """
+        del key
+        with self._lock:
+            if self.trouble is not None:
+                return _in_trouble(self.trouble)
+            known = (
+                self._executed.get(reference)
+                if reference in self._prepared
+                else self._with_payment(reference)
+            )
+            return self._told(() if known is None else (known,))
+
+    def cancel(self, key: str, reference: str | None, /) -> CancelOutcome:
+        """
+        See to it that nothing under *key* takes money any more (PG-11).
+
+        Requests on their way included: what arrives later is refused.
+        """
+        del reference  # All that was prepared under the key is cancelled.
+        with self._lock:
+            if self.trouble is not None:
+                return _in_trouble(self.trouble)
+            executed = self._under(key)
+            if executed:
+                return _of_all(each.outcome for each in executed)
+            self._cancelled.add(key)
+            return Cancelled(key=key)
+
+    # -- Inside --------------------------------------------------------------
+
+    def _under(self, key: str) -> list[_Executed]:
+        """Return all that was executed under *key*, oldest first."""
+        known = self._executed.get(key)
+        return [] if known is None else [known]
+
+    def _with_payment(self, reference: str) -> _Executed | None:
+        for each in self._executed.values():
+            if isinstance(each.outcome, Declined):
+                continue
+            if each.outcome.reference == reference:
+                return each
+        return None
+
+    def _told(self, executed: Iterable[_Executed]) -> LookupOutcome:
+        """Return what a look-up tells of these, at this account (PG-12)."""
+        account = self.capabilities.account
+        outcomes = [
+            each.outcome
+            for each in executed
+            if not account or each.outcome.account in {"", account}
+        ]
+        return _of_all(outcomes) if outcomes else NotFound()
 
     def _pending(self, key: str) -> _Executed:
-        known = self._executed[key]
-        if not isinstance(known.outcome, Pending):
-            raise InvalidValueError(
-                "the debit is not pending", code="NotPending", path="key"
-            )
-        return known
+        for known in self._under(key):
+            if isinstance(known.outcome, Pending):
+                return known
+        raise InvalidValueError(
+            "the debit is not pending", code="NotPending", path="key"
+        )
 
     def _capture(self, request: ChargeRequest) -> Captured:
-        self._count += 1
         captured = Captured(
             key=request.key,
             amount=request.amount,
-            reference=f"pay-{self._count:06d}",
+            reference=f"pay-{next(self._numbers):06d}",
+            account=self.capabilities.account,
+            request=request.request_hash,
         )
         self.captured.append(captured)
         return captured
@@ -219,6 +332,10 @@ class _Machine:
                 if known.request.request_hash != request.request_hash:
                     raise PortError("another request", code="KeyReuse")
                 return known
+            if request.key in self._cancelled:
+                raise PortUnavailableError(
+                    "the key was cancelled", code="KeyCancelled"
+                )
             if (
                 self.capabilities.honours_deadline
                 and request.not_after is not None
@@ -227,34 +344,71 @@ class _Machine:
                 raise PortUnavailableError(
                     "the deadline has passed", code="DeadlinePassed"
                 )
-            decline = self._declines.get(request.method.token)
-            is_debit = request.method.kind is MethodKind.BANK_ACCOUNT
-            outcome: Captured | Pending | Declined
-            if decline is not None:
-                outcome = decline(key=request.key)
-            elif pends or (self._bank_debits_pend and is_debit):
-                self._count += 1
-                outcome = Pending(
-                    key=request.key,
-                    amount=request.amount,
-                    reference=f"debit-{self._count:06d}",
-                )
-            else:
-                outcome = self._capture(request)
+            taken = len(self.captured)
+            return self._taken(key, request, taken, pends=pends)
+
+    def _taken(
+        self, key: str, request: ChargeRequest, before: int, *, pends: bool
+    ) -> _Executed:
+        """Take the money and record it, or neither if that is interrupted."""
+        known = self._executed.get(key)
+        try:
             done = _Executed(
                 request=request,
-                outcome=outcome,
+                outcome=self._judge(request, pends=pends),
                 is_visible=not self.hides_new_requests,
             )
             self._executed[key] = done
-            return done
+        except BaseException:
+            del self.captured[before:]
+            if known is None:
+                self._executed.pop(key, None)
+            else:
+                self._executed[key] = known
+            raise
+        return done
+
+    def _judge(
+        self, request: ChargeRequest, *, pends: bool
+    ) -> Captured | Pending | Declined:
+        """Decide what becomes of a new request."""
+        account = self.capabilities.account
+        decline = self._declines.get(request.method.token)
+        if decline is not None:
+            return decline(key=request.key, account=account)
+        is_debit = request.method.kind is MethodKind.BANK_ACCOUNT
+        if pends or (self._bank_debits_pend and is_debit):
+            return Pending(
+                key=request.key,
+                amount=request.amount,
+                reference=f"debit-{next(self._numbers):06d}",
+                account=account,
+                request=request.request_hash,
+            )
+        return self._capture(request)
+
+    def _refused(self, request: ChargeRequest) -> Declined:
+        return Declined(
+            key=request.key,
+            code="refused",
+            decline_class=DeclineClass.NEVER,
+            message="The payment method cannot be used.",
+            account=self.capabilities.account,
+        )
 
     def _answer(self, key: str, request: ChargeRequest) -> ChargeOutcome:
         """Execute a request with the next fault on the script, if any."""
         with self._lock:
-            fault = self._faults.popleft() if self._faults else None
-            if fault is Fault.UNAVAILABLE:
+            fault = self._faults.popleft() if self._faults else self.trouble
+            if fault in {Fault.UNAVAILABLE, Fault.UNPREPARED}:
                 raise PortUnavailableError("the gateway cannot be reached")
+            if fault is Fault.BUSY:
+                raise _busy()
+            if fault is Fault.REFUSE:
+                done = _Executed(
+                    request=request, outcome=self._refused(request)
+                )
+                return self._executed.setdefault(key, done).outcome
             if fault is Fault.LOSE_REQUEST:
                 return Indeterminate(detail="the connection broke")
             if fault is Fault.ANSWER_LATE:
@@ -265,6 +419,28 @@ class _Machine:
             if fault is None or pends:
                 return outcome
             return _spoiled(fault, outcome)
+
+
+def _of_all(
+    outcomes: Iterable[Captured | Pending | Declined],
+) -> Captured | Pending | Declined | Indeterminate:
+    """
+    Return the outcome that stands for all under one key.
+
+    Of two payments neither is the answer: a person has to look (PG-5). A
+    decline says nothing beside a payment.
+    """
+    *_, last = found = list(outcomes)
+    payments = [each for each in found if not isinstance(each, Declined)]
+    if len(payments) > 1:
+        return Indeterminate(detail="two payments stand under the key")
+    return payments[0] if payments else last
+
+
+def _busy() -> PortUnavailableError:
+    return PortUnavailableError(
+        "too many requests", code="Busy", retry_after=_BUSY_SECONDS
+    )
 
 
 def _spoiled(
@@ -282,7 +458,22 @@ def _spoiled(
             outcome.amount, amount_minor=outcome.amount.amount_minor + 1
         )
         return attrs.evolve(outcome, amount=more)
-    return Indeterminate(detail="the answer was lost")
+    return Indeterminate(detail=_DETAILS.get(fault, "the answer was lost"))
+
+
+_DETAILS: Final = {
+    Fault.ERROR_500: "the answer was 500",
+    Fault.STRANGE: "the payment is in a state that nobody knows",
+}
+
+
+def _in_trouble(trouble: Fault) -> Indeterminate:
+    """Answer what moves nothing while the gateway is in trouble."""
+    if trouble is Fault.BUSY:
+        raise _busy()
+    if trouble is Fault.UNAVAILABLE:
+        raise PortUnavailableError("the gateway cannot be reached")
+    return Indeterminate(detail=_DETAILS.get(trouble, "no answer came"))
 
 
 @final
@@ -290,12 +481,18 @@ class MemoryGateway(_Machine):
     """
     A one-step gateway that keeps its promises, or breaks them on demand.
 
+    Scripted faults come once; what is set as `trouble` comes at every call,
+    look-ups and cancels included, until it is None again.
+
     Args:
         clock: Its time, for deadlines.
-        capabilities: What it declares; None for a day's keys, look-ups at
-            once and deadlines that hold.
+        capabilities: What it declares; a day's keys, look-ups at once and
+            deadlines that hold, if not given.
         bank_debits_pend: Whether a bank account is debited in days, as in
             life, or at once.
+        account: Which of the company's accounts is asked; outcomes name it.
+        cancels: Whether it declares `cancel`.
+        finds_references: Whether it declares `lookup_reference`.
 
     """
 
@@ -311,8 +508,11 @@ class MemoryTwoStepGateway(_Machine):
 
     Args:
         clock: Its time, for deadlines.
-        capabilities: What it declares; None as for `MemoryGateway`.
+        capabilities: What it declares; as for `MemoryGateway`.
         bank_debits_pend: Whether a bank account is debited in days.
+        account: As for `MemoryGateway`.
+        cancels: Whether it declares `cancel`.
+        finds_references: Whether it declares `lookup_reference`.
 
     """
 
@@ -322,16 +522,31 @@ class MemoryTwoStepGateway(_Machine):
         clock: Clock = system_clock,
         capabilities: GatewayCapabilities = _TWO_STEP,
         bank_debits_pend: bool = False,
+        account: str = "",
+        cancels: bool = False,
+        finds_references: bool = False,
     ) -> None:
         super().__init__(
             clock=clock,
             capabilities=capabilities,
             bank_debits_pend=bank_debits_pend,
+            account=account,
+            cancels=cancels,
+            finds_references=finds_references,
         )
 
-    def prepare(self, request: ChargeRequest, /) -> str:
-        """Make a reference; no money moves (TS-1)."""
+    def prepare(self, request: ChargeRequest, /) -> str | Declined:
+        """Make a reference; no money moves (TS-1, TS-8, TS-9)."""
         with self._lock:
+            fault = self._faults[0] if self._faults else None
+            if fault in {Fault.REFUSE, Fault.UNPREPARED}:
+                self._faults.popleft()
+            if fault is Fault.REFUSE:
+                return self._refused(request)
+            if self.trouble is Fault.BUSY:
+                raise _busy()
+            if Fault.UNPREPARED is fault or self.trouble is Fault.UNAVAILABLE:
+                raise PortUnavailableError("the gateway cannot be reached")
             reference = f"ref-{len(self._prepared) + 1:06d}"
             self._prepared[reference] = request
             return reference
@@ -341,16 +556,20 @@ class MemoryTwoStepGateway(_Machine):
     ) -> ChargeOutcome:
         """Take the money for *reference*, at most once (TS-2, TS-3)."""
         with self._lock:
-            prepared = self._prepared[reference]
+            prepared = self._prepared.get(reference)
+            if prepared is None:
+                raise PortError("no such reference", code="NoReference")
             if prepared.request_hash != request.request_hash:
                 raise PortError("another request", code="KeyReuse")
             return self._answer(reference, request)
 
     @override
-    def lookup(self, key: str, /) -> LookupOutcome:
-        """Tell what is on record under *key* (TS-5)."""
-        with self._lock:
-            for each in self._executed.values():
-                if each.request.key == key and each.is_visible:
-                    return each.outcome
-            return NotFound()
+    def _under(self, key: str) -> list[_Executed]:
+        """Return what was confirmed under *key*, by whichever reference."""
+        return [
+            each for each in self._executed.values() if each.request.key == key
+        ]
+
+    @override
+    def forget(self, key: str) -> None:
+        """Forget nothing: a reference is used once, for ever (TS-2)."""

@@ -228,7 +228,16 @@ def locks(names: Mapping[str, bool]) -> Sequence[Ask]:
 _CLOCK: Final = (
     "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)"
 )
-DIALECT: Final = Dialect(clock=_CLOCK, locks=locks, absence_is_proof=True)
+DIALECT: Final = Dialect(
+    clock=_CLOCK,
+    locks=locks,
+    absence_is_proof=True,
+    columns=(
+        "SELECT attname AS name FROM pg_catalog.pg_attribute "
+        "WHERE attrelid = CAST(? AS regclass) AND attnum > 0 "
+        "AND NOT attisdropped ORDER BY attnum"
+    ),
+)
 
 
 def settings(

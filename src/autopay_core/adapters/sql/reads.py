@@ -3,25 +3,33 @@ What the SQL stores read.
 
 Holds: `SqlReads`, and `certain`, a write that loses no race. Imports: the
 values, `engine.driving`, `serialization`, `history`, `words`, `rows`,
-`schema`, `methods`. A read is one batch on one snapshot, so that it costs one
-round trip.
+`schema`, `methods`, `adoption`, `proofs`, `_holds`. A read is one batch on one
+snapshot, so that it costs one round trip.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+import json
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import Any, Final, TypeVar
 
+from autopay_core.adapters._holds import targets_of
+from autopay_core.adapters.sql.adoption import adopt
 from autopay_core.adapters.sql.methods import Listing, call, listing
+from autopay_core.adapters.sql.proofs import SqlProofs
 from autopay_core.adapters.sql.rows import (
     POSTING_COLUMNS,
+    Key,
     add_to,
     instant,
+    key_of,
     key_row,
+    key_text,
     posting_of,
 )
-from autopay_core.adapters.sql.schema import UNFINISHED
+from autopay_core.adapters.sql.schema import UNFINISHED, UNSETTLED
 from autopay_core.adapters.sql.words import (
     AnswerLostError,
     Ask,
@@ -35,58 +43,129 @@ from autopay_core.adapters.sql.words import (
     Steps,
     Write,
 )
+from autopay_core.balances import (
+    LOOK_BACK,
+    Expected,
+    ShareStep,
+    ShareStepKind,
+    steps_needed_since,
+)
 from autopay_core.commits import (
     CLOCK_BEHIND,
+    Incident,
     OpenAmounts,
     PostingFilter,
     Standing,
-    StopOrder,
+    Told,
+    Unreadable,
 )
 from autopay_core.engine.driving import Given
-from autopay_core.errors import CommitUnknownError, PortUnavailableError
-from autopay_core.history import HistoryEntry, HistoryHead, microseconds
+from autopay_core.errors import (
+    AutopayError,
+    CommitUnknownError,
+    PortError,
+    PortUnavailableError,
+)
+from autopay_core.history import (
+    CHAINS,
+    HistoryEntry,
+    HistoryHead,
+    microseconds,
+)
+from autopay_core.holds import Hold
 from autopay_core.money import Money
+from autopay_core.movements import MovementRecord, MovementState
 from autopay_core.notices import Notice
 from autopay_core.postings import Posting, PostingStatus
 from autopay_core.references import RunKey
 from autopay_core.retries import AttemptRecord
-from autopay_core.runs import RunRecord
+from autopay_core.runs import RunRecord, is_same_account
 from autopay_core.serialization import loads
 
-__all__ = ["ASK_STOPS", "ASK_VERSIONS", "SqlReads", "certain"]
+__all__ = ["ASK_CLOCK", "ASK_HELD", "ASK_VERSIONS", "SqlReads", "certain"]
 
 _T = TypeVar("_T")
 
 _PAGE: Final = 500
+_TRIES: Final = 3
 
-_ASK_RUN: Final = (
-    "SELECT nominal_on, data FROM autopay_runs "
-    "WHERE autopay = ? AND nominal_on = ?"
-)
+_RUN: Final = "SELECT autopay, nominal_on, number, data FROM autopay_runs "
+_KEY: Final = "autopay, nominal_on, number"
+_ASK_RUN: Final = _RUN + "WHERE autopay = ? AND nominal_on = ? AND number = ?"
 _ASK_UNFINISHED: Final = (
-    "SELECT nominal_on, data FROM autopay_runs "  # noqa: S608 - constants
-    f"WHERE autopay = ? AND {UNFINISHED} ORDER BY nominal_on"
+    f"{_RUN}WHERE autopay = ? AND {UNFINISHED} ORDER BY nominal_on, number"
 )
 _ASK_LATEST: Final = (
-    "SELECT nominal_on, data FROM autopay_runs "
-    "WHERE autopay = ? AND state <> 'announced' "
+    _RUN + "WHERE autopay = ? AND state <> 'announced' AND number = 0 "
     "ORDER BY nominal_on DESC LIMIT 1"
 )
-_ASK_CLOCK: Final = "SELECT {clock}, MAX(at) FROM autopay_chains"
+_ASK_REFERENCED: Final = (
+    "SELECT autopay, nominal_on, number, data, account FROM autopay_runs "  # noqa: S608 - constants
+    f"WHERE reference = ? ORDER BY {_KEY}"
+)
+_ASK_KEYED: Final = (
+    _RUN + f"WHERE ({_KEY}) IN (SELECT {_KEY} "  # noqa: S608 - constants
+    "FROM autopay_keys WHERE key = ?)"
+)
+_TIME: Final = (
+    "{clock} AS clock, (SELECT MAX(at) FROM autopay_chains) AS kept, trusted"
+)
+ASK_CLOCK: Final = f"SELECT {_TIME} FROM autopay_store"  # noqa: S608 - constants
+_ASK_STORE: Final = (
+    f"SELECT {_TIME}, "  # noqa: S608 - constants
+    "(SELECT MAX(committed_at) FROM autopay_chains) AS committed_at, "
+    "id, epoch, restored_since, restored_stores FROM autopay_store"
+)
+_ASK_AMOUNTS: Final = f"SELECT {_TIME}, holds_version FROM autopay_store"  # noqa: S608 - constants
+_ASK_HOLDS: Final = (
+    "SELECT data FROM autopay_holds WHERE active = 1 AND target IN ?? "
+    "ORDER BY id"
+)
+_ASK_LINE_HOLDS: Final = (
+    "SELECT data FROM autopay_holds WHERE active = 1 AND client IN ?? "
+    "ORDER BY id"
+)
+_ASK_TOLD: Final = (
+    "SELECT topic, said, key FROM autopay_told WHERE autopay = ?"
+)
+_ASK_INCIDENTS: Final = (
+    "SELECT cause, day, began_at, port FROM autopay_incidents "
+    "WHERE over_at IS NULL ORDER BY cause, day"
+)
+_ASK_EXPECTED: Final = (
+    "SELECT invoice, data FROM autopay_expected WHERE client IN ??"
+)
+_ASK_DISTINCT: Final = "SELECT first, second FROM autopay_distinct"
+# The mark is never after now, so that nothing is missed.
+_LOOK_BACK: Final = LOOK_BACK.days * 86_400_000_000
+_ASK_STEPS: Final = (
+    "SELECT place, posting, invoice, kind, currency, minor, at "  # noqa: S608 - constants
+    "FROM autopay_steps WHERE client IN ?? AND at >= (SELECT MIN(since) FROM ("
+    f"SELECT MAX(at) - {_LOOK_BACK} AS since FROM autopay_chains UNION ALL "
+    "SELECT MIN(counted_at) AS since FROM autopay_expected "
+    "WHERE client IN ??) AS needed)"
+)
+_ASK_UNSETTLED: Final = (
+    "SELECT invoice, currency, minor FROM autopay_postings "  # noqa: S608 - constants
+    f"WHERE client IN ?? AND {UNSETTLED} AND minor < 0"
+)
 # Open postings of all invoices that the clients have any amount on.
 _ASK_OPEN: Final = (
     "WITH numbers AS ("
     "SELECT invoice FROM autopay_postings WHERE is_open = 1 AND client IN ?? "
     "UNION SELECT invoice FROM autopay_reservations WHERE client IN ??) "
-    "SELECT invoice, currency, CAST(SUM(minor) AS BIGINT) FROM ("
-    "SELECT invoice, currency, minor FROM autopay_postings "
+    "SELECT invoice, currency, reserved, "
+    "CAST(SUM(minor) AS BIGINT) AS minor FROM ("
+    "SELECT invoice, currency, minor, 0 AS reserved FROM autopay_postings "
     # Not by the index of what is open: that is all of it.
     "WHERE is_open + 0 = 1 AND invoice IN {numbers} "
-    "UNION ALL SELECT invoice, currency, minor FROM autopay_reservations "
-    "WHERE invoice IN {numbers}) AS opened GROUP BY invoice, currency"
+    "UNION ALL SELECT invoice, currency, minor, 1 AS reserved "
+    "FROM autopay_reservations WHERE invoice IN {numbers}) AS opened "
+    "GROUP BY invoice, currency, reserved"
 )
-ASK_STOPS: Final = (
-    "SELECT 1 FROM autopay_stops WHERE active = 1 AND target IN ?? LIMIT 1"
+ASK_HELD: Final = (
+    "SELECT 1 AS one FROM autopay_holds "
+    "WHERE active = 1 AND target IN ?? LIMIT 1"
 )
 ASK_VERSIONS: Final = (
     "SELECT client, version FROM autopay_clients WHERE client IN ??"
@@ -120,7 +199,37 @@ def _rows(sql: str, *values: object) -> Calls[list[Row]]:
     return rows
 
 
-class SqlReads:
+def _found(kind: type[_T], key: str, data: str) -> _T | Unreadable:
+    """Read a value, or say why it cannot be read (PS-22)."""
+    try:
+        return loads(data, kind)
+    except AutopayError as error:
+        return Unreadable(key=key, code=error.code)
+
+
+def _run(row: Row) -> RunRecord | Unreadable:
+    autopay, nominal_on, number, data, *_ = row
+    return _found(RunRecord, key_text(autopay, nominal_on, number), data)
+
+
+def _certainly(found: _T | Unreadable) -> _T:
+    """
+    Return a value that a decision needs.
+
+    Raises:
+        PortError: It cannot be read (PS-22).
+
+    """
+    if isinstance(found, Unreadable):
+        raise PortError(
+            f"{found.key} cannot be read by this autopay_core; nothing is "
+            "decided without it",
+            code=found.code,
+        )
+    return found
+
+
+class SqlReads(SqlProofs):
     """
     What a posting store reads.
 
@@ -135,63 +244,136 @@ class SqlReads:
         self._clock = clock
         time = dialect.clock if clock is None else "CAST(? AS BIGINT)"
         assert time is not None, "a database without a clock needs one"
-        self._ask_clock = _ASK_CLOCK.replace("{clock}", time)
         self._time = time
         self._mark = Mark()
+        self._is_adopted = False
 
     # -- Time ----------------------------------------------------------------
 
     def _timed(self, sql: str, *values: object) -> Ask:
         """Give the time to a statement that tells it."""
+        sql = sql.replace("{clock}", self._time)
         if self._clock is None:
             return Ask(sql, values)
         return Ask(sql, (microseconds(self._clock()), *values))
 
     def _now(self) -> Calls[datetime]:
-        (((clock, kept),),) = yield Read([self._timed(self._ask_clock)])
-        return instant(self._mark.now(clock, kept))
+        ((time,),) = yield Read([self._timed(ASK_CLOCK)])
+        return instant(self._mark.now(*time))
 
     def _keep_time(self) -> Calls[None]:
         """Write down the latest time that was told, if it ran ahead."""
         if self._mark.is_ahead:
-            yield from certain(self._write_time(self._mark.told))
-
-    @staticmethod
-    def _write_time(told: int) -> Steps[None]:
-        yield [
-            Ask(
-                "UPDATE autopay_chains SET at = ? WHERE chain = 0 AND at < ?",
-                (told, told),
+            yield from certain(
+                self._write_time(self._mark.told, self._mark.trusted)
             )
+
+    def _write_time(self, told: int, trusted: int) -> Steps[None]:
+        yield [
+            *self._lock({"store": True}),
+            Ask(
+                "UPDATE autopay_chains SET at = ? WHERE chain = 0 AND at < ? "
+                # Not what was told before a person put the clock right.
+                "AND (SELECT trusted FROM autopay_store) = ?",
+                (told, told, trusted),
+            ),
         ]
+
+    def _lock(self, names: Mapping[str, bool]) -> Sequence[Ask]:
+        """Lock names, where there is more than one writer at a time."""
+        lock = self._dialect.locks
+        return () if lock is None else lock(names)
+
+    def _adopt(self) -> Calls[None]:
+        """
+        Bring a store that has just been made, or migrated, up to date.
+
+        Raises:
+            PortUnavailableError: It could not be; nothing else was written.
+            PortError: Somebody deleted what the store knows of itself.
+
+        """
+        tries = iter(range(_TRIES))
+        while not self._is_adopted:
+            (named,) = yield Read([Ask("SELECT id FROM autopay_store")])
+            if not named:
+                raise PortError(
+                    "the row of autopay_store is gone; restore it",
+                    code="StoreCorrupt",
+                )
+            if named[0] != ("",):
+                self._is_adopted = True
+                return
+            if next(tries, None) is None:
+                raise PortUnavailableError(
+                    "the store could not be brought up to date"
+                )
+            # Lost or not, it does no harm to do it again.
+            with contextlib.suppress(LostRaceError, AnswerLostError):
+                yield Write(self._adopted())
+
+    def _adopted(self) -> Steps[None]:
+        locks = self._lock({"store": False})
+        return adopt(self._dialect, locks, self._timed(ASK_CLOCK))
 
     # -- The port ------------------------------------------------------------
 
     @call
-    def standing(self, key: RunKey, method: str, /) -> Calls[Standing]:
-        """Read what is known about a run, its auto-pay and its method."""
-        autopay, nominal_on = key_row(key)
-        targets = [StopOrder.autopay(autopay), StopOrder.method(method)]
+    def standing(
+        self, key: RunKey, method: str, payer: str = "", /
+    ) -> Calls[Standing]:
+        """Read what is known about a run, its auto-pay, method and payer."""
+        yield from self._adopt()
+        autopay, nominal_on, number = key_row(key)
         asks = [
-            self._timed(self._ask_clock),
-            Ask(ASK_STOPS, (targets,)),
-            Ask(_ASK_RUN, (autopay, nominal_on)),
+            self._timed(_ASK_STORE),
+            Ask(_ASK_HOLDS, (list(targets_of(autopay, method, payer)),)),
+            Ask(_ASK_TOLD, (autopay,)),
+            Ask(_ASK_INCIDENTS),
+            Ask(_ASK_RUN, (autopay, nominal_on, number)),
             Ask(_ASK_UNFINISHED, (autopay,)),
             Ask(_ASK_LATEST, (autopay,)),
         ]
-        (((clock, kept),), stops, run, unfinished, latest) = yield Read(asks)
-        now = self._mark.now(clock, kept)
-        records: dict[str, RunRecord] = {}
-        for on, data in (*run, *unfinished, *latest):
-            if on not in records:
-                records[on] = loads(data, RunRecord)
+        (
+            ((*time, committed_at, store, epoch, since, stores),),
+            holds,
+            told,
+            incidents,
+            run,
+            unfinished,
+            latest,
+        ) = yield Read(asks)
+        now = self._mark.now(*time)
+        records: dict[Row, RunRecord] = {}
+        for row in (*run, *unfinished, *latest):
+            if row[:3] not in records:
+                records[row[:3]] = _certainly(_run(row))
         standing = Standing(
             now=instant(now),
-            is_clock_suspect=instant(clock) + CLOCK_BEHIND < instant(now),
-            run=records.get(nominal_on) if run else None,
-            unfinished=tuple(records[on] for on, _ in unfinished),
-            latest=records[latest[0][0]] if latest else None,
-            is_stopped=bool(stops),
+            clock=instant(time[0]),
+            committed_at=instant(committed_at) if committed_at else None,
+            is_clock_suspect=instant(time[0]) + CLOCK_BEHIND < instant(now),
+            store=store,
+            epoch=epoch,
+            restored_since=None if since is None else instant(since),
+            restored_stores=frozenset(json.loads(stores)),
+            run=records[run[0][:3]] if run else None,
+            unfinished=tuple(records[row[:3]] for row in unfinished),
+            latest=records[latest[0][:3]] if latest else None,
+            holds=tuple(_hold(row) for row in holds),
+            told={
+                topic: Told(autopay=autopay, topic=topic, said=said, key=key)
+                for topic, said, key in told
+            },
+            incidents=tuple(
+                Incident(
+                    cause=cause,
+                    on=date.fromisoformat(day),
+                    began_at=instant(began_at),
+                    port=port,
+                )
+                for cause, day, began_at, port in incidents
+            ),
         )
         yield from self._keep_time()
         return standing
@@ -200,18 +382,56 @@ class SqlReads:
     def open_amounts(self, clients: Sequence[str], /) -> Calls[OpenAmounts]:
         """Read versions and open amounts of the clients' invoices."""
         wanted = list(clients)
-        versions, opened = yield Read(
-            [Ask(ASK_VERSIONS, (wanted,)), Ask(_ASK_OPEN, (wanted, wanted))]
-        )
+        asks = [
+            self._timed(_ASK_AMOUNTS),
+            Ask(ASK_VERSIONS, (wanted,)),
+            Ask(_ASK_OPEN, (wanted, wanted)),
+            Ask(_ASK_LINE_HOLDS, ([*wanted, ""],)),
+            Ask(_ASK_UNSETTLED, (wanted,)),
+            Ask(_ASK_STEPS, (wanted, wanted)),
+            Ask(_ASK_EXPECTED, (wanted,)),
+            Ask(_ASK_DISTINCT),
+        ]
+        (
+            ((*time, holds_version),),
+            versions,
+            opened,
+            holds,
+            unsettled,
+            steps,
+            expected,
+            distinct,
+        ) = yield Read(asks)
+        now = instant(self._mark.now(*time))
         known: dict[str, int] = dict(versions)
         amounts: dict[str, Money] = {}
-        for number, currency, minor in opened:
-            add_to(
-                amounts, number, Money(amount_minor=minor, currency=currency)
-            )
+        reserved: dict[str, Money] = {}
+        for number, currency, is_reserved, minor in opened:
+            amount = Money(amount_minor=minor, currency=currency)
+            add_to(amounts, number, amount)
+            if is_reserved:
+                add_to(reserved, number, amount)
+        reversals: dict[str, Money] = {}
+        for number, currency, minor in unsettled:
+            back = Money(amount_minor=-minor, currency=currency)
+            add_to(reversals, number, back)
+        rows = tuple(
+            _certainly(_found(Expected, f"what {number} owes", data))
+            for number, data in sorted(expected)
+        )
+        since = microseconds(steps_needed_since(rows, now))
         return OpenAmounts(
             versions={each: known.get(each, 0) for each in wanted},
             amounts=amounts,
+            holds=tuple(_hold(row) for row in holds),
+            holds_version=holds_version,
+            steps=tuple(
+                _step(row) for row in sorted(steps) if row[-1] >= since
+            ),
+            reserved=reserved,
+            reversals=reversals,
+            expected=rows,
+            distinct=frozenset(frozenset(pair) for pair in distinct),
         )
 
     @call
@@ -236,11 +456,11 @@ class SqlReads:
     def attempts(
         self, method: str, since: datetime, /
     ) -> Calls[Sequence[AttemptRecord]]:
-        """Read the attempts that charged a method, oldest first (N3)."""
+        """Read the attempts of a method that count, oldest first (N3)."""
         rows = yield from _rows(
-            "SELECT at, minor, currency FROM autopay_attempts "
-            "WHERE method = ? AND at >= ? "
-            "ORDER BY at, autopay, nominal_on, number",
+            "SELECT at, minor, currency FROM autopay_attempts "  # noqa: S608 - constants
+            "WHERE method = ? AND counts = 1 AND at >= ? "
+            f"ORDER BY at, {_KEY}, attempt",
             method,
             microseconds(since),
         )
@@ -255,21 +475,87 @@ class SqlReads:
     @call
     def unfinished(
         self, after: RunKey | None, most: int, /
-    ) -> Calls[Sequence[RunRecord]]:
+    ) -> Calls[Sequence[RunRecord | Unreadable]]:
         """Read runs under way whose time has come, by key."""
         now = yield from self._now()
         rows = yield from _rows(
-            "SELECT data FROM autopay_runs "  # noqa: S608 - constants
-            f"WHERE {UNFINISHED} "
+            f"{_RUN}WHERE {UNFINISHED} "
             "AND state IN ('open', 'pending', 'review') "
-            "AND (autopay, nominal_on) > (?, ?) "
+            f"AND ({_KEY}) > (?, ?, ?) "
             "AND (next_try_at IS NULL OR next_try_at <= ?) "
-            "ORDER BY autopay, nominal_on LIMIT ?",
+            f"ORDER BY {_KEY} LIMIT ?",
             *_place(after),
             microseconds(now),
             most,
         )
-        return tuple(loads(data, RunRecord) for (data,) in rows)
+        return tuple(map(_run, rows))
+
+    @call
+    def waiting(
+        self, after: RunKey | None, most: int, /
+    ) -> Calls[Sequence[RunRecord | Unreadable]]:
+        """Read runs that are waiting, by key, whenever they go on (N1)."""
+        rows = yield from _rows(
+            f"{_RUN}WHERE {UNFINISHED} AND state = 'waiting' "
+            f"AND ({_KEY}) > (?, ?, ?) ORDER BY {_KEY} LIMIT ?",
+            *_place(after),
+            most,
+        )
+        return tuple(map(_run, rows))
+
+    @call
+    def referenced(
+        self, reference: str, account: str, /
+    ) -> Calls[Sequence[RunRecord]]:
+        """Read the runs with a payment reference at an account (R8)."""
+        yield from self._adopt()
+        rows = yield from _rows(_ASK_REFERENCED, reference)
+        return tuple(
+            _certainly(_run(row))
+            for row in rows
+            if is_same_account(account, row[-1])
+        )
+
+    @call
+    def keyed(self, key: str, /) -> Calls[Sequence[RunRecord]]:
+        """Read the run one of whose attempts has a key (PS-24)."""
+        yield from self._adopt()
+        rows = yield from _rows(_ASK_KEYED, key)
+        return tuple(_certainly(_run(row)) for row in rows)
+
+    @call
+    def movement(self, id: str, /) -> Calls[Sequence[MovementRecord]]:  # noqa: A002 - the word
+        """Read what was received under a movement's own id (P4)."""
+        rows = yield from _rows(
+            "SELECT id, data FROM autopay_movements WHERE id = ?", id
+        )
+        return tuple(_movement(row) for row in rows)
+
+    @call
+    def movements(
+        self, state: MovementState, after: str, most: int, /
+    ) -> Calls[Sequence[MovementRecord]]:
+        """Read movements in a state, by id, after one (P4)."""
+        rows = yield from _rows(
+            "SELECT id, data FROM autopay_movements WHERE state = ? "
+            # Repeats the condition of a partial index.
+            "AND state <> 'placed' AND id > ? ORDER BY id LIMIT ?",
+            state.value,
+            after,
+            most,
+        )
+        return tuple(_movement(row) for row in rows)
+
+    @call
+    def holds(self, after: str, most: int, /) -> Calls[Sequence[Hold]]:
+        """Read the holds in force, by id, after one (H1)."""
+        rows = yield from _rows(
+            "SELECT data FROM autopay_holds WHERE active = 1 AND id > ? "
+            "ORDER BY id LIMIT ?",
+            after,
+            most,
+        )
+        return tuple(_hold(row) for row in rows)
 
     @call
     def claim(self, key: RunKey, seconds: int, /) -> Calls[bool]:
@@ -277,22 +563,29 @@ class SqlReads:
         return (yield from certain(self._claim(key, seconds)))
 
     def _claim(self, key: RunKey, seconds: int) -> Steps[bool]:
-        (((clock, kept),),) = yield [self._timed(self._ask_clock)]
-        now = self._mark.now(clock, kept)
-        autopay, nominal_on = key_row(key)
+        ((time,),) = yield [self._timed(ASK_CLOCK)]
+        now = self._mark.now(*time)
+        autopay, nominal_on, number = key_row(key)
         _, claimed = yield [
             Ask(
                 # What is over is of no use; the table stays small.
                 "DELETE FROM autopay_claims WHERE autopay = ? "
-                "AND nominal_on <> ? AND until_at <= ?",
-                (autopay, nominal_on, now),
+                "AND (nominal_on <> ? OR number <> ?) AND until_at <= ?",
+                (autopay, nominal_on, number, now),
             ),
             Ask(
-                "INSERT INTO autopay_claims (autopay, nominal_on, until_at) "
-                "VALUES (?, ?, ?) ON CONFLICT (autopay, nominal_on) "
+                "INSERT INTO autopay_claims "  # noqa: S608 - constants
+                "(autopay, nominal_on, number, until_at) "
+                f"VALUES (?, ?, ?, ?) ON CONFLICT ({_KEY}) "
                 "DO UPDATE SET until_at = excluded.until_at "
                 "WHERE autopay_claims.until_at <= ? RETURNING until_at",
-                (autopay, nominal_on, now + seconds * 1_000_000, now),
+                (
+                    autopay,
+                    nominal_on,
+                    number,
+                    now + seconds * 1_000_000,
+                    now,
+                ),
             ),
         ]
         return bool(claimed)
@@ -309,15 +602,20 @@ class SqlReads:
                 # Repeats the condition of a partial index.
                 terms.append("status <> 'applied'")
         if wanted.run is not None:
-            autopay, _, nominal_on = wanted.run.rpartition("/")
-            terms.append("autopay = ? AND nominal_on = ?")
-            values.extend((autopay, nominal_on))
-        if wanted.invoice is not None:
-            terms.append("invoice = ?")
-            values.append(wanted.invoice)
-        if wanted.after is not None:
-            terms.append("id > ?")
-            values.append(wanted.after)
+            terms.append("autopay = ? AND nominal_on = ? AND number = ?")
+            values.extend(key_of(wanted.run))
+        for term, value in (
+            ("invoice = ?", wanted.invoice),
+            ("payer = ?", wanted.payer),
+            ("client = ?", wanted.client),
+            ("payment_reference = ?", wanted.payment_reference),
+            ("charged_on >= ?", _day(wanted.charged_from)),
+            ("charged_on < ?", _day(wanted.charged_before)),
+            ("id > ?", wanted.after),
+        ):
+            if value is not None:
+                terms.append(term)
+                values.append(value)
         where = f"WHERE {' AND '.join(terms)} " if terms else ""
         rows = yield from _rows(
             f"SELECT {POSTING_COLUMNS} FROM autopay_postings {where}"  # noqa: S608 - constants
@@ -328,20 +626,33 @@ class SqlReads:
         return tuple(posting_of(row) for row in rows)
 
     @call
-    def undelivered(self, most: int, /) -> Calls[Sequence[Notice]]:
+    def undelivered(
+        self, most: int, /
+    ) -> Calls[Sequence[Notice | Unreadable]]:
         """Read the oldest notices that are not marked as delivered."""
-        rows = yield from _rows(
-            "SELECT data FROM autopay_notices WHERE is_delivered = 0 "
-            "ORDER BY place LIMIT ?",
-            most,
-        )
-        return tuple(loads(data, Notice) for (data,) in rows)
+        found: list[Notice | Unreadable] = []
+        wanted, after = most, 0
+        # What cannot be read is never marked; it must not fill the answer.
+        while wanted:
+            rows = yield from _rows(
+                "SELECT place, key, data FROM autopay_notices "
+                "WHERE is_delivered = 0 AND place > ? ORDER BY place LIMIT ?",
+                after,
+                wanted,
+            )
+            found.extend(_found(Notice, key, data) for _, key, data in rows)
+            if len(rows) < wanted:
+                break
+            after = rows[-1][0]
+            wanted = most - sum(isinstance(each, Notice) for each in found)
+        return tuple(found)
 
     # -- Beside the port -----------------------------------------------------
 
     @call
     def now(self) -> Calls[datetime]:
         """Return the store's time; it never goes back (PS-12)."""
+        yield from self._adopt()
         now = yield from self._now()
         yield from self._keep_time()
         return now
@@ -352,14 +663,12 @@ class SqlReads:
         after: RunKey | None = None
         while rows := (
             yield from _rows(
-                "SELECT data FROM autopay_runs "
-                "WHERE (autopay, nominal_on) > (?, ?) "
-                "ORDER BY autopay, nominal_on LIMIT ?",
+                f"{_RUN}WHERE ({_KEY}) > (?, ?, ?) ORDER BY {_KEY} LIMIT ?",
                 *_place(after),
                 _PAGE,
             )
         ):
-            for record in [loads(data, RunRecord) for (data,) in rows]:
+            for record in [_certainly(_run(row)) for row in rows]:
                 yield Given(record)
                 after = record.key
 
@@ -413,9 +722,34 @@ class SqlReads:
         return tuple(
             HistoryHead(chain=chain, seq=seq, hash=hashed)
             for chain, seq, hashed in rows
+            # Of another number there is none; its own is missed.
+            if 0 <= chain < CHAINS
         )
 
 
-def _place(after: RunKey | None) -> tuple[str, str]:
+def _day(on: date | None) -> str | None:
+    return None if on is None else on.isoformat()
+
+
+def _place(after: RunKey | None) -> Key:
     """Return what every key comes after, or those after *after*."""
-    return ("", "") if after is None else key_row(after)
+    return ("", "", -1) if after is None else key_row(after)
+
+
+def _movement(row: Row) -> MovementRecord:
+    return _certainly(_found(MovementRecord, *row))
+
+
+def _hold(row: Row) -> Hold:
+    return _certainly(_found(Hold, "a hold", row[0]))
+
+
+def _step(row: Row) -> ShareStep:
+    _, posting, number, kind, currency, minor, at = row
+    return ShareStep(
+        posting=posting,
+        invoice=number,
+        amount=Money(amount_minor=minor, currency=currency),
+        kind=ShareStepKind(kind),
+        at=instant(at),
+    )

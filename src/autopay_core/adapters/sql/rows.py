@@ -2,60 +2,83 @@
 How values become rows of the SQL stores' tables, and rows values again.
 
 Holds: the tables that are filled in bulk, and functions between values and
-rows. Imports: the values, `history`, `words`.
+rows. Imports: the values, `serialization`, `history`, `words`, `_holds`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta
 from operator import attrgetter
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
+from autopay_core.adapters._holds import client_of
 from autopay_core.adapters.sql.words import Row, Table
+from autopay_core.balances import ShareStep
+from autopay_core.commits import Change
+from autopay_core.errors import InvalidValueError
 from autopay_core.history import digest, microseconds
 from autopay_core.money import Money
 from autopay_core.postings import Posting, PostingStatus
 from autopay_core.references import AccountKind, DepositAccount, RunKey
 from autopay_core.runs import RunRecord
+from autopay_core.serialization import dumps
 
 __all__ = [
     "ATTEMPTS",
+    "ATTEMPT_KEYS",
     "CLIENTS",
+    "DISTINCT",
+    "EXPECTED",
     "HISTORY",
+    "HOLDS",
+    "INCIDENTS",
+    "MOVEMENTS",
     "NOTICES",
     "POSTINGS",
     "POSTING_COLUMNS",
     "RESERVATIONS",
     "STATUS",
-    "STOPS",
+    "STEPS",
+    "TOLD",
+    "Key",
     "add_to",
+    "attempt_rows",
+    "facts_of",
     "held_by",
     "instant",
+    "key_of",
     "key_row",
+    "key_text",
+    "keys_of",
     "posting_of",
     "posting_row",
     "postings_digest",
     "run_row",
+    "step_row",
 ]
+
+Key: TypeAlias = tuple[str, str, int]
+"""A run's key as columns: auto-pay, nominal date, number."""
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 RESERVATIONS: Final = Table(
     "autopay_reservations",
     ("autopay", "nominal_on", "invoice", "client", "currency"),
-    ("minor",),
+    ("number", "minor"),
 )
 ATTEMPTS: Final = Table(
     "autopay_attempts",
     ("method", "autopay", "nominal_on", "currency"),
-    ("number", "at", "minor"),
-    "ON CONFLICT (method, autopay, nominal_on, number) DO UPDATE "
+    ("number", "attempt", "at", "minor", "counts"),
+    "ON CONFLICT (method, autopay, nominal_on, number, attempt) DO UPDATE "
     "SET at = excluded.at, minor = excluded.minor, "
-    "currency = excluded.currency "
+    "currency = excluded.currency, counts = excluded.counts "
     "WHERE autopay_attempts.at <> excluded.at "
     "OR autopay_attempts.minor <> excluded.minor "
-    "OR autopay_attempts.currency <> excluded.currency",
+    "OR autopay_attempts.currency <> excluded.currency "
+    "OR autopay_attempts.counts <> excluded.counts",
 )
 _POSTING: Final = {
     "id": "id",
@@ -77,15 +100,17 @@ _POSTING: Final = {
     "note": "note",
     "minor": "amount.amount_minor",
     "is_open": "is_open",
+    "number": "run.number",
 }
 """Where a posting has what stands in a column; text columns come first."""
 
 _LASTING: Final = 13
-_NUMBERS: Final = 2
+_NUMBERS: Final = 3
 POSTINGS: Final = Table(
     "autopay_postings",
     tuple(_POSTING)[:-_NUMBERS],
-    tuple(_POSTING)[-_NUMBERS:],
+    # When it came to where it stands is the store's to know.
+    (*tuple(_POSTING)[-_NUMBERS:], "moved_at"),
 )
 NOTICES: Final = Table("autopay_notices", ("key", "data"), ("is_delivered",))
 CLIENTS: Final = Table(
@@ -95,21 +120,72 @@ CLIENTS: Final = Table(
     "ON CONFLICT (client) DO UPDATE "
     "SET version = autopay_clients.version + excluded.version",
 )
-STOPS: Final = Table(
-    "autopay_stops",
-    ("target", "said_by", "reason"),
+HOLDS: Final = Table(
+    "autopay_holds",
+    ("id", "target", "client", "data"),
     ("active",),
-    "ON CONFLICT (target) DO UPDATE SET said_by = excluded.said_by, "
-    "reason = excluded.reason, active = excluded.active",
+    "ON CONFLICT (id) DO UPDATE SET target = excluded.target, "
+    "client = excluded.client, active = excluded.active, "
+    "data = excluded.data",
+)
+STEPS: Final = Table(
+    "autopay_steps",
+    ("client", "invoice", "posting", "kind", "currency"),
+    ("minor", "at"),
+)
+EXPECTED: Final = Table(
+    "autopay_expected",
+    ("invoice", "client", "data"),
+    ("counted_at", "revision"),
+    "ON CONFLICT (invoice) DO UPDATE SET client = excluded.client, "
+    "counted_at = excluded.counted_at, data = excluded.data, "
+    "revision = excluded.revision",
+)
+DISTINCT: Final = Table(
+    "autopay_distinct",
+    ("first", "second", "said_by", "reason"),
+    ("revision",),
+    "ON CONFLICT (first, second) DO UPDATE SET said_by = excluded.said_by, "
+    "reason = excluded.reason, revision = excluded.revision",
+)
+TOLD: Final = Table(
+    "autopay_told",
+    ("autopay", "topic", "said", "key"),
+    (),
+    "ON CONFLICT (autopay, topic) DO UPDATE SET said = excluded.said, "
+    "key = excluded.key",
+)
+INCIDENTS: Final = Table(
+    "autopay_incidents",
+    ("cause", "day", "port"),
+    ("began_at", "over_at", "revision"),
+    "ON CONFLICT (cause, day) DO UPDATE SET port = excluded.port, "
+    "began_at = excluded.began_at, "
+    "over_at = excluded.over_at, revision = excluded.revision",
+)
+MOVEMENTS: Final = Table(
+    "autopay_movements",
+    ("id", "state", "run", "data"),
+    ("revision",),
+    "ON CONFLICT (id) DO UPDATE SET state = excluded.state, "
+    "run = excluded.run, data = excluded.data, "
+    "revision = excluded.revision",
+)
+ATTEMPT_KEYS: Final = Table(
+    "autopay_keys",
+    ("key", "autopay", "nominal_on"),
+    ("number",),
+    "ON CONFLICT (key) DO NOTHING",
 )
 HISTORY: Final = Table(
     "autopay_history",
     ("transition", "body", "hash"),
     ("chain", "seq", "at"),
 )
-POSTING_COLUMNS: Final = ", ".join(POSTINGS.columns)
+POSTING_COLUMNS: Final = ", ".join(_POSTING)
 STATUS: Final = POSTINGS.columns.index("status")
 _MINOR: Final = POSTINGS.columns.index("minor")
+_NUMBER: Final = POSTINGS.columns.index("number")
 
 
 def instant(at: int) -> datetime:
@@ -117,9 +193,23 @@ def instant(at: int) -> datetime:
     return _EPOCH + timedelta(microseconds=at)
 
 
-def key_row(key: RunKey) -> tuple[str, str]:
-    """Return a run's key as two columns."""
-    return key.autopay, key.nominal_on.isoformat()
+def key_row(key: RunKey) -> Key:
+    """Return a run's key as columns."""
+    return key.autopay, key.nominal_on.isoformat(), key.number
+
+
+def key_of(text: str) -> Key:
+    """Return the columns of a key's text; of another text what no run has."""
+    try:
+        return key_row(RunKey.of(text))
+    except InvalidValueError:
+        return "", "", -1
+
+
+def key_text(autopay: str, nominal_on: str, number: int) -> str:
+    """Return the text of a key whose run may not be readable."""
+    day = f"{autopay}/{nominal_on}"
+    return f"{day}#{number}" if number else day
 
 
 _WHOLE: Final = {
@@ -148,7 +238,7 @@ _WRITTEN: Final = tuple(
 
 
 def posting_row(posting: Posting) -> Row:
-    """Return a posting's columns, in the order of `POSTINGS`."""
+    """Return a posting's columns, in the order of `POSTING_COLUMNS`."""
     row = list(_parts(posting))
     for place, written in _WRITTEN:
         row[place] = written(row[place])
@@ -162,6 +252,7 @@ def postings_digest(rows: Iterable[Row]) -> str:
         "\x1e".join(
             "\x1f".join(row[:_LASTING])
             + f"\x1f{row[_LASTING]}\x1f{row[_MINOR]}"
+            + (f"\x1f{row[_NUMBER]}" if row[_NUMBER] else "")
             for row in rows
         )
     )
@@ -178,6 +269,19 @@ def posting_of(row: Row) -> Posting:
     for whole, kind in _WHOLE.items():
         fields[whole] = kind(**fields[whole])
     return Posting(**fields)
+
+
+def step_row(client: str, step: ShareStep) -> Row:
+    """Return the columns of a share's step, in the order of `STEPS`."""
+    return (
+        client,
+        step.invoice,
+        step.posting,
+        step.kind.value,
+        step.amount.currency,
+        step.amount.amount_minor,
+        microseconds(step.at),
+    )
 
 
 def held_by(record: RunRecord) -> dict[str, tuple[str, str, int]]:
@@ -197,7 +301,7 @@ def held_by(record: RunRecord) -> dict[str, tuple[str, str, int]]:
 
 def run_row(record: RunRecord) -> tuple[Any, ...]:
     """Return the columns of a run that a query or an index needs."""
-    taken = record.taken
+    taken, reference = record.spent, record.payment_reference
     return (
         record.version,
         record.state.value,
@@ -207,7 +311,123 @@ def run_row(record: RunRecord) -> tuple[Any, ...]:
         else microseconds(record.next_try_at),
         None if taken is None else taken.amount_minor,
         None if taken is None else taken.currency,
+        reference,
+        None if reference is None else record.attempts[-1].account,
     )
+
+
+def attempt_rows(record: RunRecord) -> list[Row]:
+    """Return a run's attempts, in the order of `ATTEMPTS`."""
+    autopay, nominal_on, number = key_row(record.key)
+    return [
+        (
+            each.method,
+            autopay,
+            nominal_on,
+            each.amount.currency,
+            number,
+            each.number,
+            microseconds(each.began_at),
+            each.amount.amount_minor,
+            int(record.counts(each)),
+        )
+        for each in record.attempts
+    ]
+
+
+def keys_of(record: RunRecord) -> list[Row]:
+    """Return the keys of a run's attempts, in the order of `ATTEMPT_KEYS`."""
+    autopay, nominal_on, number = key_row(record.key)
+    return [
+        (key, autopay, nominal_on, number)
+        for key in dict.fromkeys(str(each.key) for each in record.attempts)
+    ]
+
+
+def facts_of(
+    change: Change, revisions: Mapping[tuple[str, ...], int]
+) -> Iterator[tuple[Table, list[Row]]]:
+    """
+    Give the rows of what is neither run, posting nor notice.
+
+    By their keys, so that of two under one key the last stands; and in one
+    order, so that two commits never wait for each other.
+
+    Args:
+        change: What is committed.
+        revisions: By table and key, how often a row was written before, for
+            those that entries of several chains may tell of.
+
+    """
+
+    def next_of(table: Table, *key: str) -> int:
+        return revisions.get((table.name, *key), 0) + 1
+
+    holds: dict[Any, Row] = {
+        each.id: (
+            each.id,
+            each.target,
+            client_of(each),
+            dumps(each),
+            int(each.is_in_force),
+        )
+        for each in change.holds
+    }
+    expected: dict[Any, Row] = {
+        each.invoice: (
+            each.invoice,
+            each.client,
+            dumps(each),
+            # Of an invoice of which nothing is left nothing is counted.
+            microseconds(each.counted_at) if each.figure.is_positive else None,
+            next_of(EXPECTED, each.invoice),
+        )
+        for each in change.expected
+    }
+    distinct: dict[Any, Row] = {
+        pair: (*pair, each.by, each.reason, next_of(DISTINCT, *pair))
+        for each in change.distinct
+        for pair in [tuple(sorted((each.first, each.second)))]
+    }
+    told: dict[Any, Row] = {
+        (each.autopay, each.topic): (
+            each.autopay,
+            each.topic,
+            each.said,
+            each.key,
+        )
+        for each in change.told
+    }
+    incidents: dict[Any, Row] = {
+        (each.cause, each.on): (
+            each.cause,
+            each.on.isoformat(),
+            each.port,
+            microseconds(each.began_at),
+            None if each.over_at is None else microseconds(each.over_at),
+            next_of(INCIDENTS, each.cause, each.on.isoformat()),
+        )
+        for each in change.incidents
+    }
+    movements: dict[Any, Row] = {
+        each.id: (
+            each.id,
+            each.state.value,
+            "" if each.run is None else str(each.run),
+            dumps(each),
+            each.version,
+        )
+        for each in change.movements
+    }
+    for table, rows in (
+        (HOLDS, holds),
+        (EXPECTED, expected),
+        (DISTINCT, distinct),
+        (TOLD, told),
+        (INCIDENTS, incidents),
+        (MOVEMENTS, movements),
+    ):
+        yield table, [rows[key] for key in sorted(rows)]
 
 
 def add_to(total: dict[str, Money], number: str, amount: Money) -> None:

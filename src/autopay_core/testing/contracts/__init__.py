@@ -25,9 +25,9 @@ the subclass:
             return PaymentMethodRef(provider="ours", token="tok_declined")
 
 Some fixtures are optional: how to lose an answer, cut the port off, or look
-into its books. Without them, and for what the port does not declare, a test
-is skipped, and the report at the end of the session says which sentence of
-the promise is then not proven.
+into its books (`Taken`). Without them, and for what the port does not
+declare, a test is skipped, and the report at the end of the session says
+which sentence of the promise is then not proven.
 
 Needs the extra ``testing``. For an event loop, subclass the ``Async…``
 twins: they run the same tests.
@@ -39,8 +39,10 @@ import pytest
 pytest.register_assert_rewrite(
     f"{__name__}._base",
     f"{__name__}._gateways",
+    f"{__name__}._interruptions",
     f"{__name__}._matters",
     f"{__name__}._model",
+    f"{__name__}._payments",
     f"{__name__}._stores",
 )
 
@@ -62,6 +64,9 @@ from autopay_core.testing.contracts._matters import (  # noqa: E402 - see above
     MatterDataContract,
     NotifierContract,
 )
+from autopay_core.testing.contracts._sandbox import (  # noqa: E402 - see above
+    Taken,
+)
 from autopay_core.testing.contracts._stores import (  # noqa: E402 - see above
     PostingStoreContract,
 )
@@ -77,5 +82,6 @@ __all__ = [
     "NotifierContract",
     "PaymentGatewayContract",
     "PostingStoreContract",
+    "Taken",
     "TwoStepGatewayContract",
 ]

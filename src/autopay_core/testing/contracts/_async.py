@@ -2,8 +2,9 @@
 The contracts of the async ports: the same tests through an event loop.
 
 Holds: an ``Async…Contract`` for each port. Imports: `_base`, `_gateways`,
-`_matters`, `_stores`, `aio`, `ports` and `invoices`. The loop runs in a thread
-of its own, so that racing callers race on it.
+`_interruptions`, `_matters`, `_sandbox`, `_stores`, `aio`, `ports` and
+`invoices`. The loop runs in a thread of its own, so that racing callers race
+on it.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import asyncio
 import inspect
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from threading import Thread
-from typing import TypeAlias, TypeVar, cast
+from typing import Any, TypeAlias, TypeVar, cast
 
 import pytest
 
@@ -30,12 +31,19 @@ from autopay_core.testing.contracts._gateways import (
     PaymentGatewayContract,
     TwoStepGatewayContract,
 )
+from autopay_core.testing.contracts._interruptions import (
+    PATIENCE,
+    Suspensions,
+    check,
+)
 from autopay_core.testing.contracts._matters import (
     MatterDataContract,
     NotifierContract,
     Seed,
 )
+from autopay_core.testing.contracts._sandbox import Gateway
 from autopay_core.testing.contracts._stores import (
+    Interrupted,
     NewStore,
     PostingStoreContract,
     Reopen,
@@ -52,6 +60,7 @@ AsyncReopen: TypeAlias = Callable[
     [aio.PostingStore, Clock],
     aio.PostingStore | Awaitable[aio.PostingStore],
 ]
+Around: TypeAlias = Callable[[Awaitable[Any]], Awaitable[Any]]
 
 
 class Loop:
@@ -61,14 +70,21 @@ class Loop:
         self._loop = asyncio.new_event_loop()
         self._thread = Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
+        self._around: Around | None = None
+
+    def wrap(self, around: Around | None) -> None:
+        """Wait for what *around* makes of everything from now on."""
+        self._around = around
 
     def run(self, made: Awaitable[_T]) -> _T:
         """Wait for *made* on the loop; return its result."""
+        awaited = made if self._around is None else self._around(made)
 
         async def wait() -> _T:
-            return await made
+            return await awaited
 
-        return asyncio.run_coroutine_threadsafe(wait(), self._loop).result()
+        answer = asyncio.run_coroutine_threadsafe(wait(), self._loop)
+        return answer.result(PATIENCE)
 
     def close(self) -> None:
         """Stop the loop and its thread."""
@@ -106,7 +122,30 @@ class _OnALoop(Contract):
         loop.close()
 
 
-class AsyncPaymentGatewayContract(_OnALoop, PaymentGatewayContract):
+class _OtherAccount(_OnALoop):
+    @pytest.fixture
+    def async_other_account(
+        self,
+    ) -> Callable[[], aio.PaymentGateway | aio.TwoStepGateway] | None:
+        """Return how to make the gateway for another of its accounts."""
+        return None
+
+    @pytest.fixture
+    def other_account(
+        self,
+        async_other_account: (
+            Callable[[], aio.PaymentGateway | aio.TwoStepGateway] | None
+        ),
+        loop: Loop,
+    ) -> Callable[[], Gateway] | None:
+        """Return `async_other_account` for callers that do not await."""
+        if async_other_account is None:
+            return None
+        other = async_other_account
+        return lambda: cast("Gateway", Awaited(other(), loop))
+
+
+class AsyncPaymentGatewayContract(_OtherAccount, PaymentGatewayContract):
     """The clauses of `aio.PaymentGateway`."""
 
     @pytest.fixture
@@ -122,7 +161,7 @@ class AsyncPaymentGatewayContract(_OnALoop, PaymentGatewayContract):
         return cast("PaymentGateway", Awaited(async_gateway, loop))
 
 
-class AsyncTwoStepGatewayContract(_OnALoop, TwoStepGatewayContract):
+class AsyncTwoStepGatewayContract(_OtherAccount, TwoStepGatewayContract):
     """The clauses of `aio.TwoStepGateway`."""
 
     @pytest.fixture
@@ -213,6 +252,36 @@ class AsyncPostingStoreContract(_OnALoop, PostingStoreContract):
             return _waited(again(inner, clock), loop)
 
         return opened
+
+    @pytest.fixture
+    def async_beside(self) -> AsyncReopen | None:
+        """Return how to open a store once more while it stays open."""
+        return None
+
+    @pytest.fixture
+    def interrupted(
+        self,
+        new_store: NewStore,
+        clock: Clock,
+        async_beside: AsyncReopen | None,
+        loop: Loop,
+    ) -> Interrupted:
+        """Return how to cancel a call of `CALLS` and look what stands."""
+
+        def cancelled(name: str) -> None:
+            store = new_store(clock)
+            assert isinstance(store, Awaited)
+            inner = cast("aio.PostingStore", store.port)
+            other = (
+                None
+                if async_beside is None
+                else _waited(async_beside(inner, clock), loop)
+            )
+            by = Suspensions(loop.wrap)
+            for _ in check(name, store, other, by, self.interruptions):
+                pass
+
+        return cancelled
 
 
 def _waited(

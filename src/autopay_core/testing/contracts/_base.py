@@ -91,9 +91,11 @@ def usd(cents: int) -> Money:
     return Money(amount_minor=cents, currency="USD")
 
 
-def run_key(autopay: str = "ap-1", on: date = DAYS[0]) -> RunKey:
+def run_key(
+    autopay: str = "ap-1", on: date = DAYS[0], number: int = 0
+) -> RunKey:
     """Return a run's identity."""
-    return RunKey(autopay=autopay, nominal_on=on)
+    return RunKey(autopay=autopay, nominal_on=on, number=number)
 
 
 def invoice(
@@ -128,7 +130,8 @@ def intended(
     attempts = () if before is None else before.attempts
     number = len(attempts) + 1
     request = ChargeRequest(
-        key=f"k{number}-{key.autopay!a}-{key.nominal_on:%y%m%d}",
+        key=f"k{number}-{key.autopay!a}-{key.nominal_on:%y%m%d}"
+        + (f"-{key.number}" if key.number else ""),
         method=method,
         amount=allocation.total,
         deposit_account=ACCOUNT,

@@ -6,7 +6,7 @@ Holds: `MatterDataContract`, `NotifierContract`. Imports: `_base` and the core.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from datetime import date
 from typing import Final, TypeAlias
@@ -14,7 +14,11 @@ from typing import Final, TypeAlias
 import attrs
 import pytest
 
-from autopay_core.associations import Association, InvoiceQuery
+from autopay_core.associations import (
+    Association,
+    InvoicePage,
+    InvoiceQuery,
+)
 from autopay_core.errors import InvalidValueError, PortError
 from autopay_core.invoices import (
     Invoice,
@@ -215,6 +219,24 @@ class MatterDataContract(Contract):
         assert found["INV-1"] == usd(3_00)
         assert found["INV-99"] == usd(5_00)
 
+    def test_md_4_a_later_read_states_no_earlier_moment(
+        self, matters: MatterData, put: Put | None
+    ) -> None:
+        """MD-4: what was booked before the stated moment is in the balance."""
+        if put is None:
+            pytest.skip("no way to change an invoice was given: put")
+        query = _query(Association.to_client(payer="p1", client="C-1"))
+        before = [each.stated_at for each in _pages(matters, query)]
+        put(attrs.evolve(_FIRM[0], balance=usd(3_00)))
+
+        after = [each.stated_at for each in _pages(matters, query)]
+
+        stated = [each for each in [*before, *after] if each is not None]
+        assert stated == sorted(stated)
+        assert len(stated) in (0, len(before) + len(after)), (
+            "some pages state a moment and others none"
+        )
+
     def test_md_5_an_empty_query_returns_nothing(
         self, matters: MatterData
     ) -> None:
@@ -289,14 +311,22 @@ class MatterDataContract(Contract):
     def test_md_7_a_cell_that_cannot_be_read_is_named(
         self, matters: MatterData, spoil: Callable[[], None] | None
     ) -> None:
-        """MD-7: an `InvalidValueError` with the place where it stands."""
+        """MD-7: among the unreadable rows, or by an `InvalidValueError`."""
         if spoil is None:
             pytest.skip("no way to write a bad cell was given: spoil")
         spoil()
-        with pytest.raises(InvalidValueError) as caught:
-            _read(matters, Association.to_client(payer="p1", client="C-1"))
+        query = _query(Association.to_client(payer="p1", client="C-1"))
+        try:
+            places = [
+                each.where
+                for page in _pages(matters, query)
+                for each in page.unreadable
+            ]
+        except InvalidValueError as error:
+            places = [error.path]
 
-        assert caught.value.path
+        assert places
+        assert all(places)
 
     def test_md_8_what_is_paid_is_not_returned_or_owes_nothing(
         self, matters: MatterData, put: Put | None
@@ -337,15 +367,20 @@ def _query(*associations: Association) -> InvoiceQuery:
 
 def _read(matters: MatterData, *associations: Association) -> list[Invoice]:
     """Follow the pages to the end; equal rows count once."""
-    query = _query(*associations)
     found: dict[str, Invoice] = {}
+    for page in _pages(matters, _query(*associations)):
+        for each in page.invoices:
+            assert found.setdefault(each.number, each) == each
+    return list(found.values())
+
+
+def _pages(matters: MatterData, query: InvoiceQuery) -> Iterator[InvoicePage]:
     seen: set[str] = set()
     while True:
         page = matters.open_invoices(query)
-        for each in page.invoices:
-            assert found.setdefault(each.number, each) == each
+        yield page
         if page.next_page is None:
-            return list(found.values())
+            return
         assert page.next_page not in seen, "the pages go round in a circle"
         seen.add(page.next_page)
         query = attrs.evolve(query, page=page.next_page)

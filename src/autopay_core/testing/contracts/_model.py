@@ -25,18 +25,31 @@ from typing_extensions import override
 
 from autopay_core._checks import report_text
 from autopay_core.adapters.memory import MemoryPostingStore
+from autopay_core.balances import LOOK_BACK, Expected
 from autopay_core.charges import DeclineClass, Declined, Pending
 from autopay_core.commits import (
+    AttemptsAllowed,
     Change,
     Committed,
     Conflict,
     ConflictReason,
+    Distinct,
+    Incident,
     PostingFilter,
     PostingMove,
-    StopOrder,
+    Restored,
+    Standing,
+    Told,
 )
 from autopay_core.errors import PostingConflictError
+from autopay_core.holds import Hold, lift
 from autopay_core.invoices import Invoice
+from autopay_core.movements import (
+    Movement,
+    MovementKind,
+    MovementRecord,
+    MovementState,
+)
 from autopay_core.notices import Notice, NoticeKind
 from autopay_core.ports import PostingStore
 from autopay_core.postings import (
@@ -93,6 +106,11 @@ _ENDED: Final = (
 )
 
 
+_EVENTS: Final = ("ev-1", "ev-ä")
+BACK: Final = tuple(each for each in ReversalKind if each.takes_back)
+"""What may go back of a paid run."""
+
+
 @st.composite
 def _invoices(draw: st.DrawFn) -> tuple[Invoice, ...]:
     numbers = draw(
@@ -119,7 +137,11 @@ def _invoices(draw: st.DrawFn) -> tuple[Invoice, ...]:
 @st.composite
 def records(draw: st.DrawFn) -> RunRecord:
     """Return runs in every state, first written as version 1."""
-    key = RunKey(autopay=draw(_ids), nominal_on=draw(_days))
+    key = RunKey(
+        autopay=draw(_ids),
+        nominal_on=draw(_days),
+        number=draw(st.sampled_from([0, 0, 1, 9_999])),
+    )
     at = draw(_instants)
     record = intended(run_key(), *draw(_invoices()), at=at)
     intent = record.intent
@@ -138,8 +160,21 @@ def records(draw: st.DrawFn) -> RunRecord:
         reason=draw(st.sampled_from(["", "Declined"])),
         detail=draw(_texts),
         next_try_at=draw(st.none() | _instants),
+        next_try_on=draw(st.none() | _days),
+        demanded_by=draw(_texts),
         announced=draw(
             st.none() | st.dictionaries(_ids, _cents.map(usd), max_size=2)
+        ),
+    )
+    record = attrs.evolve(
+        record,
+        attempts=tuple(
+            attrs.evolve(
+                each,
+                account=draw(st.just("") | _ids),
+                epoch=draw(st.integers(0, 3)),
+            )
+            for each in record.attempts
         ),
     )
     kind = draw(st.sampled_from(["open", "paid", "pending", "over", "plain"]))
@@ -189,6 +224,7 @@ def notices(draw: st.DrawFn) -> Notice:
 
 AUTOPAYS: Final = ("ap-1", "ä/2")
 DATES: Final = DAYS[:3]
+NUMBERS: Final = (0, 0, 1)
 CLIENTS: Final = ("C-1", "C-2")
 METHODS: Final = (METHOD, OTHER_METHOD)
 INVOICES: Final = (
@@ -208,8 +244,33 @@ FILTERS: Final = (
         invoice="INV-1",
     ),
     PostingFilter(run=str(run_key(AUTOPAYS[1]))),
+    PostingFilter(run=str(run_key(AUTOPAYS[0], number=1))),
     PostingFilter(run="nobody"),
+    PostingFilter(payer="p-1", client="C-2", most=3),
+    PostingFilter(payer="nobody"),
+    PostingFilter(payment_reference="pay-k1-'ap-1'-260128"),
+    PostingFilter(charged_from=DAYS[0], charged_before=DAYS[1]),
+    PostingFilter(charged_from=DAYS[1]),
+    PostingFilter(run="ap-1/2026-01-28#x"),
     PostingFilter(invoice="INV-3", most=2),
+)
+_HOLDS: Final = (
+    Hold.on_store(by="kit", reason="ö"),
+    Hold.on_payer("p-1", by="kit", reason="ö"),
+    Hold.on_method(METHOD.fingerprint, by="kit", reason="ö"),
+    *(Hold.on_autopay(each, by="kit", reason="ö") for each in AUTOPAYS),
+    *(Hold.on_client(each, by="kit", reason="ö") for each in CLIENTS),
+    Hold.on_matter("C-2", "M-C-2", by="kit", reason="ö"),
+    Hold.on_invoice("INV-1", by="kit", reason="ö"),
+)
+_PASSING: Final = (
+    0.000001,
+    1,
+    61,
+    86_400,
+    LOOK_BACK.total_seconds(),
+    -30,
+    -3_600,
 )
 _GOES_TO: Final = (
     RunState.OPEN,
@@ -289,8 +350,17 @@ class StoreMachine(RuleBasedStateMachine):
         """Commit to both; the answers must agree."""
         expected = _answer(self.model, change)
         self.model.now()
-        assert _answer(self.store, change) == expected
+        answer = _answer(self.store, change)
+        assert answer == expected
+        if isinstance(answer, Committed) and answer.at is not None:
+            assert isinstance(expected, Committed)
+            assert answer.at == expected.at
         return expected
+
+    def standing(self, store: PostingStore, key: RunKey) -> Standing:
+        """Read what is known, without what is every store's own."""
+        standing = store.standing(key, METHOD.fingerprint, "p-1")
+        return attrs.evolve(standing, store="")
 
     def known(self, key: RunKey) -> RunRecord | None:
         """Return the run as the model has it."""
@@ -299,6 +369,7 @@ class StoreMachine(RuleBasedStateMachine):
     @rule(
         autopay=st.sampled_from(AUTOPAYS),
         on=st.sampled_from(DATES),
+        number=st.sampled_from(NUMBERS),
         invoices=st.lists(
             st.sampled_from(INVOICES),
             min_size=1,
@@ -308,20 +379,25 @@ class StoreMachine(RuleBasedStateMachine):
         versions=st.sampled_from([0, 0, None, 1]),
         opened=st.sampled_from([0, 0, None, 7]),
         is_guarded=st.booleans(),
+        held=st.sampled_from([0, 0, None, 1]),
+        most=st.sampled_from([None, 0, 1, 2]),
     )
-    def intend(
+    def intend(  # noqa: PLR0913, PLR0917 - each is drawn for itself
         self,
         autopay: str,
         on: date,
+        number: int,
         invoices: list[Invoice],
         method: PaymentMethodRef,
         versions: int | None,
         opened: int | None,
+        held: int | None,
+        most: int | None,
         *,
         is_guarded: bool,
     ) -> None:
-        """Mean to charge; *versions* and *opened* are off by so much."""
-        key = run_key(autopay, on)
+        """Mean to charge; *versions*, *opened* and *held* are off by so."""
+        key = run_key(autopay, on, number)
         before = self.known(key)
         if before is not None and not before.attempts:
             before = attrs.evolve(before, attempts=())
@@ -349,12 +425,26 @@ class StoreMachine(RuleBasedStateMachine):
                     for each in invoices
                 },
                 only_doubtful=is_guarded,
-                unless_stopped=(
-                    StopOrder.autopay(autopay),
-                    StopOrder.method(method.fingerprint),
+                unless_held=(
+                    "store:",
+                    "payer:p-1",
+                    f"method:{method.fingerprint}",
+                    f"autopay:{autopay}",
                 )
                 if is_guarded
                 else (),
+                expect_holds=None
+                if held is None
+                else max(0, stands.holds_version - held),
+                attempts=None
+                if most is None
+                else AttemptsAllowed(
+                    method=method.fingerprint,
+                    windows=(
+                        (self.clock.at - timedelta(minutes=2), most),
+                        (self.clock.at - timedelta(days=1), most + 1),
+                    ),
+                ),
             )
         )
 
@@ -416,6 +506,25 @@ class StoreMachine(RuleBasedStateMachine):
         )
 
     @precondition(lambda self: self.intents(RunState.OPEN))
+    @rule(
+        data=st.data(),
+        account=st.sampled_from(["", "a-1", "a-2"]),
+        is_unique=st.booleans(),
+    )
+    def debit(
+        self, data: st.DataObject, account: str, *, is_unique: bool
+    ) -> None:
+        """Let a debit begin under a reference that others may have."""
+        before = data.draw(st.sampled_from(self.intents(RunState.OPEN)))
+        last = attrs.evolve(before.attempts[-1], account=account)
+        step = stepped(
+            attrs.evolve(before, attempts=(*before.attempts[:-1], last)),
+            RunState.PENDING,
+            _outcome(before, RunState.PENDING),
+        )
+        self.both(Change(runs=(step,), unique_references=is_unique))
+
+    @precondition(lambda self: self.intents(RunState.OPEN))
     @rule(data=st.data())
     def pay(self, data: st.DataObject) -> None:
         """Bring an open run to its good end."""
@@ -426,6 +535,7 @@ class StoreMachine(RuleBasedStateMachine):
     @rule(
         autopay=st.sampled_from(AUTOPAYS),
         on=st.sampled_from(DATES),
+        number=st.sampled_from(NUMBERS),
         state=st.sampled_from(
             [
                 RunState.ANNOUNCED,
@@ -437,10 +547,10 @@ class StoreMachine(RuleBasedStateMachine):
         ahead=st.sampled_from([0, 0, 0, 1]),
     )
     def write_down(
-        self, autopay: str, on: date, state: RunState, ahead: int
+        self, autopay: str, on: date, number: int, state: RunState, ahead: int
     ) -> None:
         """Write a run that charges nothing; its version is off by *ahead*."""
-        key = run_key(autopay, on)
+        key = run_key(autopay, on, number)
         before = self.known(key)
         # What has an intent goes on by itself; this would be another run.
         is_next = before is not None and before.intent is None
@@ -452,15 +562,13 @@ class StoreMachine(RuleBasedStateMachine):
         self.both(Change(runs=(record,), reason="planned"))
 
     @precondition(lambda self: self.intents(RunState.PAID))
-    @rule(data=st.data())
-    def reverse(self, data: st.DataObject) -> None:
+    @rule(data=st.data(), kind=st.sampled_from(BACK))
+    def reverse(self, data: st.DataObject, kind: ReversalKind) -> None:
         """Let a cent go back of a paid run, once."""
         before = data.draw(st.sampled_from(self.intents(RunState.PAID)))
         if before.reversals:
             return
-        back = Reversal(
-            event="e-1", kind=ReversalKind.RETURN, amount=usd(1), on=DATES[0]
-        )
+        back = Reversal(event="e-1", kind=kind, amount=usd(1), on=DATES[0])
         after = attrs.evolve(
             before, version=before.version + 1, reversals=(back,)
         )
@@ -505,31 +613,122 @@ class StoreMachine(RuleBasedStateMachine):
             )
         )
 
+    @rule(hold=st.sampled_from(_HOLDS), is_over=st.booleans())
+    def hold(self, hold: Hold, *, is_over: bool) -> None:
+        """Put a hold on, or lift it."""
+        if is_over:
+            hold = lift(hold, by="kit", reason="over")
+        self.both(Change(holds=(hold,), by="kit"))
+
     @rule(
-        whom=st.sampled_from(
-            [
-                *map(StopOrder.autopay, AUTOPAYS),
-                StopOrder.method(METHOD.fingerprint),
-            ]
-        ),
-        active=st.booleans(),
+        autopay=st.sampled_from(AUTOPAYS),
+        topic=st.sampled_from(["ending", "é"]),
+        cause=st.sampled_from(["MattersAway", "GatewayAway"]),
+        on=st.sampled_from(DATES),
+        is_over=st.booleans(),
     )
-    def stop(self, whom: str, *, active: bool) -> None:
-        """Give a stop order, or lift it."""
-        order = StopOrder(target=whom, active=active, by="kit", reason="ö")
-        self.both(Change(stops=(order,), by="kit"))
+    def note(
+        self, autopay: str, topic: str, cause: str, on: date, *, is_over: bool
+    ) -> None:
+        """Keep what was told, and an incident."""
+        at = self.clock.at
+        self.told += 1
+        told = Told(
+            autopay=autopay, topic=topic, said="ü", key=f"t-{self.told}"
+        )
+        incident = Incident(
+            cause=cause, on=on, began_at=at, over_at=at if is_over else None
+        )
+        self.both(Change(told=(told,), incidents=(incident,)))
+
+    @rule(
+        invoices=st.lists(st.sampled_from(INVOICES), min_size=1, max_size=3),
+        cents=st.integers(-5, 5),
+        days=st.sampled_from([0, 1, 61, 200]),
+        is_gone=st.booleans(),
+        pair=st.none()
+        | st.tuples(st.sampled_from("ab"), st.sampled_from("AB")),
+    )
+    def expect(
+        self,
+        invoices: list[Invoice],
+        cents: int,
+        days: int,
+        pair: tuple[str, str] | None,
+        *,
+        is_gone: bool,
+    ) -> None:
+        """Keep what is expected of invoices, and that two are two."""
+        at = self.clock.at
+        self.both(
+            Change(
+                expected=tuple(
+                    Expected(
+                        invoice=each.number,
+                        client=each.client,
+                        matter=each.matter,
+                        issued_on=each.issued_on,
+                        figure=usd(cents),
+                        balance=each.balance,
+                        counted_at=at - timedelta(days=days),
+                        fitted_at=at,
+                        gone_since=at if is_gone else None,
+                    )
+                    for each in invoices
+                ),
+                distinct=()
+                if pair is None
+                else (
+                    Distinct(
+                        first=pair[0], second=pair[1], by="kit", reason="ß"
+                    ),
+                ),
+            )
+        )
+
+    @rule(
+        event=st.sampled_from(_EVENTS),
+        state=st.sampled_from(MovementState),
+        version=st.integers(1, 3),
+    )
+    def receive(self, event: str, state: MovementState, version: int) -> None:
+        """Write a movement, from the version before or from another one."""
+        record = MovementRecord(
+            movement=Movement(
+                id=event,
+                kind=MovementKind.RETURNED,
+                amount=usd(1),
+                on=DATES[0],
+                reference="debit-1",
+            ),
+            state=state,
+            version=version,
+        )
+        self.both(Change(movements=(record,), by="kit"))
+
+    @rule(lost=st.lists(st.sampled_from("xyz"), max_size=2))
+    def restore(self, lost: list[str]) -> None:
+        """Say that the store was restored."""
+        word = Restored(since=self.clock.at, stores=tuple(lost), by="kit")
+        self.both(Change(restored=word))
+
+    @rule()
+    def trust(self) -> None:
+        """Say that the clock is right."""
+        self.both(Change(trusted_clock=True, by="kit", reason="it is"))
 
     @rule(
         autopay=st.sampled_from(AUTOPAYS),
         on=st.sampled_from(DATES),
+        number=st.sampled_from(NUMBERS),
         seconds=st.sampled_from([1, 60]),
     )
-    def claim(self, autopay: str, on: date, seconds: int) -> None:
+    def claim(self, autopay: str, on: date, number: int, seconds: int) -> None:
         """Claim a run."""
-        key = run_key(autopay, on)
+        key = run_key(autopay, on, number)
         assert self.store.claim(key, seconds) == self.model.claim(key, seconds)
 
-    @rule(seconds=st.sampled_from([0.000001, 1, 61, 86_400, -30, -3_600]))
+    @rule(seconds=st.sampled_from(_PASSING))
     def time_passes(self, seconds: float) -> None:
         """Move the clock, also back."""
         self.clock.advance(seconds)
@@ -540,15 +739,16 @@ class StoreMachine(RuleBasedStateMachine):
         self.store = self.open_again()
 
     @invariant()
-    def everything_reads_the_same(self) -> None:
-        """Read whatever can be read."""
+    def everything_of_auto_pays_reads_the_same(self) -> None:
+        """Read whatever is known of auto-pays and clients."""
         store, model = self.store, self.model
         for autopay in AUTOPAYS:
             for on in DATES:
-                key = run_key(autopay, on)
-                assert store.standing(key, METHOD.fingerprint) == (
-                    model.standing(key, METHOD.fingerprint)
-                )
+                for number in (0, 1):
+                    key = run_key(autopay, on, number)
+                    assert self.standing(store, key) == (
+                        self.standing(model, key)
+                    )
             for begin, end in ((DATES[0], DATES[2]), (date.min, date.max)):
                 assert store.spent(autopay, begin, end, "USD") == (
                     model.spent(autopay, begin, end, "USD")
@@ -560,11 +760,39 @@ class StoreMachine(RuleBasedStateMachine):
             assert sorted(
                 store.attempts(method.fingerprint, since), key=repr
             ) == sorted(model.attempts(method.fingerprint, since), key=repr)
+
+    def attempt_keys(self) -> list[str]:
+        """Return the keys of the model's attempts, a few of them."""
+        return [
+            str(each.key)
+            for record in self.model.runs()
+            for each in record.attempts
+        ][:4]
+
+    @invariant()
+    def every_list_reads_the_same(self) -> None:
+        """Read whatever comes in pages."""
+        store, model = self.store, self.model
         for after in (None, run_key("ap-1", DATES[1])):
             for most in (1, 100):
                 assert tuple(store.unfinished(after, most)) == tuple(
                     model.unfinished(after, most)
                 )
+                assert tuple(store.waiting(after, most)) == tuple(
+                    model.waiting(after, most)
+                )
+        for account in ("", "a-1"):
+            assert tuple(store.referenced("debit-1", account)) == tuple(
+                model.referenced("debit-1", account)
+            )
+        for event in _EVENTS:
+            assert tuple(store.movement(event)) == tuple(model.movement(event))
+        for state in (MovementState.WAITING, MovementState.CASE):
+            assert tuple(store.movements(state, "", 2)) == tuple(
+                model.movements(state, "", 2)
+            )
+        for key in ("key-1", *self.attempt_keys()):
+            assert tuple(store.keyed(key)) == tuple(model.keyed(key))
         for wanted in FILTERS:
             assert tuple(store.postings(wanted)) == tuple(
                 model.postings(wanted)
@@ -573,6 +801,10 @@ class StoreMachine(RuleBasedStateMachine):
             assert tuple(store.undelivered(most)) == tuple(
                 model.undelivered(most)
             )
+            for last in ("", "h-8"):
+                assert tuple(store.holds(last, most)) == tuple(
+                    model.holds(last, most)
+                )
 
 
 def machine_of(

@@ -1,15 +1,17 @@
 """
 The clauses of the posting store, with races and a model.
 
-Holds: `PostingStoreContract`. Imports: `_base`, `_model` and the core. The
-model is the memory store: whatever is written to both reads the same.
+Holds: `PostingStoreContract`. Imports: `_base`, `_interruptions`, `_model` and
+the core. The model is the memory store: whatever is written to both reads the
+same.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Set as AbstractSet
 from contextlib import AbstractContextManager
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
+from functools import partial
 from threading import Event, Thread
 from typing import ClassVar, Final, TypeAlias
 
@@ -18,28 +20,53 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis.stateful import run_state_machine_as_test
 
+from autopay_core.balances import Expected, ShareStepKind
 from autopay_core.charges import DeclineClass, Declined, Pending
 from autopay_core.commits import (
+    AttemptsAllowed,
     Change,
     Committed,
     Conflict,
     ConflictReason,
+    Distinct,
+    Incident,
     PostingFilter,
     PostingMove,
-    StopOrder,
+    Restored,
+    Told,
+    Unreadable,
 )
 from autopay_core.errors import (
     CommitUnknownError,
+    PortError,
     PortUnavailableError,
     PostingConflictError,
 )
+from autopay_core.holds import Hold, lift
 from autopay_core.invoices import Invoice
 from autopay_core.money import Money
+from autopay_core.movements import (
+    Movement,
+    MovementKind,
+    MovementRecord,
+    MovementState,
+)
 from autopay_core.notices import Notice
 from autopay_core.ports import PostingStore
-from autopay_core.postings import Posting, PostingStatus, move_posting
+from autopay_core.postings import (
+    Posting,
+    PostingStatus,
+    Reversal,
+    ReversalKind,
+    move_posting,
+)
 from autopay_core.references import RunKey
-from autopay_core.runs import RunRecord, RunState, postings_of
+from autopay_core.runs import (
+    RunRecord,
+    RunState,
+    postings_of,
+    reversal_postings,
+)
 from autopay_core.testing.contracts._base import (
     DAYS,
     METHOD,
@@ -57,6 +84,13 @@ from autopay_core.testing.contracts._base import (
     stepped,
     usd,
 )
+from autopay_core.testing.contracts._interruptions import (
+    CALLS,
+    Lines,
+    apart,
+    check,
+    folders_of,
+)
 from autopay_core.testing.contracts._model import (
     machine_of,
     notices,
@@ -65,9 +99,13 @@ from autopay_core.testing.contracts._model import (
 
 NewStore: TypeAlias = Callable[[Clock], PostingStore]
 Reopen: TypeAlias = Callable[[PostingStore, Clock], PostingStore]
+SpoilRun: TypeAlias = Callable[[PostingStore, RunKey], None]
 Spoil: TypeAlias = Callable[[PostingStore], AbstractContextManager[None]]
+Interrupted: TypeAlias = Callable[[str], None]
 
 _HANDOVERS: Final = 30
+_LONGEST: Final = 300.0
+"""Seconds after which a call that is interrupted everywhere is given up."""
 
 
 class PostingStoreContract(Contract):
@@ -77,11 +115,14 @@ class PostingStoreContract(Contract):
     Attributes:
         examples: How many histories and values are generated.
         steps: How long a generated history is.
+        interruptions: In how many places each call is interrupted; None for
+            every one, which may take minutes.
 
     """
 
     examples: ClassVar[int] = 25
     steps: ClassVar[int] = 20
+    interruptions: ClassVar[int | None] = 12
 
     @pytest.fixture
     def clock(self) -> Clock:
@@ -99,6 +140,29 @@ class PostingStoreContract(Contract):
         return None
 
     @pytest.fixture
+    def beside(self) -> Reopen | None:
+        """Return how to open a store once more while it stays open."""
+        return None
+
+    @pytest.fixture
+    def interrupted(
+        self, new_store: NewStore, clock: Clock, beside: Reopen | None
+    ) -> Interrupted:
+        """Return how to interrupt a call of `CALLS` and look what stands."""
+
+        def steps(name: str) -> Iterator[str]:
+            store = new_store(clock)
+            return check(
+                name,
+                store,
+                None if beside is None else beside(store, clock),
+                Lines(folders_of(store)),
+                self.interruptions,
+            )
+
+        return lambda name: apart(partial(steps, name), _LONGEST)
+
+    @pytest.fixture
     def unavailable(self) -> Spoil | None:
         """Return how to make a store refuse commits for a while."""
         return None
@@ -106,6 +170,11 @@ class PostingStoreContract(Contract):
     @pytest.fixture
     def lose_answer(self) -> Spoil | None:
         """Return how to lose the answers of a store's commits for a while."""
+        return None
+
+    @pytest.fixture
+    def spoil_run(self) -> SpoilRun | None:
+        """Return how to make what stands about a run unreadable."""
         return None
 
     @pytest.fixture
@@ -118,27 +187,27 @@ class PostingStoreContract(Contract):
     def test_ps_1_a_change_stands_whole_and_is_seen_at_once(
         self, store: PostingStore
     ) -> None:
-        """PS-1: run, postings, notices and stop orders in one step."""
+        """PS-1: run, postings, notices and holds in one step."""
         record = _opened(store)
         done = paid(record)
-        stop = StopOrder(target="autopay:x", active=True, by="kit")
+        hold = _hold("x")
 
         written = store.commit(
             Change(
                 runs=(done,),
                 postings=postings_of(done),
                 notices=(notice(),),
-                stops=(stop,),
+                holds=(hold,),
             )
         )
 
-        assert written == Committed(new_notices=frozenset({"n-1"}))
+        assert _new(written) == {"n-1"}
         assert _run(store, record.key) == done
         assert _all(store) == postings_of(done)
         assert store.undelivered(10) == (notice(),)
-        assert store.standing(run_key("x"), "").is_stopped
+        assert store.standing(run_key("x"), "").holds == (hold,)
 
-    @pytest.mark.parametrize("refusal", ["version", "stopped", "posting id"])
+    @pytest.mark.parametrize("refusal", ["version", "held", "posting id"])
     def test_ps_1_a_change_that_is_refused_leaves_nothing_behind(
         self, store: PostingStore, refusal: str
     ) -> None:
@@ -146,11 +215,7 @@ class PostingStoreContract(Contract):
         record = _opened(store)
         done = paid(record)
         first, *_ = postings_of(done)
-        store.commit(
-            Change(
-                stops=(StopOrder(target="autopay:s", active=True, by="kit"),)
-            )
-        )
+        store.commit(Change(holds=(_hold("s"),)))
         other = attrs.evolve(first, payment_reference="another")
         if refusal == "posting id":
             store.commit(Change(postings=(other,)))
@@ -161,14 +226,14 @@ class PostingStoreContract(Contract):
                 if refusal == "version"
                 else done,
             ),
-            unless_stopped=("autopay:s",) if refusal == "stopped" else (),
+            unless_held=("autopay:s",) if refusal == "held" else (),
             postings=(
                 attrs.evolve(first, id="p-0"),
                 first,
                 attrs.evolve(first, id="p-9"),
             ),
             notices=(notice("n-9"),),
-            stops=(StopOrder(target="autopay:x", active=True, by="kit"),),
+            holds=(_hold("x"),),
         )
 
         if refusal == "posting id":
@@ -178,7 +243,7 @@ class PostingStoreContract(Contract):
             assert isinstance(store.commit(change), Conflict)
 
         assert _everything(store) == before
-        assert not store.standing(run_key("x"), "").is_stopped
+        assert store.standing(run_key("x"), "").holds == ()
 
     def test_ps_1_what_was_committed_is_there_for_another_process(
         self, store: PostingStore, clock: Clock, reopen: Reopen | None
@@ -195,6 +260,13 @@ class PostingStoreContract(Contract):
         before = _everything(store)
 
         assert _everything(reopen(store, clock)) == before
+
+    @pytest.mark.parametrize("call", CALLS)
+    def test_ps_1_a_call_that_is_interrupted_leaves_all_of_it_or_nothing(
+        self, interrupted: Interrupted, call: str
+    ) -> None:
+        """PS-1: wherever it is cut off; and the next calls answer right."""
+        interrupted(call)
 
     # -- PS-2, PS-3: versions -------------------------------------------------
 
@@ -245,6 +317,23 @@ class PostingStoreContract(Contract):
             reason=ConflictReason.VERSION
         )
         assert _run(store, first.key) == first
+
+    def test_ps_3_runs_on_demand_of_a_day_have_numbers(
+        self, store: PostingStore
+    ) -> None:
+        """PS-3: each number is a run of its own, and none is the latest."""
+        runs = [intended(run_key(number=number)) for number in (2, 0, 1)]
+        for each in runs:
+            assert isinstance(store.commit(Change(runs=(each,))), Committed)
+        again = intended(run_key(number=2), invoice("INV-2", 500))
+
+        assert store.commit(Change(runs=(again,))) == Conflict(
+            reason=ConflictReason.VERSION
+        )
+        standing = store.standing(run_key(number=1), "")
+        assert standing.run == runs[2]
+        assert standing.latest == runs[1]
+        assert [each.key.number for each in standing.unfinished] == [0, 1, 2]
 
     def test_ps_3_two_hosts_that_begin_a_run_at_once_begin_it_once(
         self, store: PostingStore
@@ -376,6 +465,7 @@ class PostingStoreContract(Contract):
         two = (invoice("INV-1", 3_000), invoice("INV-2", 4_000))
         record = _opened(store, *two)
         assert _open(store) == {"INV-1": usd(3_000), "INV-2": usd(4_000)}
+        assert store.open_amounts(("C-1",)).reserved == _open(store)
         for state in (RunState.PENDING, RunState.REVIEW):
             record = stepped(record, state)
             store.commit(Change(runs=(record,)))
@@ -383,6 +473,7 @@ class PostingStoreContract(Contract):
         done = paid(record)
         store.commit(Change(runs=(done,), postings=postings_of(done)))
         assert _open(store) == {"INV-1": usd(3_000), "INV-2": usd(4_000)}
+        assert store.open_amounts(("C-1",)).reserved == {}
         other = _opened(store, invoice("INV-1", 500), on=DAYS[1])
         assert _open(store)["INV-1"] == usd(3_500)
         store.commit(Change(runs=(stepped(other, RunState.FAILED),)))
@@ -479,41 +570,94 @@ class PostingStoreContract(Contract):
 
         _one_won(answers)
 
-    @pytest.mark.parametrize("target", ["autopay:ap-1", "method:m-1"])
-    def test_ps_7_a_stop_order_in_force_refuses_a_change(
-        self, store: PostingStore, target: str
+    @pytest.mark.parametrize(
+        "hold",
+        [
+            Hold.on_store(by="kit", reason="why"),
+            Hold.on_payer("p-1", by="kit", reason="why"),
+            Hold.on_method("m-1", by="kit", reason="why"),
+            Hold.on_autopay("ap-1", by="kit", reason="why"),
+        ],
+    )
+    def test_ps_7_a_hold_in_force_refuses_a_change(
+        self, store: PostingStore, hold: Hold
     ) -> None:
-        """PS-7: until it is lifted."""
-        stop = StopOrder(target=target, active=True, by="kit")
-        store.commit(Change(stops=(stop,)))
+        """PS-7: until it is lifted; and it is read with the standing."""
+        store.commit(Change(holds=(hold,)))
         change = Change(
             runs=(intended(run_key()),),
-            unless_stopped=("autopay:ap-1", "method:m-1"),
+            unless_held=("store:", "payer:p-1", "method:m-1", "autopay:ap-1"),
         )
 
-        assert store.standing(run_key(), "m-1").is_stopped
-        assert store.commit(change) == Conflict(reason=ConflictReason.STOPPED)
-        lifted = attrs.evolve(stop, active=False)
-        store.commit(Change(stops=(lifted,)))
+        assert store.standing(run_key(), "m-1", "p-1").holds == (hold,)
+        assert store.commit(change) == Conflict(reason=ConflictReason.HELD)
+        assert list(store.holds("", 9)) == [hold]
+        lifted = lift(hold, by="kit", reason="over")
+        store.commit(Change(holds=(lifted,)))
 
-        assert not store.standing(run_key(), "m-1").is_stopped
+        assert store.standing(run_key(), "m-1", "p-1").holds == ()
+        assert list(store.holds("", 9)) == []
         assert isinstance(store.commit(change), Committed)
 
-    def test_ps_7_a_stop_order_for_somebody_else_stops_nothing(
+    def test_ps_7_a_hold_on_somebody_else_holds_nothing(
         self, store: PostingStore
     ) -> None:
         """PS-7: targets are compared exactly."""
-        stop = StopOrder(target="autopay:ap-11", active=True, by="kit")
-        store.commit(Change(stops=(stop,)))
+        store.commit(Change(holds=(_hold("ap-11"),)))
 
         written = store.commit(
-            Change(
-                runs=(intended(run_key()),), unless_stopped=("autopay:ap-1",)
-            )
+            Change(runs=(intended(run_key()),), unless_held=("autopay:ap-1",))
         )
 
         assert isinstance(written, Committed)
-        assert not store.standing(run_key(), "").is_stopped
+        assert store.standing(run_key(), "").holds == ()
+
+    def test_ps_7_a_plan_on_holds_that_changed_is_refused(
+        self, store: PostingStore
+    ) -> None:
+        """PS-7: whatever they are on, and when one was lifted as well."""
+        hold = Hold.on_invoice("INV-9", by="kit", reason="why")
+        change = Change(
+            runs=(intended(run_key()),), expect_holds=_holds_version(store)
+        )
+        for each in (hold, lift(hold, by="kit", reason="over")):
+            store.commit(Change(holds=(each,)))
+
+            assert store.commit(change) == Conflict(reason=ConflictReason.HELD)
+
+        now = attrs.evolve(change, expect_holds=_holds_version(store))
+        assert isinstance(store.commit(now), Committed)
+
+    def test_ps_7_a_hold_and_a_plan_never_both_win_in_the_wrong_order(
+        self, store: PostingStore
+    ) -> None:
+        """PS-7: what is committed after a hold was put on, saw it."""
+        seen = _holds_version(store)
+        is_held = Event()
+        late: list[object] = []
+
+        def act(place: int) -> None:
+            if place == RACERS // 2:
+                store.commit(Change(holds=(_hold("ap-1"),)))
+                is_held.set()
+                return
+            was_held = is_held.is_set()
+            conditions = (
+                Change(unless_held=("autopay:ap-1",)),
+                Change(expect_holds=seen),
+            )
+            answer = store.commit(
+                attrs.evolve(
+                    conditions[place % 2],
+                    runs=(intended(run_key(f"ap-{place}")),),
+                )
+            )
+            if was_held and isinstance(answer, Committed):
+                late.append(answer)
+
+        at_once(RACERS, act)
+
+        assert late == []
 
     # -- PS-8, PS-9: postings -------------------------------------------------
 
@@ -605,8 +749,8 @@ class PostingStoreContract(Contract):
             )
         )
 
-        assert first == Committed(new_notices=frozenset({"n-1", "n-2"}))
-        assert again == Committed(new_notices=frozenset({"n-3"}))
+        assert _new(first) == {"n-1", "n-2"}
+        assert _new(again) == {"n-3"}
         assert store.undelivered(10) == (
             notice(),
             notice("n-2"),
@@ -637,11 +781,7 @@ class PostingStoreContract(Contract):
             RACERS, lambda _: store.commit(Change(notices=(notice(),)))
         )
 
-        new = [
-            answer
-            for answer in answers
-            if answer == Committed(new_notices=frozenset({"n-1"}))
-        ]
+        new = [answer for answer in answers if _new(answer) == {"n-1"}]
         assert len(new) == 1
         assert store.undelivered(10) == (notice(),)
 
@@ -665,6 +805,20 @@ class PostingStoreContract(Contract):
         assert behind.is_clock_suspect
         assert not caught_up.is_clock_suspect
         assert caught_up.now > behind.now
+
+    def test_ps_12_a_commit_is_later_than_what_was_told_before(
+        self, store: PostingStore, clock: Clock
+    ) -> None:
+        """PS-12: however coarse, or late, the clock is."""
+        for step in (0, 0, -60, 60):
+            clock.advance(step)
+            before = store.standing(run_key(), "").now
+            written = store.commit(Change(notices=(notice(f"{before}"),)))
+            after = store.standing(run_key(), "")
+
+            assert isinstance(written, Committed)
+            assert written.at is None or before < written.at <= after.now
+            assert after.now > before
 
     def test_ps_12_the_stores_time_survives_a_restart(
         self, store: PostingStore, clock: Clock, reopen: Reopen | None
@@ -753,6 +907,7 @@ class PostingStoreContract(Contract):
             key = RunKey(
                 autopay=f"{record.key.autopay[:100]}#{len(keys)}",
                 nominal_on=record.key.nominal_on,
+                number=record.key.number,
             )
             keys.append(key)
             one = attrs.evolve(record, key=key)
@@ -761,7 +916,7 @@ class PostingStoreContract(Contract):
             written = store.commit(
                 Change(runs=(one,), postings=done, notices=(mine,))
             )
-            assert written == Committed(new_notices=frozenset({mine.key}))
+            assert _new(written) == {mine.key}
             standing = store.standing(key, "")
             assert standing.run == one
             assert standing.unfinished == (
@@ -810,10 +965,41 @@ class PostingStoreContract(Contract):
         )
         assert store.spent("ap-2", DAYS[0], DAYS[4], "USD") == usd(0)
 
-    def test_ps_15_the_attempts_on_a_method_are_read_whoever_made_them(
+    def test_ps_15_what_a_bank_took_back_is_not_spent(
+        self, store: PostingStore
+    ) -> None:
+        """PS-15: a return and a lost dispute; a refund stays spent (L7)."""
+        done = paid(_opened(store))
+        store.commit(Change(runs=(done,)))
+        kinds = [each for each in ReversalKind if each.takes_back]
+        for place, kind in enumerate(kinds):
+            back = Reversal(
+                event=f"e-{place}",
+                kind=kind,
+                amount=usd(10 ** (place + 1)),
+                on=DAYS[0],
+            )
+            done = attrs.evolve(
+                done,
+                version=done.version + 1,
+                reversals=(*done.reversals, back),
+            )
+            store.commit(Change(runs=(done,)))
+
+        kept = usd(10_000) - Money.total(
+            (
+                each.amount
+                for each in done.reversals
+                if each.kind is not ReversalKind.REFUND
+            ),
+            "USD",
+        )
+        assert store.spent("ap-1", DAYS[0], DAYS[1], "USD") == kept
+
+    def test_ps_15_attempts_that_count_are_read_whoever_made_them(
         self, store: PostingStore, clock: Clock
     ) -> None:
-        """PS-15: of every auto-pay, and only of that method."""
+        """PS-15: of every auto-pay, of that method, and none that paid."""
         declined = Declined(
             key="k", code="51", decline_class=DeclineClass.LATER
         )
@@ -841,6 +1027,8 @@ class PostingStoreContract(Contract):
 
         assert count(2) == 3
         assert count(0.5) == 2
+        store.commit(Change(runs=(paid(again),)))
+        assert count(2) == 2
         assert len(store.attempts("nobody", clock.at)) == 0
 
     def test_ps_15_runs_under_way_are_read_by_key_when_their_time_has_come(
@@ -856,19 +1044,528 @@ class PostingStoreContract(Contract):
         )
         store.commit(Change(runs=(pending,)))
         store.commit(Change(runs=(plain(run_key("ap-9"), RunState.MISSED),)))
-        assert [each.key.autopay for each in store.unfinished(None, 9)] == [
+        assert [_autopay(each) for each in store.unfinished(None, 9)] == [
             "ap-1"
         ]
         clock.advance(61)
 
         first = store.unfinished(None, 2)
-        then = store.unfinished(first[-1].key, 9)
+        then = store.unfinished(run_key("ap-1"), 9)
 
-        assert [each.key.autopay for each in first] == ["ap-0", "ap-1"]
-        assert [each.key.autopay for each in then] == ["ap-2", "ap-3", "ap-4"]
+        assert [_autopay(each) for each in first] == ["ap-0", "ap-1"]
+        assert [_autopay(each) for each in then] == ["ap-2", "ap-3", "ap-4"]
+
+    def test_ps_15_runs_that_wait_are_read_by_key(
+        self, store: PostingStore, clock: Clock
+    ) -> None:
+        """PS-15: whenever they go on."""
+        for place in range(4):
+            waiting = plain(run_key(f"ap-{place}"), RunState.WAITING)
+            later = clock.at + timedelta(days=place)
+            store.commit(
+                Change(runs=(attrs.evolve(waiting, next_try_at=later),))
+            )
+        missed = stepped(
+            plain(run_key("ap-2"), RunState.WAITING), RunState.MISSED
+        )
+        store.commit(Change(runs=(missed,)))
+
+        first = store.waiting(None, 2)
+        then = store.waiting(run_key("ap-1"), 9)
+
+        assert [_autopay(each) for each in first] == ["ap-0", "ap-1"]
+        assert [_autopay(each) for each in then] == ["ap-3"]
+
+    # -- PS-16: the store itself ----------------------------------------------
+
+    def test_ps_16_a_store_has_an_id_of_its_own(
+        self,
+        new_store: NewStore,
+        clock: Clock,
+        reopen: Reopen | None,
+    ) -> None:
+        """PS-16: another one for each, and the same for every process."""
+        ids: list[str] = []
+        stores: list[PostingStore] = []
+        # At once: where there is one database, the next one empties it.
+        for _ in range(3):
+            stores.append(new_store(clock))
+            ids.append(stores[-1].standing(run_key(), "").store)
+
+        assert len({*ids}) == len(ids)
+        assert all(len(each) >= _ID_LEAST for each in ids)
+        if reopen is not None:
+            again = reopen(stores[-1], clock)
+            assert again.standing(run_key(), "").store == ids[-1]
+
+    def test_ps_16_a_word_that_it_was_restored_raises_the_epoch(
+        self, store: PostingStore, clock: Clock
+    ) -> None:
+        """PS-16: and nothing else does; what was told stays told."""
+        store.commit(Change(runs=(intended(run_key()),)))
+        before = store.standing(run_key(), "")
+        since = clock.at - timedelta(days=1)
+        for lost in ("a", "b"):
+            store.commit(
+                Change(
+                    restored=Restored(since=since, stores=(lost,), by="kit")
+                )
+            )
+
+        after = store.standing(run_key(), "")
+        assert (before.epoch, before.restored_since) == (0, None)
+        assert (after.epoch, after.store) == (2, before.store)
+        assert after.restored_since == since
+        assert after.restored_stores == {"a", "b"}
+
+    # -- PS-17, PS-18: what is on invoices ------------------------------------
+
+    def test_ps_17_holds_come_with_the_open_amounts_that_they_are_about(
+        self, store: PostingStore
+    ) -> None:
+        """PS-17: on clients, their matters, and any invoice."""
+        mine = [
+            Hold.on_client("C-1", by="kit", reason="why"),
+            Hold.on_matter("C-1", "M-1", by="kit", reason="why"),
+            Hold.on_invoice("INV-9", by="kit", reason="why"),
+        ]
+        others = [
+            Hold.on_client("C-2", by="kit", reason="why"),
+            Hold.on_matter("C-2", "M-1", by="kit", reason="why"),
+            _hold("ap-1"),
+        ]
+        over = lift(
+            Hold.on_client("C-1", by="joe", reason="why"),
+            by="kit",
+            reason="over",
+        )
+        versions = [_holds_version(store)]
+        for each in (*mine, *others, over):
+            store.commit(Change(holds=(each,)))
+            versions.append(_holds_version(store))
+
+        found = store.open_amounts(("C-1",)).holds
+        assert sorted(found, key=_id_of) == sorted(mine, key=_id_of)
+        assert versions == sorted({*versions})
+
+    def test_ps_18_steps_of_shares_are_kept_in_their_order(
+        self, store: PostingStore, clock: Clock
+    ) -> None:
+        """PS-18: out of open, and a reversal's; for sixty days at least."""
+        done = paid(_opened(store, invoice("INV-1", 500)))
+        back = Reversal(
+            event="e-1", kind=ReversalKind.RETURN, amount=usd(40), on=DAYS[0]
+        )
+        [reversal] = reversal_postings(done, back)
+        store.commit(
+            Change(runs=(done,), postings=(*postings_of(done), reversal))
+        )
+        assert store.open_amounts(("C-1",)).reversals == {"INV-1": usd(40)}
+        written = store.open_amounts(("C-1",))
+        for status in (PostingStatus.QUEUED, PostingStatus.APPLIED):
+            clock.advance(60)
+            _move(store, status)
+
+        found = store.open_amounts(("C-1",))
+        assert [(each.kind, each.amount) for each in written.steps] == [
+            (ShareStepKind.REVERSED, usd(40))
+        ]
+        assert [(each.kind, each.amount) for each in found.steps] == [
+            (ShareStepKind.REVERSED, usd(40)),
+            (ShareStepKind.APPLIED, usd(500)),
+        ]
+        applied_at = found.steps[-1].at
+        assert applied_at >= clock.at
+        assert found.reversals == {}
+        assert store.open_amounts(("C-2",)).steps == ()
+        clock.advance(61 * 86_400)
+        assert store.open_amounts(("C-1",)).steps == ()
+        counted = Expected(
+            invoice="INV-9",
+            client="C-1",
+            matter="M-1",
+            issued_on=DAYS[0],
+            figure=usd(1),
+            balance=usd(1),
+            counted_at=applied_at,
+            fitted_at=applied_at,
+        )
+        store.commit(Change(expected=(counted,)))
+        assert store.open_amounts(("C-1",)).steps == found.steps[1:]
+
+    def test_ps_18_what_is_expected_is_what_was_written_last(
+        self, store: PostingStore, clock: Clock
+    ) -> None:
+        """PS-18: by invoice, and under the client that it has by now."""
+        first = Expected(
+            invoice="INV-1",
+            client="C-1",
+            matter="M-1",
+            issued_on=DAYS[0],
+            figure=usd(900),
+            balance=usd(800),
+            counted_at=clock.at,
+            fitted_at=clock.at,
+        )
+        gone = attrs.evolve(first, figure=usd(700), gone_since=clock.at)
+        other = attrs.evolve(first, invoice="INV-2", client="C-2")
+        moved = attrs.evolve(other, client="C-1")
+
+        store.commit(Change(expected=(first, other)))
+        before = store.open_amounts(("C-1",)).expected
+        store.commit(Change(expected=(gone, moved)))
+
+        assert before == (first,)
+        assert store.open_amounts(("C-1",)).expected == (gone, moved)
+        assert store.open_amounts(("C-2",)).expected == ()
+
+    def test_ps_18_numbers_that_are_two_are_read_in_either_order(
+        self, store: PostingStore
+    ) -> None:
+        """PS-18: with whatever clients are asked for."""
+        for first, second in (("7", "07"), ("07", "7"), ("a", "A")):
+            store.commit(
+                Change(
+                    distinct=(
+                        Distinct(
+                            first=first, second=second, by="kit", reason="so"
+                        ),
+                    )
+                )
+            )
+
+        assert store.open_amounts(("C-1",)).distinct == {
+            frozenset({"7", "07"}),
+            frozenset({"a", "A"}),
+        }
+
+    # -- PS-19, PS-20: references and attempts --------------------------------
+
+    @pytest.mark.parametrize(
+        ("account", "other", "is_refused"),
+        [
+            ("a-1", "a-1", True),
+            ("a-1", "a-2", False),
+            ("", "a-2", True),
+            ("a-1", "", True),
+        ],
+    )
+    def test_ps_19_two_runs_have_no_payment_reference_in_common(
+        self,
+        store: PostingStore,
+        account: str,
+        other: str,
+        *,
+        is_refused: bool,
+    ) -> None:
+        """PS-19: at one account; an account that is not known is any."""
+        first = _charged(run_key(), "pay-1", account)
+        second = _charged(run_key("ap-2"), "pay-1", other)
+        store.commit(Change(runs=(first,), unique_references=True))
+
+        answer = store.commit(Change(runs=(second,), unique_references=True))
+        again = attrs.evolve(first, version=2)
+
+        if is_refused:
+            assert answer == Conflict(reason=ConflictReason.REFERENCE)
+            assert _run(store, second.key) is None
+        else:
+            assert isinstance(answer, Committed)
+        assert isinstance(
+            store.commit(Change(runs=(again,), unique_references=True)),
+            Committed,
+        )
+
+    def test_ps_19_references_may_repeat_where_that_is_said(
+        self, store: PostingStore
+    ) -> None:
+        """PS-19: and the runs that have one are found by it."""
+        runs = [
+            _charged(run_key(f"ap-{place}"), "pay-1", f"a-{place % 2}")
+            for place in range(4)
+        ]
+        for each in runs:
+            assert isinstance(store.commit(Change(runs=(each,))), Committed)
+
+        assert list(store.referenced("pay-1", "a-1")) == [runs[1], runs[3]]
+        assert list(store.referenced("pay-1", "")) == runs
+        assert list(store.referenced("pay-2", "a-1")) == []
+
+    def test_ps_19_of_racing_runs_one_gets_the_reference(
+        self, store: PostingStore
+    ) -> None:
+        """PS-19: the others are refused, never an error."""
+        runs = [
+            _charged(run_key(f"ap-{place}"), "pay-1", "a-1")
+            for place in range(RACERS)
+        ]
+
+        answers = at_once(
+            RACERS,
+            lambda place: store.commit(
+                Change(runs=(runs[place],), unique_references=True)
+            ),
+        )
+
+        _one_won(answers)
+        assert len(store.referenced("pay-1", "a-1")) == 1
+
+    def test_ps_20_a_change_is_refused_when_too_many_attempts_count(
+        self, store: PostingStore, clock: Clock
+    ) -> None:
+        """PS-20: in any window, of that method, whoever made them."""
+        declined = Declined(
+            key="k", code="51", decline_class=DeclineClass.LATER
+        )
+        for place in range(2):
+            record = intended(run_key(f"ap-{place}"), at=clock.at)
+            store.commit(Change(runs=(record,)))
+            store.commit(
+                Change(runs=(stepped(record, RunState.FAILED, declined),))
+            )
+            clock.advance(3_600)
+        clock.advance(-3_600)
+        lately = clock.at - timedelta(minutes=1)
+        before = clock.at - timedelta(hours=1)
+
+        def allows(*windows: tuple[datetime, int], by: str = "ap-9") -> bool:
+            record = intended(run_key(by, DAYS[1]), at=clock.at)
+            answer = store.commit(
+                Change(
+                    runs=(record,),
+                    attempts=AttemptsAllowed(
+                        method=METHOD.fingerprint, windows=windows
+                    ),
+                )
+            )
+            if isinstance(answer, Committed):
+                return True
+            assert answer == Conflict(reason=ConflictReason.ATTEMPTS)
+            return False
+
+        assert not allows((lately, 0))
+        assert not allows((lately, 9), (before, 1))
+        assert not allows((before, 1))
+        assert allows((lately, 1), (before, 2))
+        assert not allows((before, 2), by="ap-8")
+        assert allows((before, 3), by="ap-8")
+
+    def test_ps_20_what_was_approved_does_not_count(
+        self, store: PostingStore, clock: Clock
+    ) -> None:
+        """PS-20: declines and doubts do, its own run's among them."""
+        store.commit(Change(runs=(paid(intended(run_key("ap-2"))),)))
+        first = _opened(store)
+        none = AttemptsAllowed(
+            method=METHOD.fingerprint,
+            windows=((clock.at - timedelta(days=1), 0),),
+        )
+        one = attrs.evolve(none, windows=((none.windows[0][0], 1),))
+        refused = Conflict(reason=ConflictReason.ATTEMPTS)
+        again = stepped(first, RunState.OPEN)
+
+        assert store.commit(Change(runs=(again,), attempts=none)) == refused
+        assert (
+            store.commit(
+                Change(runs=(intended(run_key("ap-3")),), attempts=none)
+            )
+            == refused
+        )
+        assert isinstance(
+            store.commit(Change(runs=(again,), attempts=one)), Committed
+        )
+
+    def test_ps_20_of_racing_attempts_no_more_than_allowed_are_made(
+        self, store: PostingStore, clock: Clock
+    ) -> None:
+        """PS-20: whatever auto-pays they are of."""
+        allowed = AttemptsAllowed(
+            method=METHOD.fingerprint,
+            windows=((clock.at - timedelta(days=1), 0),),
+        )
+
+        answers = at_once(
+            RACERS,
+            lambda place: store.commit(
+                Change(
+                    runs=(intended(run_key(f"ap-{place}")),), attempts=allowed
+                )
+            ),
+        )
+
+        _one_won(answers)
+
+    # -- PS-21: what was told -------------------------------------------------
+
+    def test_ps_21_what_was_told_last_is_read_by_topic(
+        self, store: PostingStore
+    ) -> None:
+        """PS-21: of that auto-pay."""
+        first = Told(autopay="ap-1", topic="ending", said="1 May", key="n-1")
+        other = Told(autopay="ap-1", topic="method", said="1 Jun", key="n-2")
+        second = attrs.evolve(first, said="2 May", key="n-3")
+        elsewhere = attrs.evolve(first, autopay="ap-2", said="3 May")
+
+        store.commit(Change(told=(first, other, elsewhere)))
+        store.commit(Change(told=(second,)))
+
+        assert store.standing(run_key(), "").told == {
+            "ending": second,
+            "method": other,
+        }
+        assert store.standing(run_key("ap-2"), "").told == {
+            "ending": elsewhere
+        }
+
+    def test_ps_21_incidents_are_read_until_they_are_over(
+        self, store: PostingStore, clock: Clock
+    ) -> None:
+        """PS-21: one that is under way stands, whoever is late next."""
+        first = Incident(cause="MattersAway", on=DAYS[0], began_at=clock.at)
+        third = attrs.evolve(first, cause="GatewayAway", port="gateway")
+        store.commit(Change(incidents=(first, third)))
+        clock.advance(60)
+        later = attrs.evolve(first, began_at=clock.at)
+        other = attrs.evolve(first, on=DAYS[1])
+        store.commit(Change(incidents=(later,)))
+        store.commit(Change(incidents=(other,)))
+        assert store.standing(run_key(), "").incidents == (third, first)
+        over = attrs.evolve(first, over_at=clock.at)
+        store.commit(Change(incidents=(over,)))
+
+        assert store.standing(run_key(), "").incidents == (third,)
+        store.commit(Change(incidents=(other,)))
+        assert store.standing(run_key(), "").incidents == (third, other)
+
+    # -- PS-23, PS-24: movements and keys -------------------------------------
+
+    def test_ps_23_a_movement_is_written_from_the_version_before_only(
+        self, store: PostingStore
+    ) -> None:
+        """PS-23: once by its own id; a second first one is refused."""
+        first = _received("ev-1")
+        placed = attrs.evolve(
+            first, state=MovementState.PLACED, version=2, run=run_key()
+        )
+
+        assert isinstance(store.commit(Change(movements=(first,))), Committed)
+        for stale in (first, attrs.evolve(placed, version=3)):
+            answer = store.commit(
+                Change(movements=(stale,), told=(_anything_told(),))
+            )
+            assert answer == Conflict(reason=ConflictReason.MOVEMENT)
+        assert store.standing(run_key(), "").told == {}
+        assert list(store.movement("ev-1")) == [first]
+        assert isinstance(store.commit(Change(movements=(placed,))), Committed)
+
+        assert list(store.movement("ev-1")) == [placed]
+        assert list(store.movement("ev-2")) == []
+
+    def test_ps_23_movements_are_listed_by_state_and_id(
+        self, store: PostingStore
+    ) -> None:
+        """PS-23: page by page, as they were written."""
+        records = [_received(f"ev-{place}") for place in range(5)]
+        case = attrs.evolve(
+            _received("ev-9"), state=MovementState.CASE, reason="why"
+        )
+        store.commit(Change(movements=(*records, case)))
+
+        def listed(after: str, most: int) -> list[MovementRecord]:
+            found = store.movements(MovementState.WAITING, after, most)
+            return list(found)
+
+        assert listed("", 9) == records
+        assert listed("", 2) == records[:2]
+        assert listed("ev-1", 2) == records[2:4]
+        assert list(store.movements(MovementState.CASE, "", 9)) == [case]
+
+    def test_ps_23_of_racing_writers_one_gets_the_movement(
+        self, store: PostingStore
+    ) -> None:
+        """PS-23: the others are refused, never an error."""
+        answers = at_once(
+            RACERS,
+            lambda place: store.commit(
+                Change(
+                    movements=(
+                        attrs.evolve(
+                            _received("ev-1"), run=run_key(f"ap-{place}")
+                        ),
+                    )
+                )
+            ),
+        )
+
+        _one_won(answers)
+
+    def test_ps_24_a_run_is_found_by_the_key_of_any_attempt(
+        self, store: PostingStore
+    ) -> None:
+        """PS-24: the first one's as well as the last one's."""
+        opened = _opened(store)
+        [attempt] = opened.attempts
+        second = attrs.evolve(
+            opened,
+            version=opened.version + 1,
+            attempts=(
+                attrs.evolve(
+                    attempt,
+                    outcome=Declined(
+                        key=attempt.key,
+                        code="51",
+                        decline_class=DeclineClass.LATER,
+                    ),
+                ),
+                attrs.evolve(attempt, number=2, key="another-key"),
+            ),
+        )
+        store.commit(Change(runs=(second,)))
+
+        assert list(store.keyed(str(attempt.key))) == [second]
+        assert list(store.keyed("another-key")) == [second]
+        assert list(store.keyed("no-key")) == []
+
+    # -- PS-22: what cannot be read -------------------------------------------
+
+    def test_ps_22_a_run_that_cannot_be_read_holds_up_no_other(
+        self, store: PostingStore, clock: Clock, spoil_run: SpoilRun | None
+    ) -> None:
+        """PS-22: lists say which; asking for it is an error of the port."""
+        if spoil_run is None:
+            pytest.skip("no way to spoil a run was given: spoil_run")
+        for place in range(3):
+            store.commit(Change(runs=(intended(run_key(f"ap-{place}")),)))
+            store.commit(
+                Change(
+                    runs=(
+                        plain(
+                            run_key(f"ap-{place}", DAYS[1]), RunState.WAITING
+                        ),
+                    )
+                )
+            )
+        for day in DAYS[:2]:
+            spoil_run(store, run_key("ap-1", day))
+        clock.advance(61)
+
+        lists = (store.unfinished(None, 9), store.waiting(None, 9))
+
+        for day, (first, second, third) in zip(DAYS, lists, strict=False):
+            assert isinstance(first, RunRecord)
+            assert isinstance(second, Unreadable)
+            assert isinstance(third, RunRecord)
+            assert second.key == str(run_key("ap-1", day))
+            assert second.code
+        with pytest.raises(PortError):
+            store.standing(run_key("ap-1"), "")
+        assert store.standing(run_key("ap-2"), "").run == lists[0][2]
 
 
 # -- Short words --------------------------------------------------------------
+
+_ID_LEAST: Final = 16
+"""Characters that a store's id has at least."""
 
 
 def _settings(examples: int, steps: int = 1) -> settings:
@@ -910,6 +1607,42 @@ def _posted(store: PostingStore) -> tuple[Posting, ...]:
     return postings_of(done)
 
 
+def _hold(autopay: str) -> Hold:
+    return Hold.on_autopay(autopay, by="kit", reason="why")
+
+
+def _id_of(hold: Hold) -> str:
+    return hold.id
+
+
+def _holds_version(store: PostingStore) -> int:
+    return store.open_amounts(()).holds_version
+
+
+def _new(answer: Committed | Conflict | Exception) -> AbstractSet[str]:
+    """Return the keys of notices that were new."""
+    assert isinstance(answer, Committed)
+    return answer.new_notices
+
+
+def _autopay(found: RunRecord | Unreadable) -> str:
+    assert isinstance(found, RunRecord)
+    return found.key.autopay
+
+
+def _charged(key: RunKey, reference: str, account: str) -> RunRecord:
+    """Return a run whose debit is under way, first written as version 1."""
+    record = intended(key)
+    last = attrs.evolve(record.attempts[-1], account=account)
+    pending = Pending(key=last.key, amount=last.amount, reference=reference)
+    return attrs.evolve(
+        stepped(
+            attrs.evolve(record, attempts=(last,)), RunState.PENDING, pending
+        ),
+        version=1,
+    )
+
+
 def _run(store: PostingStore, key: RunKey) -> RunRecord | None:
     return store.standing(key, "").run
 
@@ -944,6 +1677,9 @@ def _everything(store: PostingStore) -> object:
         standing.unfinished,
         dict(opened.amounts),
         dict(opened.versions),
+        opened.holds_version,
+        opened.steps,
+        standing.holds,
         _all(store),
         tuple(store.undelivered(100)),
     )
@@ -954,3 +1690,24 @@ def _one_won(
 ) -> None:
     kinds = sorted(type(each).__name__ for each in answers)
     assert kinds == ["Committed"] + ["Conflict"] * (len(answers) - 1)
+
+
+def _received(event: str) -> MovementRecord:
+    """Return a movement that waits for its run."""
+    return MovementRecord(
+        movement=Movement(
+            id=event,
+            kind=MovementKind.REFUNDED,
+            amount=usd(40),
+            on=DAYS[0],
+            reference="pay-ß",
+            invoices={"INV-1": usd(30), "é": usd(10)},
+        ),
+        state=MovementState.WAITING,
+        reason="MovementUnplaced",
+        detail="no run has it",
+    )
+
+
+def _anything_told() -> Told:
+    return Told(autopay="ap-1", topic="ending", said="soon", key="n-1")

@@ -43,6 +43,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         help="an empty database of a throw-away server; SQLite if not given",
     )
     parser.add_argument("--two-step", action="store_true")
+    parser.add_argument(
+        "--first-edition",
+        action="store_true",
+        help="a gateway that neither cancels nor finds references",
+    )
     parser.add_argument("--kills", type=int, default=500)
     parser.add_argument("--workers", type=int, default=_USUAL.workers)
     parser.add_argument("--seed", type=int, default=_USUAL.seed)
@@ -63,6 +68,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 kills=asked.kills,
                 workers=asked.workers,
                 two_step=asked.two_step,
+                first_edition=asked.first_edition,
                 seed=asked.seed,
                 pause=asked.pause,
                 most_seconds=asked.most_seconds,

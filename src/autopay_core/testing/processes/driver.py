@@ -55,7 +55,7 @@ _START_SECONDS: Final = 4.0
 _EARLY_DEATHS: Final = 0.05
 _PACE_MOST: Final = 12.0
 _LIVES_LOOKED_AT: Final = 15
-_TURNS_A_DAY: Final = 12
+_TURNS_A_DAY: Final = 24
 _DAYS_MOST: Final = 330
 
 _DIE_WITH_PARENT: Final = 1

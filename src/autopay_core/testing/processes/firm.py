@@ -30,6 +30,7 @@ from autopay_core.associations import (
 )
 from autopay_core.audit import LedgerKind, LedgerRow
 from autopay_core.charges import (
+    CancelOutcome,
     Captured,
     ChargeOutcome,
     ChargeRequest,
@@ -82,6 +83,7 @@ CREATE TABLE IF NOT EXISTS mail (
     key TEXT PRIMARY KEY, kind TEXT, autopay TEXT, day TEXT, times INTEGER);
 """
 _ANSWER_SECONDS: Final = 4.0
+_LOOKED_UP: Final = (Captured, Pending, Declined, Indeterminate, NotFound)
 
 
 @final
@@ -316,16 +318,22 @@ class _Desk:
 
     def _carry_out(self, asked: dict[str, str]) -> object:
         gateway = self._gateway
+        key, reference = asked.get("key", ""), asked.get("reference")
         if asked["call"] == "lookup":
-            return gateway.lookup(asked["key"])
+            return gateway.lookup(key)
+        if asked["call"] == "lookup_reference":
+            return gateway.lookup_reference(reference or "", key)
+        if asked["call"] == "cancel":
+            return gateway.cancel(key, reference)
         request = loads(asked["request"], ChargeRequest)
         if isinstance(gateway, FaultyGateway):
             self._check_intent(request, None)
             return gateway.charge(request)
         if asked["call"] == "prepare":
             return gateway.prepare(request)
-        self._check_intent(request, asked["reference"])
-        return gateway.confirm(asked["reference"], request)
+        assert reference is not None
+        self._check_intent(request, reference)
+        return gateway.confirm(reference, request)
 
     def _check_intent(
         self, request: ChargeRequest, reference: str | None
@@ -359,7 +367,7 @@ class _Desk:
     def _run_of(self, key: str) -> RunKey | None:
         with self._lock:
             while self._known_to <= self._shared.today:
-                self._keys.update(keys_of(self._known_to))
+                self._keys.update(keys_of(self._trial, self._known_to))
                 self._known_to = date.fromordinal(
                     self._known_to.toordinal() + 1
                 )
@@ -404,10 +412,10 @@ class RemoteGateway:
         asked = {"call": "charge", "request": dumps(request)}
         return cast("ChargeOutcome", self._ask(asked))
 
-    def prepare(self, request: ChargeRequest, /) -> str:
-        """Make a reference."""
+    def prepare(self, request: ChargeRequest, /) -> str | Declined:
+        """Make a reference, or hear that there is none."""
         found = self._ask({"call": "prepare", "request": dumps(request)})
-        if not isinstance(found, str):
+        if not isinstance(found, str | Declined):
             raise PortError("no reference came")
         return found
 
@@ -425,10 +433,23 @@ class RemoteGateway:
     def lookup(self, key: str, /) -> LookupOutcome:
         """Ask what became of a key."""
         found = self._ask({"call": "lookup", "key": key})
-        assert isinstance(
-            found, Captured | Pending | Declined | Indeterminate | NotFound
-        )
+        assert isinstance(found, _LOOKED_UP)
         return found
+
+    def lookup_reference(self, reference: str, key: str, /) -> LookupOutcome:
+        """Ask what became of a reference."""
+        found = self._ask(
+            {"call": "lookup_reference", "reference": reference, "key": key}
+        )
+        assert isinstance(found, _LOOKED_UP)
+        return found
+
+    def cancel(self, key: str, reference: str | None, /) -> CancelOutcome:
+        """Ask that nothing under a key is taken any more."""
+        asked = {"call": "cancel", "key": key}
+        if reference is not None:
+            asked["reference"] = reference
+        return cast("CancelOutcome", self._ask(asked))
 
     def _ask(self, asked: dict[str, str]) -> object:
         line = json.dumps(asked).encode() + b"\n"

@@ -34,6 +34,8 @@ from autopay_core.autopay import AutoPay
 from autopay_core.calls import (
     advance_postings,
     attest,
+    lift,
+    list_holds,
     recover,
     reverse,
     sweep,
@@ -111,7 +113,10 @@ def prepare(trial: Trial, shared: Shared) -> None:
     """Make every file and table, before anybody needs them."""
     Ledger(trial.ledger_path).bill(trial.seed, FIRST_DAY)
     open_gateway(trial, shared).close()
-    open_store(trial, shared.store_now).close()
+    store = open_store(trial, shared.store_now)
+    nobody = RunKey(autopay="nobody", nominal_on=FIRST_DAY)
+    trial.identity_path.write_text(store.standing(nobody, "").store)
+    store.close()
 
 
 def work(trial: Trial, shared: Shared) -> None:
@@ -190,8 +195,9 @@ def post(trial: Trial, shared: Shared) -> None:
             _post_once(ports, ledger)
             if chance.random() < 0.02:
                 _give_back(trial, shared, chance)
-            if chance.random() < 0.05:
+            if chance.random() < 0.15:
                 _attest_all(trial, shared, ports)
+                _lift_all(ports)
             _carry_over(trial, shared, ports, ledger)
         except PortError:
             time.sleep(0.02)
@@ -249,7 +255,7 @@ def _carry_over(
     for each in rows:
         if not each.kind.goes_back or ledger.is_told(each.reference):
             continue
-        run = _run_of(key_of[each.of], shared.today)
+        run = _run_of(trial, key_of[each.of], shared.today)
         if run is None:
             sound(trial, f"Orphan {each.reference}: no run has the key")
             continue
@@ -270,10 +276,12 @@ def _carry_over(
     return left
 
 
-def _run_of(key: str, today: date) -> RunKey | None:
-    days = (today - FIRST_DAY).days
-    dates = (FIRST_DAY + timedelta(days=each) for each in range(days + 1))
-    return next((keys_of(on)[key] for on in dates if key in keys_of(on)), None)
+def _run_of(trial: Trial, key: str, today: date) -> RunKey | None:
+    for days in range((today - FIRST_DAY).days + 1):
+        found = keys_of(trial, FIRST_DAY + timedelta(days=days)).get(key)
+        if found is not None:
+            return found
+    return None
 
 
 # -- Rest --------------------------------------------------------------------
@@ -294,18 +302,22 @@ def settle(trial: Trial, shared: Shared) -> None:
             break
         if round_ > 30:
             _attest_all(trial, shared, ports)
+        _lift_all(ports)
         shared.jump((120, 900, 7_200, 90_000)[min(round_ // 8, 3)])
     else:
-        sound(trial, "NoRest: something is under way for ever")
+        left = [f"{each.key} {each.reason}" for each in _under_way(ports)]
+        sound(trial, f"NoRest: something is under way for ever {left}")
     for _ in range(_DAYS_AFTER):
-        if not ledger.owed():
+        if not ledger.owed() and not _under_way(ports):
             return
         shared.next_day()
         for _ in range(_PATIENCE):
             if _rests(trial, shared, ports, ledger):
                 break
+            _lift_all(ports)
             shared.jump(90_000)
-    sound(trial, f"Unpaid: {ledger.owed()} cents are owed for ever")
+    left = [f"{each.key} {each.reason}" for each in _under_way(ports)]
+    sound(trial, f"Unpaid: {ledger.owed()} cents are owed for ever {left}")
 
 
 def _rests(trial: Trial, shared: Shared, ports: Ports, ledger: Ledger) -> bool:
@@ -314,9 +326,19 @@ def _rests(trial: Trial, shared: Shared, ports: Ports, ledger: Ledger) -> bool:
     _watch(trial, sweep(autopays(), as_of=shared.today, ports=ports))
     moved = _post_once(ports, ledger)
     left = _carry_over(trial, shared, ports, ledger)
+    # A retry is due on a date, which has to come first (N3).
+    under_way = [
+        each
+        for each in _under_way(ports)
+        if each.next_try_on is None or each.next_try_on <= shared.today
+    ]
+    told = not ports.postings.undelivered(1)
+    return told and not (moved or left or under_way)
+
+
+def _under_way(ports: Ports) -> list[RunRecord]:
     store = cast("SqlitePostingStore", ports.postings)
-    under_way = [each for each in store.runs() if not each.state.is_finished]
-    return not (moved or left or under_way or store.undelivered(1))
+    return [each for each in store.runs() if not each.state.is_finished]
 
 
 def _attest_all(trial: Trial, shared: Shared, ports: Ports) -> None:
@@ -361,6 +383,14 @@ def _attest_all(trial: Trial, shared: Shared, ports: Ports) -> None:
             )
 
 
+def _lift_all(ports: Ports) -> None:
+    """Lift what rules hold, as a person would who has looked at it (H3)."""
+    for held in list_holds(ports=ports):
+        # Another may have been faster.
+        with contextlib.suppress(InvalidValueError):
+            lift(held, by="operator", reason="Looked at.", ports=ports)
+
+
 # -- The verdict -------------------------------------------------------------
 
 
@@ -377,7 +407,7 @@ def examine(trial: Trial, shared: Shared) -> None:
     problems = [str(each) for each in found]
     problems += _incomplete(records, shared.today)
     problems += _untold(records, ledger)
-    problems += _over_the_limit(rows, shared.today)
+    problems += _over_the_limit(trial, rows, shared.today)
     if trial.alarms_path.exists():
         problems += trial.alarms_path.read_text().splitlines()
     events: Counter[str] = Counter()
@@ -435,13 +465,15 @@ def _untold(records: Iterable[RunRecord], ledger: Ledger) -> list[str]:
     ]
 
 
-def _over_the_limit(rows: Iterable[GatewayRow], last: date) -> list[str]:
+def _over_the_limit(
+    trial: Trial, rows: Iterable[GatewayRow], last: date
+) -> list[str]:
     """Find runs and months that took more than their limit (I3, L7)."""
     limits = {str(each.id): each.limit for each in autopays()}
     taken: Counter[RunKey] = Counter()
     keys: dict[str, RunKey] = {}
     for days in range((last - FIRST_DAY).days + 1):
-        keys |= keys_of(FIRST_DAY + timedelta(days=days))
+        keys |= keys_of(trial, FIRST_DAY + timedelta(days=days))
     for each in rows:
         if each.kind is GatewayKind.CAPTURED and each.key in keys:
             taken[keys[each.key]] += each.amount.amount_minor

@@ -29,7 +29,12 @@ from autopay_core.charges import GatewayCapabilities, idempotency_key
 from autopay_core.invoices import Invoice
 from autopay_core.limits import Limit
 from autopay_core.money import Money
-from autopay_core.references import DepositAccount, PaymentMethodRef, RunKey
+from autopay_core.references import (
+    DepositAccount,
+    PaymentMethodRef,
+    RunKey,
+    Secret,
+)
 from autopay_core.retries import RetryPolicy
 from autopay_core.schedules import MissedPolicy, Schedule
 from autopay_core.testing.gateway_faulty import Mischief
@@ -54,10 +59,10 @@ __all__ = [
 ]
 
 FIRST_DAY: Final = date(2026, 1, 5)
-SECRET: Final = b"a trial has nothing to hide"
+SECRET: Final = Secret(b"a trial has nothing to hide from anybody")
 CLIENTS: Final = ("C-0", "C-1", "C-2")
 
-RETENTION_SECONDS: Final = 4 * 3600
+RETENTION_SECONDS: Final = 30 * 3600
 SETTLE_SECONDS: Final = 180
 ATTEMPTS_MOST: Final = 60
 
@@ -80,6 +85,7 @@ class Trial:
         workers: How many sweep at once.
         speed: Seconds of the store in one of the machine.
         two_step: The gateway prepares first, and then confirms.
+        first_edition: It neither cancels nor finds references.
         seed: Of the bills, the kills and the mischief. It does not make a
             trial repeatable: the machine's scheduler has no seed.
         pause: Chance that a process is stopped for a while instead of killed.
@@ -98,6 +104,7 @@ class Trial:
     workers: int = 3
     speed: float = 600.0
     two_step: bool = False
+    first_edition: bool = False
     seed: int = 0
     pause: float = 0.03
     kills_a_day: int = 8
@@ -119,6 +126,11 @@ class Trial:
     def store_path(self) -> Path:
         """Where the posting store is, on SQLite."""
         return self.folder / "store.db"
+
+    @property
+    def identity_path(self) -> Path:
+        """Where the store's own id is written down, which is in every key."""
+        return self.folder / "identity.txt"
 
     @property
     def socket_path(self) -> Path:
@@ -214,8 +226,11 @@ class Shared:
         self._write(offset, seconds, *rest)
 
     def next_day(self) -> None:
-        """Let the next date begin."""
+        """Let the next date begin, and time go on to its early morning."""
         offset, skew, today, heals = self._read()
+        tomorrow = date.fromordinal(today + 1) - _BEGIN.date()
+        night = tomorrow - (self.now() - _BEGIN)
+        offset += max(0.0, night.total_seconds())
         self._write(offset, skew, today + 1, heals)
 
     def heal(self) -> None:
@@ -329,11 +344,20 @@ def bills(seed: int, on: date) -> tuple[Invoice, ...]:
     return tuple(made)
 
 
-@cache
-def keys_of(on: date) -> Mapping[str, RunKey]:
+def keys_of(trial: Trial, on: date) -> Mapping[str, RunKey]:
     """Return every idempotency key that a run of a date can have."""
+    return _keys_of(_identity(trial.identity_path), on)
+
+
+@cache
+def _identity(path: Path) -> str:
+    return path.read_text()
+
+
+@cache
+def _keys_of(store: str, on: date) -> Mapping[str, RunKey]:
     return {
-        idempotency_key(SECRET, key, attempt): key
+        idempotency_key(SECRET, key, attempt, store=store): key
         for autopay in autopays()
         for key in [RunKey(autopay=autopay.id, nominal_on=on)]
         for attempt in range(1, ATTEMPTS_MOST + 1)
@@ -347,6 +371,9 @@ def promises(trial: Trial) -> GatewayCapabilities:
         key_retention_seconds=RETENTION_SECONDS,
         lookup_settle_seconds=SETTLE_SECONDS,
         honours_deadline=True,
+        account="trial",
+        cancels=not trial.first_edition,
+        finds_references=not trial.first_edition,
     )
 
 
@@ -355,7 +382,9 @@ def mischief(*, heals: bool) -> Mischief:
     if heals:
         return Mischief(lag_seconds=SETTLE_SECONDS)
     return Mischief(
-        unavailable=0.03,
+        unavailable=0.02,
+        busy=0.02,
+        refuse=0.02,
         lose_request=0.04,
         lose_answer=0.08,
         decline=0.04,

@@ -1,13 +1,14 @@
 """
 What surrounds everybody in a simulated world: time, chance, and the truth.
 
-Holds: `Nature`. Imports: `_oracle`, `_settings`, `charges`. The world's ports
-draw their faults here, and its workers their turns, from one row of numbers
-that the seed decides.
+Holds: `Nature`. Imports: `_oracle`, `_settings`, `charges`, `postings`. The
+world's ports draw their faults here, and its workers their turns, from one row
+of numbers that the seed decides.
 """
 
 from __future__ import annotations
 
+from datetime import timedelta
 from random import Random
 from typing import TYPE_CHECKING, Final
 
@@ -24,8 +25,12 @@ if TYPE_CHECKING:
     from datetime import date, datetime
 
     from autopay_core.charges import ChargeRequest
+    from autopay_core.postings import Posting
 
 __all__ = ["Nature"]
+
+_BEHIND: Final = timedelta(minutes=5)
+"""A store's clock may be so far behind what it once said (R11)."""
 
 _NEVER_CODES: Final = (
     ("14", DeclineClass.NEVER),
@@ -64,8 +69,10 @@ class Nature:
         self.settings: Settings = draw_settings(rng, theme)
         self.rates = dict(self.settings.rates)
         self.trace: list[str] | None = [] if is_traced else None
-        self.now = 0
+        self.now = self.settings.begins * 24 * 3_600
         self.skew = 0
+        self.undone: dict[str, Posting] = {}
+        self.is_declined = self.settings.is_declined
         self.skew_ends: int | None = None
         self.faults = 0
         self.oracle = Oracle(ignored)
@@ -76,6 +83,14 @@ class Nature:
     def clock(self) -> datetime:
         """Return the store's time, which may be wrong."""
         return at(self.now + self.skew)
+
+    def mark_time(self, said: datetime | None) -> bool:
+        """Note what the store said the time is; tell whether that is gone."""
+        clock, oracle = self.clock(), self.oracle
+        said = clock if said is None else said
+        if oracle.mark is None or oracle.mark < said:
+            oracle.mark = said
+        return clock + _BEHIND < oracle.mark
 
     def seconds(self, instant: datetime) -> int:
         """Return seconds since the beginning."""
@@ -107,6 +122,10 @@ class Nature:
 
     def decline(self, request: ChargeRequest) -> Declined:
         """Draw a decline."""
+        if self.is_declined:
+            return Declined(
+                key=request.key, code="51", decline_class=DeclineClass.LATER
+            )
         codes = (
             _BANK_CODES if request.method.network == "ach" else _NEVER_CODES
         )

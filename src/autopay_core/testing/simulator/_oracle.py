@@ -1,33 +1,41 @@
 """
 The promises, checked from outside at every step (I1 to I17, Q1 to Q6).
 
-Holds: `Oracle`, `PromiseBroken`. Imports: the values. It keeps books of its
-own: what was committed, what the gateway took, what the ledger shows; it never
-asks the posting store for its opinion, except to compare.
+Holds: `Oracle`, `PromiseBroken`. Imports: `_judge`, `_settings` and the
+values. It keeps books of its own: what was committed, what the gateway took,
+what the ledger shows; it never asks the posting store for its opinion, except
+to compare.
 """
 
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final, final
+from typing import TYPE_CHECKING, Final, NamedTuple, final
 
+from autopay_core.allocation import Reason
 from autopay_core.autopay import AutoPay, in_force
 from autopay_core.charges import DeclineClass, Declined
 from autopay_core.notices import NoticeKind
-from autopay_core.postings import PostingStatus
+from autopay_core.postings import PostingStatus, ReversalKind
 from autopay_core.references import RunKey
 from autopay_core.runs import RunRecord, RunState
+from autopay_core.testing.simulator._judge import Sending, why_not
+from autopay_core.testing.simulator._settings import EPOCH
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping
     from datetime import date, datetime
 
     from autopay_core.allocation import Allocation
+    from autopay_core.associations import Association
     from autopay_core.charges import ChargeRequest
     from autopay_core.commits import Change, OpenAmounts
+    from autopay_core.holds import Hold
     from autopay_core.invoices import Invoice
     from autopay_core.limits import Limit
     from autopay_core.postings import Posting
-    from autopay_core.runs import Attempt
+    from autopay_core.references import PaymentMethodRef
+    from autopay_core.runs import Attempt, Intent
 
 __all__ = ["KeyFacts", "Oracle", "PromiseBroken", "Reader"]
 
@@ -52,8 +60,23 @@ _LATEST: Final = {
     RunState.OPEN: 2 * _DAY + timedelta(hours=2),
     RunState.PENDING: 2 * _DAY + timedelta(hours=2),
     RunState.REVIEW: 2 * _DAY + timedelta(hours=2),
-    RunState.WAITING: 23 * _DAY,
+    RunState.WAITING: 2 * _DAY + timedelta(hours=2),
 }
+_BARRED: Final = frozenset(
+    {
+        Reason.BALANCE_UNEXPECTED,
+        Reason.LOOKS_ALIKE,
+        Reason.ON_HOLD,
+        Reason.TAKES_PLACE,
+    }
+)
+_DOUBT_MOST: Final = timedelta(hours=18)
+_WINDOWS: Final = {"visa": ((30, 15),)}
+_RETRY_MOST: Final = timedelta(days=32)
+_TOLD_AS_FAILED: Final = frozenset(
+    {RunState.FAILED, RunState.REVIEW, RunState.MISSED}
+)
+_REVIVED: Final = frozenset({RunState.FAILED, RunState.MISSED})
 
 
 class PromiseBroken(BaseException):
@@ -70,18 +93,89 @@ class PromiseBroken(BaseException):
         self.rule = rule
 
 
+class Read(NamedTuple):
+    """
+    One row that came.
+
+    Attributes:
+        invoice: As it came.
+        owed: What was owed on it then, before anything that we took.
+        tick: When, counted in the reader's looks.
+
+    """
+
+    invoice: Invoice
+    owed: int
+    tick: int
+
+
 @final
 class Reader:
-    """What one worker has read: balances, and whose standing orders."""
+    """
+    What one worker knows in one program.
 
-    __slots__ = ("as_of", "autopays", "came", "cut", "reads")
+    Attributes:
+        autopays: The standing orders in its hand.
+        as_of: What it calls today.
+        reads: The last row of each invoice that came.
+        cut: Rows of the last read that were cut off.
+        came: Rows of the last read that came.
+        looked: When it looked up each key.
+        looked_on: The store's time, as it was read before the last of them.
+        now: The store's time, as it was read last.
+        order: Ids of the auto-pays that it has still to take in hand.
+        stated: For when the balances of the last read hold; None for then.
+        tick: Grows with each of its looks at the world.
+        permit: The key that it may send once, for it has just written so.
+        person: Who attests; None for a program in which nobody does.
+        is_clock_suspect: The store's clock had gone back when it was read.
+        is_turn_whole: Nothing went wrong in the turn of the order in hand.
+
+    """
+
+    __slots__ = (
+        "as_of",
+        "autopays",
+        "came",
+        "cut",
+        "is_clock_suspect",
+        "is_turn_whole",
+        "looked",
+        "looked_on",
+        "now",
+        "order",
+        "permit",
+        "person",
+        "reads",
+        "stated",
+        "tick",
+    )
 
     def __init__(self) -> None:
         self.came: set[str] = set()
         self.cut: set[str] = set()
-        self.reads: dict[str, tuple[Invoice, int]] = {}
+        self.reads: dict[str, Read] = {}
         self.autopays: dict[str, AutoPay] = {}
         self.as_of: date | None = None
+        self.looked: dict[str, int] = {}
+        self.looked_on = self.now = EPOCH
+        self.order: list[str] = []
+        self.stated: int | None = None
+        self.tick = 0
+        self.permit: str | None = None
+        self.person: str | None = None
+        self.is_clock_suspect = False
+        self.is_turn_whole = False
+
+    def note_look(self, key: str) -> None:
+        """Note that it asks the gateway about a key."""
+        self.looked[key] = self.look()
+        self.looked_on = self.now
+
+    def look(self) -> int:
+        """Count a look at the world."""
+        self.tick += 1
+        return self.tick
 
 
 @final
@@ -89,18 +183,24 @@ class KeyFacts:
     """The truth about one idempotency key."""
 
     __slots__ = (
+        "account",
         "allowed",
         "amount",
+        "began_at",
         "captured",
         "deadlines",
         "declined",
         "hash",
+        "known_on",
+        "may_have_left",
+        "method",
         "number",
         "pending",
         "references",
         "reversed",
         "run",
         "shares",
+        "tries",
     )
 
     def __init__(
@@ -112,12 +212,18 @@ class KeyFacts:
     ) -> None:
         self.run = run
         self.number = attempt.number
+        self.method = attempt.method
+        self.account = attempt.account
+        self.began_at = attempt.began_at
+        self.tries = attempt.tries
         self.hash = attempt.request_hash
         self.amount = attempt.amount.amount_minor
         self.shares = shares
         self.allowed = allowed
-        self.deadlines: set[datetime] = set()
-        self.references: set[str] = set()
+        self.deadlines = {attempt.deadline}
+        self.references = {attempt.reference} - {None}
+        self.may_have_left = False
+        self.known_on: date | None = None
         self.captured = 0
         self.reversed = 0
         self.pending = False
@@ -137,14 +243,20 @@ class Oracle:
         self.statuses: dict[str, PostingStatus] = {}
         self.postings: dict[str, Posting] = {}
         self.shown: set[str] = set()
-        self.stopped: set[str] = set()
+        self.holds: dict[str, Hold] = {}
+        self.payers: dict[str, str] = {}
+        self.rested: set[RunKey] = set()
+        self.refused: dict[str, Declined] = {}
+        self.never: dict[str, str] = {}
+        self.mark: datetime | None = None
         self.is_settled = False
+        self.is_open_changed = False
         self.checks = 0
         self.steps = 0
 
     # -- Commits -------------------------------------------------------------
 
-    def committed(self, change: Change, reader: Reader, now: datetime) -> None:
+    def committed(self, change: Change, reader: Reader) -> None:
         """Check a step of the store that was committed."""
         self.checks += 1
         self.steps += len(change.runs)
@@ -152,9 +264,10 @@ class Oracle:
             change.runs or change.postings or change.moves
         ):
             raise PromiseBroken("I17", "a finished run was written again")
+        self.is_open_changed = bool(change.moves or change.postings)
         for record in change.runs:
             self._record(record, change, reader)
-            self._comes_back(record, now)
+            self._comes_back(record)
         for posting in change.postings:
             self._posting(posting)
         for move in change.moves:
@@ -162,47 +275,98 @@ class Oracle:
                 raise PromiseBroken("P3", f"{move.before.id} had moved")
             self.statuses[move.before.id] = move.after.status
             self.postings[move.before.id] = move.after
-        for order in change.stops:
-            if order.active:
-                self.stopped.add(order.target)
-            else:
-                self.stopped.discard(order.target)
+        for hold in change.holds:
+            self._hold(hold)
+
+    def _hold(self, hold: Hold) -> None:
+        if not hold.lifted:
+            self.holds[hold.id] = hold
+            return
+        self.holds.pop(hold.id, None)
+        if hold.lifted_by:
+            # A person says that the method may be asked again (H2).
+            self.never.pop(hold.subject, None)
 
     def _record(
         self, record: RunRecord, change: Change, reader: Reader
     ) -> None:
         before = self.records.get(record.key)
         self._history(before, record)
-        facts = self.by_run.get(record.key, [])
-        if len(record.attempts) > len(facts):
-            self._new_attempt(before, record, reader)
-        elif record.attempts:
-            self._same_attempt(before, record)
+        if reader.person is not None:
+            _check_word(reader.person, before, record)
+        if record.attempts:
+            facts = self.by_run.get(record.key, [])
+            attempt = record.attempts[-1]
+            if (
+                attempt.number > len(facts)
+                or attempt.began_at != facts[-1].began_at
+            ):
+                self._new_attempt(before, record, reader)
+            else:
+                self._same_attempt(before, record, reader)
+            self._answered(record, reader)
+        self.is_open_changed |= record.state in _RESERVING or (
+            before is not None and before.state in _RESERVING
+        )
         self._matches_truth(record)
         self._is_told(before, record, change)
         self.records[record.key] = record
 
-    def _comes_back(self, record: RunRecord, now: datetime) -> None:
+    def _answered(self, record: RunRecord, reader: Reader) -> None:
+        """Note when a decline became known, and what it says for ever."""
+        attempt = record.attempts[-1]
+        facts = self.keys[attempt.key]
+        if facts.known_on is not None or not isinstance(
+            attempt.outcome, Declined
+        ):
+            return
+        facts.known_on = reader.now.date()
+        if attempt.outcome.decline_class is DeclineClass.NEVER:
+            self.never[attempt.method] = attempt.outcome.code
+
+    def _comes_back(self, record: RunRecord) -> None:
         """Q5: what is not over is looked at again, in good time."""
-        if record.state in _RESERVING or record.state is RunState.WAITING:
-            again = record.next_try_at
-            if again is None or again > now + _LATEST[record.state]:
-                raise PromiseBroken("Q5", f"{record.key}: again at {again}")
+        now = self.mark
+        assert now is not None
+        again, on = record.next_try_at, record.next_try_on
+        if record.state in _RESERVING and (
+            again is None or again > now + _LATEST[record.state]
+        ):
+            raise PromiseBroken("Q5", f"{record.key}: again at {again}")
+        if record.state is not RunState.WAITING:
+            return
+        is_late = again is not None and again > now + _LATEST[record.state]
+        if on is not None:
+            is_late = on > now.date() + _RETRY_MOST
+        if is_late:
+            raise PromiseBroken("Q5", f"{record.key}: again {again} {on}")
 
     def _history(self, before: RunRecord | None, record: RunRecord) -> None:
         """I10: versions count, ends are ends, attempts only grow."""
         if "I10" in self.ignored:
             return
+        name = record.key.autopay
+        if self.payers.setdefault(name, record.payer) != record.payer:
+            raise PromiseBroken("R13", f"{name} is of another payer")
         if record.version != (1 if before is None else before.version + 1):
             raise PromiseBroken("I10", f"{record.key}: version jumps")
         if before is None:
             return
         if before.state in _FINAL and not (
-            before.state is RunState.PAID
-            and record.state is RunState.PAID
-            and record.intent is before.intent
-            and record.attempts == before.attempts
-            and record.reversals[: len(before.reversals)] == before.reversals
+            (
+                before.state in _REVIVED
+                and record.state is RunState.WAITING
+                and record.demanded_by
+                and before.reason != "Declined"
+            )
+            or (
+                before.state is RunState.PAID
+                and record.state is RunState.PAID
+                and _is_same_plan(record.intent, before.intent)
+                and record.attempts == before.attempts
+                and record.reversals[: len(before.reversals)]
+                == before.reversals
+            )
         ):
             raise PromiseBroken(
                 "I10", f"{record.key}: {before.state.value} is not the end"
@@ -218,38 +382,124 @@ class Oracle:
         """Check what is about to be charged, and on whose word."""
         attempt = record.attempts[-1]
         earlier = self.by_run.setdefault(record.key, [])
+        if attempt.number == len(earlier):
+            self._handed_on(record, earlier.pop())
+        elif attempt.key in self.keys:
+            raise PromiseBroken("I5", f"{attempt.key} is used again")
         if record.intent is None or attempt.number != len(earlier) + 1:
             raise PromiseBroken("I6", f"{record.key}: attempts skipped")
-        if attempt.key in self.keys:
-            raise PromiseBroken("I5", f"{attempt.key} is used again")
         if earlier and (earlier[-1].pending or earlier[-1].captured):
             raise PromiseBroken("I6", f"{record.key}: the last one took money")
-        self._not_in_doubt(record.key)
+        self._not_beside(record.key)
         autopay = reader.autopays.get(record.key.autopay)
         if autopay is None:
             raise PromiseBroken("I11", f"{record.key}: no standing order")
-        self._not_stopped(record)
         if reader.cut - reader.came:
             raise PromiseBroken("MD-2", f"{record.key}: rows were missing")
-        if (
-            autopay.off_from is not None
-            and reader.as_of is not None
-            and reader.as_of >= autopay.off_from
-        ):
-            raise PromiseBroken("I13", f"{record.key}: it is turned off")
         allocation = record.intent.allocation
         shares, allowed = self._lines(record, autopay, allocation, reader)
         self._amounts(record, autopay, shares)
         if earlier:
-            self._again(before, record, autopay, earlier[-1])
-        for number, minor in shares.items():
-            self._owed(record.key, number, minor, allowed[number])
+            self._again(before, record, autopay, earlier, reader)
+        self._may_send(before, record, autopay, reader)
+        if record.state in _RESERVING:
+            for number, minor in shares.items():
+                self._owed(record.key, number, minor, allowed[number])
         facts = KeyFacts(record.key, attempt, shares, allowed)
-        facts.deadlines.add(attempt.deadline)
+        facts.declined = self.refused.get(attempt.key)
         self.keys[attempt.key] = facts
         earlier.append(facts)
+        reader.permit = attempt.key
 
-    def _not_in_doubt(self, key: RunKey) -> None:
+    def _handed_on(self, record: RunRecord, last: KeyFacts) -> None:
+        """R2: only what never left hands its number and key on."""
+        if last.may_have_left or last.known_on is not None:
+            raise PromiseBroken(
+                "R2", f"{record.key}: a number is handed on after a doubt"
+            )
+        if record.attempts[-1].key not in self.keys:
+            raise PromiseBroken("I5", f"{record.key}: another key")
+
+    def _may_send(
+        self,
+        before: RunRecord | None,
+        record: RunRecord,
+        autopay: AutoPay,
+        reader: Reader,
+    ) -> None:
+        """R7, R9, R10: it is right to ask for money at this moment."""
+        attempt = record.attempts[-1]
+        if record.state not in _RESERVING:
+            # Refused before there was an intent: nothing is asked (TS-9).
+            if attempt.key not in self.refused:
+                raise PromiseBroken("I6", f"{record.key}: nobody refused")
+            return
+        if attempt.method != autopay.method.fingerprint:
+            raise PromiseBroken("R9", f"{record.key}: another method now")
+        if attempt.method in self.never:
+            raise PromiseBroken(
+                "H2", f"{record.key}: {attempt.method} never answers"
+            )
+        if record.key in self.rested and not record.demanded_by:
+            raise PromiseBroken("S11", f"{record.key} is made up")
+        self._not_barred(record)
+        self._in_windows(autopay.method)
+        told_for = None
+        if (
+            before is not None
+            and before.attempts
+            and before.attempts[-1].method == attempt.method
+        ):
+            told_for = before.next_try_on
+        assert reader.as_of is not None
+        why = why_not(
+            Sending(
+                autopay=autopay,
+                nominal_on=record.key.nominal_on,
+                is_demanded=bool(record.demanded_by),
+                is_besides=bool(record.key.number),
+                as_of=reader.as_of,
+                told_for=told_for,
+                held=[each.target for each in self.holds.values()],
+                is_clock_suspect=reader.is_clock_suspect,
+            )
+        )
+        if why is not None and "R10" not in self.ignored:
+            # I13, which R10 says at length.
+            raise PromiseBroken("R10", f"{record.key} is asked for {why}")
+
+    def _in_windows(self, method: PaymentMethodRef) -> None:
+        """N3: a network's windows are not full of declines."""
+        assert self.mark is not None
+        for days, most in _WINDOWS.get(method.network, ()):
+            since = self.mark - days * _DAY
+            count = sum(
+                each.known_on is not None
+                and each.method == method.fingerprint
+                and each.began_at >= since
+                for each in self.keys.values()
+            )
+            if count >= most:
+                raise PromiseBroken("N3", f"{count} declines in {days} days")
+
+    def _not_barred(self, record: RunRecord) -> None:
+        """H1: nothing is asked for an invoice that is on hold."""
+        barred = {
+            each.target for each in self.holds.values() if each.amount is None
+        }
+        if not barred:
+            return
+        assert record.intent is not None
+        for line in record.intent.allocation.lines:
+            one = line.invoice
+            if line.amount.is_positive and barred & {
+                f"invoice:{one.number}",
+                f"client:{one.client}",
+                f"matter:{one.client}/{one.matter}",
+            }:
+                raise PromiseBroken("H1", f"{one.number} is on hold")
+
+    def _not_beside(self, key: RunKey) -> None:
         """I6: while one run is in doubt, no other of the auto-pay begins."""
         for other in self.records.values():
             if (
@@ -303,7 +553,7 @@ class Oracle:
                 limit.whole_invoices and minor not in (0, payable)
             ):
                 raise PromiseBroken("I3", f"{record.key}: above its share")
-            if payable and line.ceiling is None:
+            if payable and line.ceiling is None and line.reason not in _BARRED:
                 if minor and is_short:
                     raise PromiseBroken("I12", f"{record.key}: newer first")
                 is_short = is_short or minor < most
@@ -311,18 +561,11 @@ class Oracle:
                 continue
             number = str(invoice.number)
             read = reader.reads.get(number)
-            if read is None or read[0] != invoice:
+            if read is None or read.invoice != invoice:
                 raise PromiseBroken("R1", f"{number} was not read so")
-            if not any(
-                each.payer == record.payer
-                and each.client == invoice.client
-                and each.matter in (None, invoice.matter)
-                and each.invoice in (None, number)
-                for each in covering
-            ):
-                raise PromiseBroken("I11", f"{number} is not enrolled")
+            _check_enrolled(invoice, record.payer, covering)
             shares[number] = minor
-            allowed[number] = read[1]
+            allowed[number] = read.owed
         return shares, allowed
 
     def _amounts(
@@ -359,7 +602,11 @@ class Oracle:
                 )
             ):
                 continue
-            minor = self.by_run[run][-1].amount
+            minor = self.by_run[run][-1].amount - sum(
+                one.amount.amount_minor
+                for one in each.reversals
+                if one.kind is not ReversalKind.REFUND
+            )
             taken += minor
             if (each.charge_on.year, each.charge_on.month) == (
                 record.charge_on.year,
@@ -382,43 +629,38 @@ class Oracle:
         before: RunRecord | None,
         record: RunRecord,
         autopay: AutoPay,
-        last: KeyFacts,
+        earlier: list[KeyFacts],
+        reader: Reader,
     ) -> None:
         """I14: who may be asked again, and for how much."""
-        declines = [
-            each.declined
-            for each in self.by_run[record.key]
-            if each.declined is not None
-        ]
-        assert before is not None
-        if before.state is not RunState.WAITING:
+        if before is None or before.state is not RunState.WAITING:
             raise PromiseBroken("I6", f"{record.key} was not waiting")
-        if last.declined is None:
-            return  # It was never sent (PG-4).
-        if (
-            before.intent is None
-            or before.intent.retry is None
-            or last.declined.decline_class is not DeclineClass.LATER
-            or len(declines) > _ON_CARD_RETRIES
+        declined = [each for each in earlier if each.known_on is not None]
+        if not declined:
+            return  # What was asked before never took money.
+        if before.intent is None or before.intent.retry is None:
+            raise PromiseBroken("I14", f"{record.key}: no retry allowed")
+        method = autopay.method
+        same = [each for each in declined if each.method == method.fingerprint]
+        if not same:
+            return  # A new method starts anew.
+        last = same[-1]
+        assert last.declined is not None
+        if last.declined.decline_class is not DeclineClass.LATER or (
+            len(same) > _ON_CARD_RETRIES
         ):
             raise PromiseBroken("I14", f"{record.key}: no retry allowed")
-        attempt, tried = record.attempts[-1], record.attempts[-2]
-        if attempt.began_at - tried.began_at < _DAY:
+        assert reader.as_of is not None
+        if last.known_on is None or reader.as_of < last.known_on + _DAY:
             raise PromiseBroken("I14", f"{record.key}: too early")
-        method = autopay.method
-        is_same = before.intent.request.method == method
-        if (
-            method.network == "ach"
-            and is_same
-            and (
-                last.declined.code not in ("R01", "R09")
-                or record.attempts[-1].amount.amount_minor != last.amount
-            )
+        if method.network == "ach" and (
+            last.declined.code not in ("R01", "R09")
+            or record.attempts[-1].amount.amount_minor != last.amount
         ):
             raise PromiseBroken("I14", f"{record.key}: not the same debit")
 
     def _same_attempt(
-        self, before: RunRecord | None, record: RunRecord
+        self, before: RunRecord | None, record: RunRecord, reader: Reader
     ) -> None:
         """R3 and I5: what was intended is what is charged."""
         attempt = record.attempts[-1]
@@ -428,31 +670,65 @@ class Oracle:
         if (
             facts.hash != attempt.request_hash
             or facts.amount != attempt.amount.amount_minor
+            or attempt.reference not in {None, *facts.references}
         ):
             raise PromiseBroken("I5", f"{record.key}: another request")
         if (
             record.state in _RESERVING
             and before is not None
-            and record.intent is not before.intent
-            and record.intent != before.intent
+            and not _is_same_plan(record.intent, before.intent)
         ):
             raise PromiseBroken("R3", f"{record.key}: planned again")
-        is_sending = attempt.deadline not in facts.deadlines
-        if attempt.reference is not None and (
-            attempt.reference not in facts.references
+        if record.state is RunState.OPEN and (
+            before is not None
+            and before.state is RunState.OPEN
+            and attempt.tries == facts.tries
+            and attempt.key in reader.looked
+            and reader.looked_on - attempt.began_at >= _DOUBT_MOST
         ):
-            is_sending = True
-            facts.references.add(attempt.reference)
-        if is_sending:
-            self._not_stopped(record)
+            raise PromiseBroken("R4", f"{record.key}: a doubt without end")
+        if attempt.tries > facts.tries:
+            facts.tries = attempt.tries
             facts.deadlines.add(attempt.deadline)
+            self._decided_again(before, record, facts, reader)
 
-    def _not_stopped(self, record: RunRecord) -> None:
-        """I13: nothing is sent against an order to stop."""
-        method = record.attempts[-1].method
-        for target in (f"autopay:{record.key.autopay}", f"method:{method}"):
-            if target in self.stopped:
-                raise PromiseBroken("I13", f"{record.key} is stopped")
+    def _decided_again(
+        self,
+        before: RunRecord | None,
+        record: RunRecord,
+        facts: KeyFacts,
+        reader: Reader,
+    ) -> None:
+        """R9: what may have been executed is sent again only if right."""
+        autopay = reader.autopays.get(record.key.autopay)
+        if autopay is None:
+            raise PromiseBroken("R9", f"{record.key}: no order in hand")
+        key = record.attempts[-1].key
+        looked = reader.looked.get(key)
+        if looked is None:
+            raise PromiseBroken("R9", f"{record.key}: nobody looked first")
+        self._may_send(before, record, autopay, reader)
+        if reader.cut - reader.came:
+            raise PromiseBroken("MD-2", f"{record.key}: rows were missing")
+        assert record.intent is not None
+        covering = in_force(autopay, record.key.nominal_on)
+        for line in record.intent.allocation.lines:
+            number = str(line.invoice.number)
+            minor = facts.shares.get(number)
+            if minor is None:
+                continue
+            read = reader.reads.get(number)
+            if "R9" not in self.ignored and (
+                read is None or read.tick < looked
+            ):
+                raise PromiseBroken("R9", f"{number} was not read again")
+            if read is None:
+                continue
+            _check_enrolled(read.invoice, record.payer, covering)
+            own = minor if facts.captured or facts.pending else 0
+            self._owed(record.key, number, minor - own, read.owed)
+            facts.allowed[number] = read.owed
+        reader.permit = key
 
     def _matches_truth(self, record: RunRecord) -> None:
         """I6, I7 and I8: what is written is what happened."""
@@ -478,7 +754,7 @@ class Oracle:
         if before is not None and before.state is record.state:
             return
         wanted: tuple[NoticeKind, ...]
-        if record.state in (RunState.FAILED, RunState.REVIEW):
+        if record.state in _TOLD_AS_FAILED:
             wanted = (NoticeKind.FAILED,)
         elif record.state is RunState.PAID:
             wanted = (NoticeKind.PAID, NoticeKind.PAID_IN_PART)
@@ -520,8 +796,14 @@ class Oracle:
 
     # -- The gateway ---------------------------------------------------------
 
-    def sent(self, request: ChargeRequest, reference: str | None) -> None:
-        """I4: what reaches the gateway was written down before."""
+    def sent(
+        self,
+        request: ChargeRequest,
+        reference: str | None,
+        reader: Reader,
+        account: str,
+    ) -> None:
+        """I4 and R9: what is sent was decided and written down just before."""
         self.checks += 1
         if self.is_settled:
             raise PromiseBroken("I17", "a finished run was charged again")
@@ -530,10 +812,28 @@ class Oracle:
             raise PromiseBroken("I4", f"{request.key} is not on record")
         if request.request_hash != facts.hash:
             raise PromiseBroken("I5", f"{request.key}: another request")
+        if account != facts.account:
+            raise PromiseBroken("R12", f"{request.key}: another account")
         if request.not_after not in facts.deadlines:
             raise PromiseBroken("I4", f"{request.key}: deadline not on record")
         if reference is not None and reference not in facts.references:
             raise PromiseBroken("I4", f"{reference} is not on record")
+        if reader.permit != request.key and "R9" not in self.ignored:
+            raise PromiseBroken("R9", f"{request.key}: nobody decided so")
+        reader.permit = None
+        reader.looked.pop(request.key, None)
+        facts.may_have_left = True
+
+    def is_pending(self, key: str) -> bool:
+        """Tell whether a debit is on record as under way."""
+        record = self.records[self.keys[key].run]
+        return record.state is RunState.PENDING
+
+    def never_left(self, key: str) -> None:
+        """Note that a first try provably moved nothing (PG-4)."""
+        facts = self.keys[key]
+        if facts.tries == 1:
+            facts.may_have_left = False
 
     def accepted(self, key: str) -> None:
         """Check that money may move now: captured, or a debit begun."""
@@ -580,10 +880,14 @@ class Oracle:
 
     # -- Coverage ------------------------------------------------------------
 
-    def covered(self, opened: OpenAmounts) -> None:
+    def covered(self, opened: OpenAmounts, undone: Collection[str]) -> None:
         """I9: what the ledger does not show yet is held back in the store."""
         hidden: dict[str, int] = {}
         for posting in self.postings.values():
+            if posting.id in undone and (
+                self.statuses[posting.id] is PostingStatus.APPLIED
+            ):
+                continue  # Nobody knows yet; B1 is what keeps it from harm.
             if posting.reverses is None and posting.id not in self.shown:
                 number = str(posting.invoice)
                 minor = posting.amount.amount_minor
@@ -601,16 +905,51 @@ class Oracle:
 
     # -- When everything is over ---------------------------------------------
 
-    def complete(self) -> None:
+    def complete(self, autopays: Mapping[str, AutoPay]) -> None:
         """Q1 to Q4: nothing hangs, every cent has its posting."""
         for record in self.records.values():
-            if record.state not in _FINAL and (
-                record.state is not RunState.ANNOUNCED
-            ):
+            if self.is_under_way(record, autopays[record.key.autopay]):
                 raise PromiseBroken(
                     "Q1", f"{record.key} is still {record.state.value}"
                 )
         self._posted()
+
+    def is_under_way(self, record: RunRecord, autopay: AutoPay) -> bool:
+        """Tell whether a run has still to come to its end."""
+        if record.state in _FINAL or record.state is RunState.ANNOUNCED:
+            return False
+        return record.state is not RunState.WAITING or not self._waits(
+            record, autopay
+        )
+
+    def _waits(self, record: RunRecord, autopay: AutoPay) -> bool:
+        """Tell whether a run waits for somebody: a hold, another method."""
+        targets = {
+            "store:",
+            f"payer:{record.payer}",
+            f"autopay:{record.key.autopay}",
+            f"method:{autopay.method.fingerprint}",
+        }
+        if any(each.target in targets for each in self.holds.values()):
+            return True
+        method = autopay.method
+        facts = [
+            each
+            for each in self.by_run.get(record.key, ())
+            if each.method == method.fingerprint and each.declined is not None
+        ]
+        if not facts or record.next_try_on is not None:
+            return False
+        last = facts[-1].declined
+        assert last is not None
+        age = facts[-1].began_at - facts[0].began_at
+        return (
+            last.decline_class is not DeclineClass.LATER
+            or (method.network == "ach" and last.code not in ("R01", "R09"))
+            or len(facts) > _ON_CARD_RETRIES
+            # The policy of every simulated retry ends after three weeks.
+            or age > 20 * _DAY
+        )
 
     def _posted(self) -> None:
         """Q2 and Q4: what was taken is posted, no more and no less."""
@@ -633,6 +972,42 @@ class Oracle:
             raise PromiseBroken("Q2", "postings without a capture")
         if net:
             raise PromiseBroken("Q4", f"{net} more posted than taken")
+
+
+def _is_same_plan(one: Intent | None, other: Intent | None) -> bool:
+    """Compare what two intents take, and under which request (R3)."""
+    if one is other:
+        return True
+    return (
+        one is not None
+        and other is not None
+        and one.request.request_hash == other.request.request_hash
+        and one.allocation == other.allocation
+    )
+
+
+def _check_word(
+    person: str, before: RunRecord | None, record: RunRecord
+) -> None:
+    """R4: a person has a name, and speaks of what is in review."""
+    if not person.strip():
+        raise PromiseBroken("R4", f"{record.key}: nobody attested it")
+    if before is None or before.state is not RunState.REVIEW:
+        raise PromiseBroken("R4", f"{record.key} was attested too early")
+
+
+def _check_enrolled(
+    invoice: Invoice, payer: str, covering: Iterable[Association]
+) -> None:
+    """I11: the invoice is one of those that its payer enrolled."""
+    if not any(
+        each.payer == payer
+        and each.client == invoice.client
+        and each.matter in (None, invoice.matter)
+        and each.invoice in (None, invoice.number)
+        for each in covering
+    ):
+        raise PromiseBroken("I11", f"{invoice.number} is not enrolled")
 
 
 def _rank(invoice: Invoice, *, by_due: bool) -> tuple[object, ...]:

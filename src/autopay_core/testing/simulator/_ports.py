@@ -9,12 +9,13 @@ what really happened before a fault spoils the answer.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, final
 
 import attrs
 
 from autopay_core.associations import InvoicePage
 from autopay_core.charges import (
+    Cancelled,
     Captured,
     DeclineClass,
     Declined,
@@ -30,18 +31,24 @@ from autopay_core.errors import (
     PortUnavailableError,
 )
 from autopay_core.references import MethodKind
-from autopay_core.testing.simulator._oracle import PromiseBroken
+from autopay_core.testing.simulator._oracle import (
+    PromiseBroken,
+    Read,
+    Reader,
+)
 from autopay_core.testing.simulator._settings import (
     CLIENTS,
+    at,
     foreign_invoice,
     usd,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from autopay_core.associations import InvoiceQuery
     from autopay_core.charges import (
+        CancelOutcome,
         ChargeOutcome,
         ChargeRequest,
         GatewayCapabilities,
@@ -50,18 +57,33 @@ if TYPE_CHECKING:
     from autopay_core.commits import (
         Change,
         Conflict,
+        Standing,
     )
     from autopay_core.invoices import Invoice, SearchPage, SearchQuery
     from autopay_core.notices import Notice
     from autopay_core.ports import PostingStore
     from autopay_core.postings import Posting
+    from autopay_core.references import RunKey
     from autopay_core.testing.simulator._nature import Nature
 
-__all__ = ["Executed", "Gateway", "Killed", "Ledger", "Mailbox", "Store"]
+__all__ = [
+    "STORE",
+    "Executed",
+    "Gateway",
+    "Killed",
+    "Ledger",
+    "Mailbox",
+    "Store",
+]
 
 _LATEST_SECONDS: Final = 200
 """With a quarter of the retention: how long a request lives at most, where a
 gateway honours no deadline (PG-6)."""
+
+
+_STALEST: Final = 4 * 24 * 3_600
+STORE: Final = "5" * 32
+"""The id of every simulated store, so that a seed makes the same keys."""
 
 
 class Killed(BaseException):
@@ -72,7 +94,7 @@ class Killed(BaseException):
 class Executed:
     """What the gateway has on record for one request."""
 
-    __slots__ = ("at", "outcome", "request", "visible_at")
+    __slots__ = ("account", "at", "outcome", "request", "visible_at")
 
     def __init__(
         self,
@@ -80,7 +102,9 @@ class Executed:
         outcome: Captured | Pending | Declined,
         at: int,
         visible_at: int,
+        account: str,
     ) -> None:
+        self.account = account
         self.request = request
         self.outcome = outcome
         self.at = at
@@ -102,10 +126,13 @@ class Gateway:
         self._done: dict[str, Executed] = {}
         self._by_key: dict[str, Executed] = {}
         self._prepared: dict[str, ChargeRequest] = {}
-        self.late: list[tuple[str, ChargeRequest]] = []
+        self._refused: dict[str, Declined] = {}
+        self._cancelled: set[str] = set()
+        self.late: list[tuple[str, ChargeRequest, str]] = []
         self._count = 0
+        self.account = "one"
         capabilities = world.settings.capabilities
-        self._capabilities = capabilities
+        self._capabilities = attrs.evolve(capabilities, account=self.account)
         self._retention = capabilities.key_retention_seconds
         self._settle = capabilities.lookup_settle_seconds
         self.is_two_step = capabilities.two_step
@@ -115,51 +142,120 @@ class Gateway:
         """What is promised in this world."""
         return self._capabilities
 
+    def exchange(self) -> None:
+        """Ask the other account from now on; the first one goes on (R12)."""
+        self.account = "two" if self.account == "one" else "one"
+        self._capabilities = attrs.evolve(
+            self._capabilities, account=self.account
+        )
+
     def charge(self, request: ChargeRequest, /) -> ChargeOutcome:
         """Take the money in one step."""
-        self._world.oracle.sent(request, None)
+        self._sent(request, None)
         return self._arrive(request.key, request)
 
-    def prepare(self, request: ChargeRequest, /) -> str:
-        """Make a reference; no money moves."""
+    def prepare(self, request: ChargeRequest, /) -> str | Declined:
+        """Make a reference, or refuse for good; no money moves."""
         world = self._world
         if world.fails("down"):
             raise PortUnavailableError("down")
+        refused = self._refused.get(request.key)
+        if (
+            refused is None
+            and not self._is_under(request.key)
+            and (world.fails("refuses"))
+        ):
+            refused = self._refused[request.key] = world.decline(request)
+            world.oracle.refused[request.key] = refused
+        if refused is not None:
+            if world.fails("answer_lost"):
+                raise PortError("lost", code="Timeout")
+            return refused
         reference = f"ref-{len(self._prepared) + 1}"
         self._prepared[reference] = request
         if world.fails("answer_lost"):
             raise PortError("lost", code="Timeout")
         return reference
 
+    def _is_under(self, key: str) -> bool:
+        """Tell whether something was, or may be, confirmed under a key."""
+        facts = self._world.oracle.keys.get(key)
+        return facts is not None and facts.may_have_left
+
     def confirm(
         self, reference: str, request: ChargeRequest, /
     ) -> ChargeOutcome:
         """Take the money for *reference*, at most once."""
-        self._world.oracle.sent(request, reference)
+        self._sent(request, reference)
         if reference not in self._prepared:
             raise PromiseBroken("I4", f"{reference} was never prepared")
         return self._arrive(reference, request)
 
+    def _sent(self, request: ChargeRequest, reference: str | None) -> None:
+        world = self._world
+        world.oracle.sent(request, reference, world.reader, self.account)
+
     def lookup(self, key: str, /) -> LookupOutcome:
         """Tell what is on record, if it can be seen yet, or still."""
         world = self._world
+        world.reader.note_look(key)
         if world.fails("down"):
             raise PortUnavailableError("down")
-        if world.fails("answer_lost"):
+        if world.settings.is_mute or world.fails("answer_lost"):
             return Indeterminate(detail="timeout")
         found = self._by_key.get(key)
         if (
             found is None
+            or found.account != self.account
             or world.now < found.visible_at
             or (world.settings.forgets and not self._is_kept(found))
+            or (
+                isinstance(found.outcome, Pending)
+                and world.oracle.is_pending(key)
+                and world.fails("vanishes")
+            )
         ):
             return NotFound()
         if world.fails("garbled"):
             return _garbled(found.outcome)
         return found.outcome
 
+    def lookup_reference(self, reference: str, key: str, /) -> LookupOutcome:
+        """Tell at once what became of a reference on record."""
+        world = self._world
+        world.reader.note_look(key)
+        if world.fails("down"):
+            raise PortUnavailableError("down")
+        if world.settings.is_mute:
+            return Indeterminate(detail="mute")
+        found = self._done.get(self.account + reference)
+        if found is None:
+            return NotFound()
+        if world.fails("garbled"):
+            return _garbled(found.outcome)
+        return found.outcome
+
+    def cancel(self, key: str, _: str | None, /) -> CancelOutcome:
+        """See to it that nothing under a key moves any more (PG-11)."""
+        world = self._world
+        world.reader.note_look(key)
+        if world.fails("down"):
+            raise PortUnavailableError("down")
+        found = self._by_key.get(key)
+        if found is not None and found.account != self.account:
+            raise PromiseBroken("R12", f"{key} is of another account")
+        if world.settings.is_mute:
+            return Indeterminate(detail="mute")
+        if found is None:
+            self._cancelled.add(key)
+        if world.fails("answer_lost"):
+            raise PortError("lost", code="Timeout")
+        if found is None:
+            return Cancelled(key=key)
+        return found.outcome
+
     def _is_kept(self, found: Executed) -> bool:
-        if isinstance(found.outcome, Pending):
+        if self.is_two_step or isinstance(found.outcome, Pending):
             return True
         return self._world.now < found.at + self._retention
 
@@ -170,16 +266,24 @@ class Gateway:
             raise Killed
         fails = world.fails
         if fails("down"):
+            # It never left, as far as this try goes (PG-4).
+            world.oracle.never_left(request.key)
             raise PortUnavailableError("down")
-        if fails("request_lost"):
+        if fails("request_lost") or (
+            world.settings.is_mute and world.random() < 0.4
+        ):
             return Indeterminate(detail="lost")
         if fails("late"):
-            self.late.append((slot, request))
+            self.late.append((slot, request, self.account))
             return Indeterminate(detail="late")
-        outcome = self._execute(slot, request)
+        try:
+            outcome = self._execute(slot, request, self.account)
+        except PortUnavailableError:
+            world.oracle.never_left(request.key)
+            raise
         if fails("twice"):
-            self.late.append((slot, request))
-        if fails("answer_lost"):
+            self.late.append((slot, request, self.account))
+        if world.settings.is_mute or fails("answer_lost"):
             return Indeterminate(detail="lost")
         if fails("raises"):
             raise RuntimeError("broken")
@@ -203,23 +307,25 @@ class Gateway:
 
     def land(self, place: int) -> None:
         """Let a late request arrive; nobody waits for its answer."""
-        slot, request = self.late.pop(place)
+        slot, request, account = self.late.pop(place)
         if self._is_too_old(request):
             return
         try:
-            self._execute(slot, request)
+            self._execute(slot, request, account)
         except PortUnavailableError:
             return
 
     def _execute(
-        self, slot: str, request: ChargeRequest
+        self, slot: str, request: ChargeRequest, account: str
     ) -> Captured | Pending | Declined:
         world = self._world
-        known = self._done.get(slot)
-        if known is not None and (self.is_two_step or self._is_kept(known)):
+        known = self._done.get(account + slot)
+        if known is not None and self._is_kept(known):
             if known.request.request_hash != request.request_hash:
                 raise PromiseBroken("I5", f"{slot}: another request")
             return known.outcome
+        if request.key in self._cancelled:
+            raise PortUnavailableError("called off", code="KeyCancelled")
         if self._capabilities.honours_deadline and (
             request.not_after is None
             or world.now > world.seconds(request.not_after)
@@ -228,7 +334,7 @@ class Gateway:
         outcome: Captured | Pending | Declined
         self._count += 1
         facts = world.oracle.keys[request.key]
-        if world.fails("declines"):
+        if world.is_declined or world.fails("declines"):
             outcome = world.decline(request)
             facts.declined = outcome
         elif request.method.kind is MethodKind.BANK_ACCOUNT:
@@ -251,8 +357,8 @@ class Gateway:
         if world.fails("lag"):
             most = 10_800 if self._settle is None else self._settle
             lag = world.rng.choice((most, world.rng.randint(0, most)))
-        done = Executed(request, outcome, world.now, world.now + lag)
-        self._done[slot] = done
+        done = Executed(request, outcome, world.now, world.now + lag, account)
+        self._done[account + slot] = done
         self._by_key[request.key] = done
         if world.trace is not None:
             world.note(f"    gateway: {request.key[-6:]} {outcome}")
@@ -314,6 +420,20 @@ def _garbled(
     return attrs.evolve(outcome, amount=usd(outcome.amount.amount_minor + 100))
 
 
+class Export(NamedTuple):
+    """
+    What the ledger said at a moment.
+
+    Attributes:
+        invoices: By number.
+        owed: What was owed before anything that we took.
+
+    """
+
+    invoices: Mapping[str, Invoice]
+    owed: Mapping[str, int]
+
+
 @final
 class Ledger:
     """
@@ -330,8 +450,34 @@ class Ledger:
             str(each.number): each.balance.amount_minor for each in invoices
         }
         self.by_hand = dict.fromkeys(self.billed, 0)
+        self.undone = world.undone
+        self._past: list[tuple[int, Export]] = []
+        self._keep()
         self.inbox: dict[str, Posting] = {}
         self.refused: set[str] = set()
+
+    def _keep(self) -> None:
+        """Keep what an export of now would say."""
+        owed = {
+            number: billed - self.by_hand[number]
+            for number, billed in self.billed.items()
+        }
+        export = Export(dict(self.invoices), owed)
+        if self._past and self._past[-1][0] == self._world.now:
+            self._past.pop()
+        self._past.append((self._world.now, export))
+
+    def _export(self, seconds: int) -> Export:
+        """Return what an export of that moment said."""
+        return next(
+            export for at, export in reversed(self._past) if at <= seconds
+        )
+
+    def take_back(self, posting: Posting) -> None:
+        """Undo a posting that the balance showed; nobody is told (B1)."""
+        self._world.oracle.shown.discard(posting.id)
+        self.undone[posting.id] = posting
+        self._shift(str(posting.invoice), posting.amount.amount_minor)
 
     def receive(self, posting: Posting) -> None:
         """Take a posting in; it shows some time later."""
@@ -342,6 +488,7 @@ class Ledger:
         """Let the balance show a posting, once."""
         shown = self._world.oracle.shown
         self.inbox.pop(posting.id, None)
+        self.undone.pop(posting.id, None)
         if posting.id in shown:
             return
         shown.add(posting.id)
@@ -358,6 +505,7 @@ class Ledger:
         self.invoices[number] = invoice
         self.billed[number] = invoice.balance.amount_minor
         self.by_hand[number] = 0
+        self._keep()
 
     def bill_more(self, number: str, minor: int) -> None:
         """Add to an invoice, or write some of it off."""
@@ -369,16 +517,17 @@ class Ledger:
         self.invoices[number] = attrs.evolve(
             before, balance=usd(before.balance.amount_minor + minor)
         )
+        self._keep()
 
     def search(self, query: SearchQuery, /) -> SearchPage:
         """Refuse: no flow searches."""
         raise PortUnavailableError(f"nobody searches for {query.by.value}")
 
-    def _rows(self, query: InvoiceQuery) -> list[Invoice]:
+    def _rows(self, query: InvoiceQuery, export: Export) -> list[Invoice]:
         """Return what is open under *query*, by number."""
         rows = [
             each
-            for each in self.invoices.values()
+            for each in export.invoices.values()
             if not each.balance.is_zero
             and any(
                 one.client == each.client
@@ -409,7 +558,12 @@ class Ledger:
         if query.page is None:
             world.reader.cut.clear()
             world.reader.came.clear()
-        rows = self._rows(query)
+            self._state(world.reader)
+        seconds = world.reader.stated
+        export = self._past[-1][1]
+        if seconds is not None:
+            export = self._export(seconds)
+        rows = self._rows(query, export)
         total = len(rows)
         after = int(query.page or "0")
         page = [each for each in rows if int(str(each.number)[1:]) > after]
@@ -417,10 +571,10 @@ class Ledger:
         more = len(page) > size
         page = page[:size]
         following = str(page[-1].number)[1:] if more else None
-        reads = world.reader.reads
+        reads, tick = world.reader.reads, world.reader.look()
         for each in page:
             number = str(each.number)
-            reads[number] = (each, self.billed[number] - self.by_hand[number])
+            reads[number] = Read(each, export.owed[number], tick)
         if fails("pages"):
             kind = world.rng.randrange(3)
             if kind == 0:
@@ -434,8 +588,20 @@ class Ledger:
             page = [*page, foreign_invoice(query.payer)]
             total += 1
         return InvoicePage(
-            invoices=tuple(page), next_page=following, total=total
+            invoices=tuple(page),
+            next_page=following,
+            total=total,
+            stated_at=None if seconds is None else at(seconds),
         )
+
+    def _state(self, reader: Reader) -> None:
+        """Choose for when the balances of a read hold (B0)."""
+        world, reader.stated = self._world, None
+        if world.fails("stale"):
+            first = self._past[0][0]
+            if first < world.now:
+                earliest = max(first, world.now - _STALEST)
+                reader.stated = world.rng.randrange(earliest, world.now)
 
 
 @final
@@ -456,6 +622,21 @@ class Store:
 
         return call
 
+    def standing(self, key: RunKey, method: str, payer: str, /) -> Standing:
+        """Read, under an id that is the same for every world."""
+        world = self._world
+        self._break()
+        standing = self.inner.standing(key, method, payer)
+        world.reader.now = standing.now
+        if world.mark_time(standing.now):
+            world.reader.is_turn_whole = False
+            world.reader.is_clock_suspect = True
+        else:
+            world.reader.is_clock_suspect = False
+        if standing.store == STORE:
+            return standing
+        return attrs.evolve(standing, store=STORE)
+
     def commit(self, change: Change, /) -> Committed | Conflict:
         """Commit, and sometimes not say whether."""
         world = self._world
@@ -465,9 +646,12 @@ class Store:
             raise CommitUnknownError("the connection broke")
         answer = self.inner.commit(change)
         if isinstance(answer, Committed):
-            world.oracle.committed(change, world.reader, world.clock())
-            if change.runs or change.moves:
-                world.oracle.covered(self.inner.open_amounts(CLIENTS))
+            world.mark_time(answer.at)
+            world.oracle.committed(change, world.reader)
+            if world.oracle.is_open_changed:
+                world.oracle.covered(
+                    self.inner.open_amounts(CLIENTS), world.undone
+                )
         if is_unknown:
             raise CommitUnknownError("the connection broke")
         return answer

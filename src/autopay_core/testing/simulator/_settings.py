@@ -17,6 +17,7 @@ import attrs
 from autopay_core.allocation import Order
 from autopay_core.associations import Association
 from autopay_core.autopay import AdvanceNotice, AutoPay, Enrollment
+from autopay_core.business_days import BusinessCalendar, Roll
 from autopay_core.charges import GatewayCapabilities
 from autopay_core.invoices import Invoice
 from autopay_core.limits import Limit
@@ -27,7 +28,7 @@ from autopay_core.references import (
     PaymentMethodRef,
 )
 from autopay_core.retries import RetryPolicy
-from autopay_core.schedules import MissedPolicy, Schedule
+from autopay_core.schedules import MissedPolicy, Pause, Schedule
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -45,7 +46,9 @@ __all__ = [
     "draw_invoices",
     "draw_settings",
     "edited",
+    "of_another_payer",
     "usd",
+    "with_another_method",
 ]
 
 EPOCH: Final = datetime(2026, 1, 1, 6, tzinfo=UTC)
@@ -69,8 +72,11 @@ FAULTS: Final = (
     "raises",
     "garbled",
     "declines",
+    "refuses",
     "lag",
+    "vanishes",
     "pages",
+    "stale",
     "foreign",
     "notifier",
 )
@@ -91,6 +97,12 @@ EVENTS: Final = (
     "debits",
     "returns",
     "skew",
+    "interest",
+    "undo",
+    "restore",
+    "rerun",
+    "account",
+    "reuse",
 )
 """What happens in the world between two calls."""
 
@@ -110,6 +122,10 @@ _MOST: Final[Mapping[str, int]] = {
     "stop": 2,
     "edit": 3,
     "by_hand": 3,
+    "interest": 1,
+    "undo": 1,
+    "account": 1,
+    "reuse": 1,
     "batch": 3,
 }
 
@@ -137,6 +153,8 @@ class Theme:
         events: Weight of each event, likewise.
         retention: Seconds for which the gateway keeps keys; any if empty.
         settle: Seconds until a look-up shows a request; any if empty.
+        networks: Of payment methods; the usual ones if empty.
+        is_declined: Every method is declined, day after day, for weeks.
 
     """
 
@@ -144,6 +162,8 @@ class Theme:
     events: Mapping[str, int] = attrs.field(factory=dict[str, int])
     retention: tuple[int, ...] = ()
     settle: tuple[int | None, ...] = ()
+    networks: tuple[str, ...] = ()
+    is_declined: bool = False
 
 
 THEMES: Final[Mapping[str, Theme]] = {
@@ -181,6 +201,45 @@ THEMES: Final[Mapping[str, Theme]] = {
         rates={"kill_before": 0.005, "down": 0.005},
         events={"staff": 6, "ledger": 8, "batch": 8, "days": 2, "minutes": 2},
     ),
+    # Exports that are days old, and a ledger that takes postings back.
+    "balances": Theme(
+        rates={"stale": 0.3},
+        events={
+            "undo": 3,
+            "restore": 2,
+            "interest": 2,
+            "ledger": 5,
+            "batch": 6,
+            "days": 4,
+            "hours": 2,
+        },
+    ),
+    # Exports that are days old, of a ledger that takes nothing back.
+    "exports": Theme(
+        rates={"stale": 0.3},
+        events={"undo": 0, "ledger": 5, "batch": 6, "days": 4, "hours": 2},
+    ),
+    # Bank debits that a look-up does not find.
+    "debits": Theme(
+        rates={"vanishes": 0.4, "lag": 0.05},
+        events={"hours": 8, "minutes": 6, "debits": 1, "edit": 3, "days": 1},
+        settle=(0, 30),
+        retention=(7 * 24 * 3_600,),
+        networks=("ach", "ach", "ach", "visa"),
+    ),
+    # Doubts about what somebody edits away, or pays by hand.
+    "edits": Theme(
+        rates={"request_lost": 0.3, "answer_lost": 0.1, "kill_after": 0.03},
+        events={"edit": 12, "by_hand": 4, "minutes": 8, "days": 1, "stop": 0},
+        retention=(24 * 3_600,),
+    ),
+    # A method that is declined for weeks.
+    "declined": Theme(
+        rates={"down": 0.01},
+        events={"days": 8, "hours": 2},
+        networks=("visa",),
+        is_declined=True,
+    ),
 }
 """What only a long row of unlikely steps would lead to."""
 
@@ -202,6 +261,11 @@ class Settings:
         forgets: A look-up does not find a key that is out of retention.
         page_size: Rows on a page of matter data.
         claims: Seconds for which a sweep claims a run; 0 for none.
+        networks: Of the payment methods.
+        is_declined: Every method is declined, for weeks.
+        is_mute: The gateway never gives a clear answer.
+        begins: Days after the first of January on which it all begins; some
+            worlds live at the end of the month.
 
     """
 
@@ -215,21 +279,40 @@ class Settings:
     forgets: bool
     page_size: int
     claims: int
+    networks: tuple[str, ...]
+    is_declined: bool
+    is_mute: bool
+    begins: int
 
 
 @lru_cache(maxsize=256)
 def _capabilities(
-    retention: int, settle: int | None, *, two_step: bool, honours: bool
+    retention: int,
+    settle: int | None,
+    *,
+    two_step: bool,
+    honours: bool,
+    cancels: bool,
+    finds: bool,
 ) -> GatewayCapabilities:
     return GatewayCapabilities(
         two_step=two_step,
         key_retention_seconds=retention,
         lookup_settle_seconds=settle,
         honours_deadline=honours,
+        cancels=cancels,
+        finds_references=finds,
     )
 
 
 _NO_THEME: Final = Theme()
+# Weeks of declines take ten times as long as any other world.
+_THEMES_DRAWN: Final = (
+    (*(name for name in THEMES if name != "declined"),) * 14
+    + ("",) * 98
+    + ("declined",)
+)
+_NETWORKS: Final = ("visa", "visa", "ach", "")
 _RETENTION: Final = (3_600, 24 * 3_600, 24 * 3_600, 7 * 24 * 3_600)
 _SETTLE: Final = (0, 30, 600, 3_600, None)
 
@@ -247,10 +330,8 @@ def draw_settings(rng: Random, theme_name: str | None = None) -> Settings:
     choice = rng.choice
     if theme_name is not None:
         theme = THEMES[theme_name]
-    elif rng.random() < 0.5:
-        theme = THEMES[choice(tuple(THEMES))]
     else:
-        theme = _NO_THEME
+        theme = THEMES.get(choice(_THEMES_DRAWN), _NO_THEME)
     rates = {name: choice(STRENGTHS) * RATE for name in FAULTS}
     rates.update(theme.rates)
     events: list[str] = []
@@ -264,16 +345,22 @@ def draw_settings(rng: Random, theme_name: str | None = None) -> Settings:
         event_rate=choice((0.1, 0.25, 0.5)),
         stickiness=choice((0.0, 0.5, 0.8, 0.95)),
         workers=choice((2, 2, 3)),
-        steps=choice((30, 60, 60, 100)),
+        steps=choice((20, 30, 40, 60)),
         capabilities=_capabilities(
             choice(theme.retention or _RETENTION),
             choice(theme.settle or _SETTLE),
             two_step=rng.random() < 0.35,
             honours=rng.random() < 0.8,
+            cancels=rng.random() < 0.3,
+            finds=rng.random() < 0.3,
         ),
         forgets=rng.random() < 0.5,
         page_size=choice((1, 2, 1000, 1000)),
         claims=choice((0, 0, 60)),
+        networks=theme.networks or _NETWORKS,
+        is_declined=theme.is_declined,
+        is_mute=theme is _NO_THEME and rng.random() < 0.04,
+        begins=choice((0, 0, 0, 27)),
     )
 
 
@@ -312,14 +399,24 @@ def draw_invoices(rng: Random) -> list[Invoice]:
 
 
 @lru_cache(maxsize=64)
-def _schedules() -> tuple[Schedule, ...]:
-    first = EPOCH.date()
+def _schedules(first: date) -> tuple[Schedule, ...]:
     return (
         Schedule.once(first),
         Schedule.daily(first, count=3),
         Schedule.daily(first, count=4),
+        Schedule.daily(
+            first, count=5, roll=Roll.FOLLOWING, calendar=BusinessCalendar()
+        ),
         Schedule.weekly(first, count=2),
         Schedule.monthly(first, count=2),
+    )
+
+
+@lru_cache(maxsize=64)
+def _long_schedules(first: date) -> tuple[Schedule, ...]:
+    return (
+        Schedule.daily(first, count=18),
+        Schedule.daily(first, every=2, count=9),
     )
 
 
@@ -338,9 +435,9 @@ def _method(token: str, network: str) -> PaymentMethodRef:
 
 
 def _method_of(
-    rng: Random, payer: str, generation: int = 0
+    rng: Random, payer: str, networks: tuple[str, ...], generation: int = 0
 ) -> PaymentMethodRef:
-    network = rng.choice(("visa", "visa", "ach", ""))
+    network = rng.choice(networks)
     return _method(f"tok_{payer}_{network}_{generation}_secret", network)
 
 
@@ -400,19 +497,22 @@ def _draw_limit(rng: Random) -> Limit:
 
 
 def draw_autopays(
-    rng: Random, invoices: Sequence[Invoice]
+    rng: Random, invoices: Sequence[Invoice], first: date, settings: Settings
 ) -> dict[str, AutoPay]:
-    """Draw two or three auto-pays that compete for the same invoices."""
+    """Draw some auto-pays that compete for the same invoices."""
     made: dict[str, AutoPay] = {}
+    schedules = _schedules(first)
+    if settings.is_declined:
+        schedules = _long_schedules(first)
     for number in range(rng.choice((1, 2, 2, 3))):
         payer = rng.choice(("p1", "p1", "p2"))
         made[f"ap{number}"] = AutoPay(
             id=f"ap{number}",
             payer=payer,
             name=f"Plan {number}",
-            method=_method_of(rng, payer),
+            method=_method_of(rng, payer, settings.networks),
             deposit_account=_ACCOUNT,
-            schedule=rng.choice(_schedules()),
+            schedule=rng.choice(schedules),
             limit=_draw_limit(rng),
             enrollments=_draw_enrollments(rng, payer, invoices),
             order=rng.choice((Order.ISSUED, Order.DUE)),
@@ -433,22 +533,48 @@ def edited(
     invoices: Sequence[Invoice],
     today: date,
     generation: int,
+    networks: tuple[str, ...],
 ) -> AutoPay:
     """Change one thing about an auto-pay, as its payer would."""
     roll = rng.random()
-    if roll < 0.35:
+    if roll < 0.25:
         return attrs.evolve(autopay, limit=_draw_limit(rng))
+    if roll < 0.45:
+        return with_another_method(rng, autopay, networks, generation)
     if roll < 0.6:
-        return attrs.evolve(
-            autopay, method=_method_of(rng, autopay.payer, generation)
-        )
-    if roll < 0.85:
         return attrs.evolve(
             autopay,
             enrollments=_draw_enrollments(rng, autopay.payer, invoices),
         )
+    if roll < 0.75:
+        from_on = today + timedelta(days=rng.choice((-1, 0, 0, 1)))
+        to_on = from_on + timedelta(days=rng.choice((1, 2, 5)))
+        pause = Pause(from_on=from_on, to_on=to_on)
+        return attrs.evolve(autopay, pauses=(*autopay.pauses[:1], pause))
+    if roll < 0.85:
+        skip = today + timedelta(days=rng.choice((0, 0, 1)))
+        return attrs.evolve(autopay, skips=autopay.skips | {skip})
     return attrs.evolve(
         autopay, off_from=None if autopay.off_from is not None else today
+    )
+
+
+def with_another_method(
+    rng: Random, autopay: AutoPay, networks: tuple[str, ...], generation: int
+) -> AutoPay:
+    """Return the order with a payment method that was saved just now."""
+    method = _method_of(rng, autopay.payer, networks, generation)
+    return attrs.evolve(autopay, method=method)
+
+
+def of_another_payer(autopay: AutoPay) -> AutoPay:
+    """Return an order of somebody else under the same id."""
+    association = Association.to_client(payer="p3", client="C1")
+    return attrs.evolve(
+        autopay,
+        payer="p3",
+        method=_method("tok_p3_secret", "visa"),
+        enrollments=(Enrollment(association=association),),
     )
 
 

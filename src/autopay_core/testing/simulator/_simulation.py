@@ -1,14 +1,16 @@
 """
 One seed: a world, its workers step by step, faults, and the healing.
 
-Holds: `System`, `World`, `Outcome`, `simulate`. Imports: `_nature`, `_oracle`,
-`_ports`, `_settings`, `adapters.memory` and the core. The flows are those that
-production runs, or what a test puts into a `System` in their place.
+Holds: `System`, `STORES`, `World`, `Outcome`, `simulate`. Imports: `_judge`,
+`_nature`, `_oracle`, `_ports`, `_settings`, `adapters.memory`,
+`adapters.sqlite` and the core. The flows are those that production runs, or
+what a test puts into a `System` in their place.
 """
 
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, cast, final
 
 import attrs
@@ -18,27 +20,33 @@ from autopay_core.autopay import due
 from autopay_core.charges import (
     Captured,
     Declined,
-    NotFound,
+    Pending,
 )
-from autopay_core.commits import Change, PostingFilter, StopOrder
+from autopay_core.commits import Change, Conflict, PostingFilter
 from autopay_core.engine.case import case_of
 from autopay_core.engine.collecting import collect
 from autopay_core.engine.dispatch import answering, terms_of
-from autopay_core.engine.recovery import recover_one
+from autopay_core.engine.driving import Given
+from autopay_core.engine.recovery import recover
 from autopay_core.engine.requests import (
     Commit,
+    NextAutoPay,
     ReadPostings,
-    ReadUnfinished,
     ask_many,
 )
-from autopay_core.engine.staff import advance_postings, attest, reverse
-from autopay_core.engine.sweeping import sweep_one
-from autopay_core.engine.telling import deliver
+from autopay_core.engine.staff import (
+    advance_postings,
+    attest,
+    rerun,
+    reverse,
+)
+from autopay_core.engine.sweeping import run_now, sweep
 from autopay_core.errors import (
     AutopayError,
     InvalidValueError,
     PortError,
 )
+from autopay_core.holds import Hold, lift
 from autopay_core.notices import NoticeKind
 from autopay_core.ports import Ports
 from autopay_core.postings import (
@@ -47,10 +55,14 @@ from autopay_core.postings import (
     Reversal,
     ReversalKind,
 )
-from autopay_core.runs import RunRecord, RunState
+from autopay_core.references import RunKey, Secret
+from autopay_core.runs import RunResult, RunState, RunStatus
+from autopay_core.schedules import Occurrence
+from autopay_core.testing.simulator._judge import charge_on, resting
 from autopay_core.testing.simulator._nature import Nature
 from autopay_core.testing.simulator._oracle import PromiseBroken, Reader
 from autopay_core.testing.simulator._ports import (
+    STORE,
     Gateway,
     Killed,
     Ledger,
@@ -63,23 +75,63 @@ from autopay_core.testing.simulator._settings import (
     draw_invoice,
     draw_invoices,
     edited,
+    of_another_payer,
     usd,
+    with_another_method,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from datetime import date
+    from collections.abc import Callable, Mapping, Sequence
+    from datetime import date, datetime
 
-    from autopay_core.engine.requests import Flow, Request
+    from autopay_core.autopay import AutoPay
+    from autopay_core.engine.case import Case
+    from autopay_core.engine.requests import Flow, Request, Stream
     from autopay_core.ports import PostingStore
 
-__all__ = ["Outcome", "System", "World", "simulate"]
+__all__ = ["STORES", "Outcome", "System", "World", "simulate", "system_on"]
 
 _DAY: Final = 24 * 3_600
+_SECRET: Final = Secret(b"simulated, and of no use elsewhere")
 _NO_FAULTS: Final[dict[str, float]] = dict.fromkeys(FAULTS, 0.0)
 _ROUNDS: Final = 60
-_LEAPS: Final = (60, 600, 3_600, 3_600, 6 * 3_600)
+_LEAPS: Final = (600, 3_600, 3_600, 6 * 3_600)
+_MENDED_AFTER: Final = 26
+"""Days after which payers whose method is declined save another one."""
 _AHEAD: Final = 290
+_REFUSED: Final = frozenset({"AnotherPayer", "DateAhead"})
+"""What a caller is told who is wrong about the day, or an id (R11, R13)."""
+_NOT_NOW: Final = frozenset({"AnotherPayer", "DateAhead", "RunUnderWay"})
+"""Why a run on demand is refused (R14)."""
+_NOT_ATTESTED: Final = frozenset(
+    {"FieldMissing", "GatewayContradicts", "NotInReview", "TooEarly"}
+)
+"""Why a person's word is not taken (R4)."""
+_LATE: Final = frozenset({RunStatus.WAITING, RunStatus.POSTPONED})
+_CAUSES: Final = frozenset(
+    {
+        "AnotherPayer",
+        "BeforeItsDate",
+        "Busy",
+        "ClockSuspect",
+        "ClosedDay",
+        "CommitUnknown",
+        "DeadlinePassed",
+        "Declined",
+        "Held",
+        "IncompleteRead",
+        "KeyCancelled",
+        "NetworkWindow",
+        "NotBefore",
+        "OnlyForeign",
+        "PortUnavailable",
+        "Rerun",
+        "Timeout",
+        "TwoContents",
+        "Withdrawn",
+    }
+)
+"""What may make a run late here; anything else is an error of ours (R6)."""
 _UNDER_WAY: Final = frozenset(
     {
         RunState.OPEN,
@@ -90,6 +142,14 @@ _UNDER_WAY: Final = frozenset(
 )
 
 
+_BACK: Final = [each for each in ReversalKind if each.takes_back]
+"""What a gateway takes back in a simulated year."""
+
+
+def _in_memory(*, clock: Callable[[], datetime]) -> PostingStore:
+    return MemoryPostingStore(clock=clock, identity=STORE)
+
+
 @final
 @attrs.frozen(kw_only=True)
 class System:
@@ -97,10 +157,11 @@ class System:
     What is simulated: the shipped flows and store, or others in their place.
 
     Attributes:
+        sweep: As `engine.sweeping.sweep`.
+        run_now: As `engine.sweeping.run_now`.
+        rerun: As `engine.staff.rerun`.
+        recover: As `engine.recovery.recover`.
         collect: As `engine.collecting.collect`.
-        recover_one: As `engine.recovery.recover_one`.
-        sweep_one: As `engine.sweeping.sweep_one`.
-        deliver: As `engine.telling.deliver`.
         advance_postings: As `engine.staff.advance_postings`.
         reverse: As `engine.staff.reverse`.
         attest: As `engine.staff.attest`.
@@ -108,17 +169,39 @@ class System:
 
     """
 
+    sweep: Callable[..., Stream[Any]] = sweep
+    run_now: Callable[..., Flow[Any]] = run_now
+    rerun: Callable[..., Flow[Any]] = rerun
+    recover: Callable[..., Stream[Any]] = recover
     collect: Callable[..., Flow[Any]] = collect
-    recover_one: Callable[..., Flow[Any]] = recover_one
-    sweep_one: Callable[..., Flow[Any]] = sweep_one
-    deliver: Callable[..., Flow[int]] = deliver
     advance_postings: Callable[..., Flow[Any]] = advance_postings
     reverse: Callable[..., Flow[Any]] = reverse
     attest: Callable[..., Flow[Any]] = attest
-    store: Callable[..., PostingStore] = MemoryPostingStore
+    store: Callable[..., PostingStore] = _in_memory
 
 
 _SYSTEM: Final = System()
+
+
+def _in_sqlite(*, clock: Callable[[], datetime]) -> PostingStore:
+    # Only for those who ask for it: it takes a database with it.
+    from autopay_core.adapters.sqlite import (  # noqa: PLC0415
+        SqlitePostingStore,
+    )
+
+    return SqlitePostingStore(":memory:", clock=clock, in_memory=True)
+
+
+STORES: Final[Mapping[str, Callable[..., PostingStore]]] = {
+    "memory": _in_memory,
+    "sqlite": _in_sqlite,
+}
+"""The shipped stores that can be put on trial, by name."""
+
+
+def system_on(store: str) -> System:
+    """Return the shipped flows on one of `STORES`."""
+    return System(store=STORES[store])
 
 
 @final
@@ -152,12 +235,12 @@ class Outcome:
 class _Worker:
     """One worker: the flow that it is in, and what it has read."""
 
-    __slots__ = ("answer", "flow", "name", "reader", "request")
+    __slots__ = ("flow", "name", "reader", "request")
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.flow: Flow[None] | None = None
-        self.request: Request | None = None
+        self.flow: Stream[Any] | None = None
+        self.request: Request | NextAutoPay | None = None
         self.reader = Reader()
 
 
@@ -194,7 +277,9 @@ class World(Nature):
         self.system = system
         self.calls = 0
         invoices = draw_invoices(rng)
-        self.autopays = draw_autopays(rng, invoices)
+        self.autopays = draw_autopays(
+            rng, invoices, self.today(), self.settings
+        )
         self.first = dict(self.autopays)
         self.ledger = Ledger(self, invoices)
         self.gateway = Gateway(self)
@@ -205,15 +290,16 @@ class World(Nature):
             gateway=self.gateway,
             postings=cast("PostingStore", self.store),
             notifier=self.mailbox,
-            key_secret=b"simulated",
+            key_secret=_SECRET,
         )
         self.terms = terms_of(self.ports)
         self.answer = answering(self.ports)
         self.workers = [
             _Worker(f"w{number}") for number in range(self.settings.workers)
         ]
-        self.events: list[tuple[Any, Reversal]] = []
+        self.events: list[tuple[RunKey, Reversal]] = []
         self.overtaken: set[str] = set()
+        self.borrowed: dict[str, AutoPay] = {}
         self._happenings: dict[str, Callable[[], None]] = {
             "land": self._land,
             "staff": self._staff_acts,
@@ -226,9 +312,21 @@ class World(Nature):
             "debits": self._debits,
             "returns": self._returns,
             "skew": self._skews,
+            "interest": self._interest,
+            "undo": self._undo,
+            "restore": self._restore,
+            "rerun": self._rerun,
+            "account": self._exchange,
+            "reuse": self._reuse,
         }
         self._generation = 0
         self._swept_on: date | None = None
+
+    def close(self) -> None:
+        """Let go of the store, if it has something to let go of."""
+        close = getattr(self.store.inner, "close", None)
+        if close is not None:
+            close()
 
     # -- Workers -------------------------------------------------------------
 
@@ -246,12 +344,10 @@ class World(Nature):
 
     def _step(self, worker: _Worker) -> None:
         """Let *worker* make one call, or begin something."""
-        self.reader = worker.reader
         if worker.flow is None:
-            worker.reader.reads = {}
-            worker.flow = self._program(worker)
-            self._advance(worker, None, None)
+            self._begin(worker, self._program)
             return
+        self.reader = worker.reader
         request = worker.request
         assert request is not None
         self.calls += 1
@@ -261,7 +357,7 @@ class World(Nature):
         error: AutopayError | None = None
         try:
             self._may_die("kill_before")
-            answer = self.answer(request)
+            answer = self._answered(request)
             self._may_die("kill_after")
         except Killed:
             self.note(f"    {worker.name} dies")
@@ -269,6 +365,8 @@ class World(Nature):
             return
         except AutopayError as raised:
             error = raised
+        if error is not None or isinstance(answer, Conflict):
+            worker.reader.is_turn_whole = False
         if self.trace is not None:
             self.note(f"    -> {_shown(error or answer)}")
         self._advance(worker, answer, error)
@@ -284,61 +382,90 @@ class World(Nature):
         assert flow is not None
         try:
             if error is not None:
-                worker.request = flow.throw(error)
+                asked = flow.throw(error)
             elif worker.request is None:
-                worker.request = next(flow)
+                asked = next(flow)
             else:
-                worker.request = flow.send(answer)
+                asked = flow.send(answer)
+            while isinstance(asked, Given):
+                self._given(asked.result)
+                asked = next(flow)
         except (StopIteration, PortError):
             worker.flow = worker.request = None
+        except InvalidValueError as raised:
+            if raised.code not in _REFUSED:
+                raise _unexpected(raised) from raised
+            worker.flow = worker.request = None
         except Exception as raised:
-            raise PromiseBroken(
-                "E1", f"{type(raised).__name__}: {raised}"
-            ) from raised
+            raise _unexpected(raised) from raised
+        else:
+            worker.request = asked
 
-    def _program(self, worker: _Worker) -> Flow[None]:
+    def _given(self, result: RunResult) -> None:
+        """Look at what a sweep gives: no error of the library's own (R6)."""
+        if self.trace is not None:
+            self.note(f"    gives {_shown(result)}")
+        if result.status in (RunStatus.POSTPONED, RunStatus.BLOCKED):
+            self.reader.is_turn_whole = False
+        if result.status in _LATE and result.reason not in _CAUSES:
+            raise PromiseBroken("E1", f"{result.reason}: {result.detail}")
+
+    def _begin(
+        self, worker: _Worker, program: Callable[[Reader], Stream[Any]]
+    ) -> None:
+        """Let *worker* start on something."""
+        worker.reader = self.reader = Reader()
+        worker.flow, worker.request = program(worker.reader), None
+        self._advance(worker, None, None)
+
+    def _answered(self, request: Request | NextAutoPay) -> object:
+        """Answer a request: the host's own, or a port's."""
+        if not isinstance(request, NextAutoPay):
+            return self.answer(request)
+        reader = self.reader
+        if reader.is_turn_whole:
+            self._rested(reader)
+        if not reader.order:
+            return []
+        reader.is_turn_whole = True
+        autopay = self.autopays[reader.order.pop()]
+        reader.autopays = {autopay.id: autopay}
+        return [autopay]
+
+    def _rested(self, reader: Reader) -> None:
+        """Note the dates that a whole turn saw while it was off or paused."""
+        assert reader.as_of is not None
+        for autopay in reader.autopays.values():
+            for each in resting(autopay, reader.as_of):
+                key = RunKey(autopay=autopay.id, nominal_on=each)
+                self.oracle.rested.add(key)
+
+    def _program(self, reader: Reader) -> Stream[Any]:
         """Choose what a worker does next."""
         roll = self.random()
         as_of = self.today()
         if self.random() < 0.05:
             as_of += timedelta(days=self.rng.choice((-1, 1)))
-        if roll < 0.55:
-            return self._sweep(worker.reader, as_of)
+        if roll < 0.6:
+            return self._sweep(reader, as_of)
+        if roll < 0.72:
+            return self._collect(reader, as_of)
         if roll < 0.75:
-            return self._collect(worker.reader, as_of)
+            return self._run_now(reader, as_of)
         if roll < 0.85:
-            return self._recover()
+            return self.system.recover(self.terms)
         if roll < 0.93:
             return self._staff()
-        return self._reverse() if roll < 0.97 else self._testify()
+        return self._reverse() if roll < 0.97 else self._testify(reader)
 
-    def _sweep(self, reader: Reader, as_of: date) -> Flow[None]:
-        """Sweep as a host does: recover, then each auto-pay, then notices."""
-        yield from self._recover()
-        ids = list(self.autopays)
-        self.rng.shuffle(ids)
-        for each in ids:
-            autopay = self.autopays[each]
-            reader.autopays[each] = autopay
-            reader.as_of = as_of
-            try:
-                yield from self.system.sweep_one(
-                    autopay,
-                    as_of,
-                    self.terms,
-                    claim_seconds=self.settings.claims,
-                )
-            except PortError:
-                continue
-        yield from self.system.deliver()
-
-    def _recover(self) -> Flow[None]:
-        records = yield from ask_many(ReadUnfinished(None, 500), RunRecord)
-        for record in records:
-            try:
-                yield from self.system.recover_one(record, self.terms)
-            except PortError:
-                continue
+    def _sweep(self, reader: Reader, as_of: date) -> Stream[Any]:
+        """Sweep as a host does, in some order; see `_answered`."""
+        reader.order = list(self.autopays)
+        self.rng.shuffle(reader.order)
+        reader.as_of = as_of
+        return self.system.sweep(
+            as_of, self.terms, claim_seconds=self.settings.claims
+        )
 
     def _collect(self, reader: Reader, as_of: date) -> Flow[None]:
         """Run one occurrence on request, whatever a sweep thinks of it."""
@@ -356,6 +483,24 @@ class World(Nature):
         yield from self.system.collect(
             case_of(autopay, occurrence, self.terms, as_of=as_of)
         )
+
+    def _run_now(self, reader: Reader, as_of: date) -> Flow[None]:
+        """Run besides the schedule, because a person asks for it (R14)."""
+        autopay = self.rng.choice(list(self.autopays.values()))
+        reader.autopays[autopay.id] = autopay
+        reader.as_of = as_of
+        try:
+            yield from self.system.run_now(
+                autopay,
+                as_of,
+                self.rng.choice((1, 1, 2)),
+                self.terms,
+                by="Kim",
+                reason="now",
+            )
+        except InvalidValueError as error:
+            if error.code not in _NOT_NOW:
+                raise
 
     # -- Staff and the ledger ------------------------------------------------
 
@@ -407,7 +552,14 @@ class World(Nature):
         elif status is PostingStatus.POSTED:
             postings = [each for each in postings if each.id not in shown]
         if postings:
-            yield from self.system.advance_postings(postings, to, by="staff")
+            yield from self._advanced(postings, to)
+
+    def _advanced(
+        self, postings: Sequence[Posting], to: PostingStatus
+    ) -> Flow[Any]:
+        return self.system.advance_postings(
+            postings, to, by="staff", note="the batch of today"
+        )
 
     def _reverse(self) -> Flow[None]:
         """Take in an event of money that went back, perhaps again."""
@@ -415,32 +567,23 @@ class World(Nature):
             return
         key, reversal = self.rng.choice(self.events)
         try:
-            yield from self.system.reverse(key, reversal)
+            yield from self.system.reverse(key, reversal, self.terms)
         except InvalidValueError as error:
             if error.code != "OrphanEvent":
                 raise
 
-    def _testify(self) -> Flow[None]:
-        """Say of a run in review what the bank's statement shows."""
+    def _testify(self, reader: Reader) -> Flow[None]:
+        """Say of a run what the bank's statement shows, rightly or not."""
         for record in self.oracle.records.values():
-            if record.state is not RunState.REVIEW:
+            if record.state not in (RunState.OPEN, RunState.REVIEW):
                 continue
-            found = self.gateway.found(record.attempts[-1].key)
-            if found is None or not isinstance(found.outcome, Captured):
-                continue
-            try:
-                yield from self.system.attest(
-                    record.key,
-                    found.outcome,
-                    by="Kim",
-                    reason="statement",
-                    evidence="page 1",
-                )
-            except InvalidValueError as error:
-                # Somebody was faster.
-                if error.code != "NotInReview":
-                    raise
-                return
+            key = record.attempts[-1].key
+            found = self.gateway.found(key)
+            said: Captured | Declined = Declined(key=key, code="no trace")
+            if found is not None and isinstance(found.outcome, Captured):
+                said = found.outcome
+            reader.person = "Kim" if self.random() < 0.9 else ""
+            yield from self._attested(record.key, said, reader)
             return
 
     # -- What happens --------------------------------------------------------
@@ -465,9 +608,7 @@ class World(Nature):
 
     def _staff_acts(self) -> None:
         """Let staff work on their own, between two calls of the workers."""
-        before, self.reader = self.reader, Reader()
-        self._drive(self._staff())
-        self.reader = before
+        self._drive(lambda _: self._staff())
 
     def _ledger_acts(self) -> None:
         inbox = self.ledger.inbox
@@ -481,22 +622,25 @@ class World(Nature):
             and self.random() < 0.5
         ):
             # The ledger says so at once.
-            before, self.reader = self.reader, Reader()
             self._drive(
-                self.system.advance_postings([known], PostingStatus.APPLIED)
+                lambda _: self.system.advance_postings(
+                    [known],
+                    PostingStatus.APPLIED,
+                    by="the ledger",
+                    note="the ledger shows it",
+                )
             )
-            self.reader = before
 
     def _batch(self) -> None:
         """Let the firm's nightly batch bring everything to its end."""
-        before, self.reader = self.reader, Reader()
-        self._drive(self._clear())
-        self.reader = before
+        self._drive(lambda _: self._clear())
 
     def _by_hand(self) -> None:
         ledger = self.ledger
         number = self.rng.choice(list(ledger.invoices))
         owed = ledger.invoices[number].balance.amount_minor
+        if any(str(each.invoice) == number for each in self.undone.values()):
+            return  # Both at once look like interest.
         if owed > 0:
             minor = owed if self.random() < 0.5 else max(1, owed // 2)
             ledger.pay_by_hand(number, minor)
@@ -510,19 +654,50 @@ class World(Nature):
             ledger.bill_more(number, rng.choice((100, 500, 1_000)))
 
     def _stop(self) -> None:
-        autopay = self.rng.choice(list(self.autopays.values()))
-        target = (
-            StopOrder.autopay(autopay.id)
-            if self.random() < 0.6
-            else StopOrder.method(autopay.method.fingerprint)
-        )
-        is_on = target in self.oracle.stopped
-        if is_on and self.random() < 0.5:
+        known = list(self.oracle.holds.values())
+        if known and self.random() < 0.4:
+            self._put(lift(self.rng.choice(known), by="Kim", reason="go on"))
             return
-        order = StopOrder(target=target, active=not is_on, by="payer")
-        change = Change(stops=(order,))
+        autopay = self.rng.choice(list(self.autopays.values()))
+        invoice = self.rng.choice(list(self.ledger.invoices.values()))
+        by, why = "Kim", "stop"
+        roll = self.random()
+        if roll < 0.4:
+            hold = Hold.on_autopay(autopay.id, by=by, reason=why)
+        elif roll < 0.6:
+            hold = Hold.on_method(
+                autopay.method.fingerprint, by=by, reason=why
+            )
+        elif roll < 0.7:
+            hold = Hold.on_payer(autopay.payer, by=by, reason=why)
+        elif roll < 0.75:
+            hold = Hold.on_store(by=by, reason=why)
+        elif roll < 0.8:
+            hold = Hold.on_client(invoice.client, by=by, reason=why)
+        elif roll < 0.87:
+            hold = Hold.on_matter(
+                invoice.client, invoice.matter, by=by, reason=why
+            )
+        else:
+            hold = Hold.on_invoice(invoice.number, by=by, reason=why)
+        self._put(hold)
+
+    def _put(self, hold: Hold) -> None:
+        """Put a hold on record, or lift it, at once."""
+        change = Change(holds=(hold,))
         self.store.inner.commit(change)
-        self.oracle.committed(change, self.reader, self.clock())
+        self.mark_time(None)
+        self.oracle.committed(change, Reader())
+
+    def _save_method(self, name: str) -> None:
+        """Let the payer save another payment method (N3)."""
+        self._generation += 1
+        self.autopays[name] = with_another_method(
+            self.rng,
+            self.autopays[name],
+            self.settings.networks,
+            self._generation,
+        )
 
     def _edit(self) -> None:
         name = self.rng.choice(list(self.autopays))
@@ -533,6 +708,7 @@ class World(Nature):
             list(self.ledger.invoices.values()),
             self.today(),
             self._generation,
+            self.settings.networks,
         )
 
     def _debits(self) -> None:
@@ -557,12 +733,93 @@ class World(Nature):
                 facts.run,
                 Reversal(
                     event=f"event-{len(self.events) + 1}",
-                    kind=self.rng.choice(list(ReversalKind)),
+                    kind=self.rng.choice(_BACK),
+                    code=self.rng.choice(("", "R01", "R02", "R10")),
                     amount=usd(minor),
                     on=self.today(),
                 ),
             )
         )
+
+    def _interest(self) -> None:
+        """Add interest to whatever is owed; less than any share of ours."""
+        for number, each in list(self.ledger.invoices.items()):
+            owed = each.balance.amount_minor
+            if owed > 0:
+                self.ledger.bill_more(number, max(1, owed * 3 // 200))
+
+    def _undo(self) -> None:
+        """Let the ledger take back a posting that it showed (B1)."""
+        ledger = self.ledger
+        shown = [
+            each
+            for each in self.oracle.postings.values()
+            if each.status is PostingStatus.APPLIED
+            and each.reverses is None
+            and each.id in self.oracle.shown
+            and not ledger.by_hand[str(each.invoice)]
+        ]
+        if shown:
+            ledger.take_back(self.rng.choice(shown))
+
+    def _restore(self) -> None:
+        """Let staff see that, and post it again (P3)."""
+        for number in list(self.undone):
+            posting = self.oracle.postings[number]
+            if posting.status is PostingStatus.APPLIED:
+                self._drive(partial(self._reposted, posting))
+                return
+
+    def _reposted(self, posting: Posting, _: Reader) -> Flow[None]:
+        try:
+            yield from self._advanced([posting], PostingStatus.POSTED)
+        except InvalidValueError as error:
+            if error.code != "ShareShown":
+                raise
+
+    def _rerun(self) -> None:
+        """Let a person want a date after all that was lost (S12)."""
+        lost = [
+            each.key
+            for each in self.oracle.records.values()
+            if each.state in (RunState.MISSED, RunState.FAILED)
+        ]
+        if lost:
+            key = self.rng.choice(lost)
+            self._drive(lambda _: self._revived(key))
+
+    def _revived(self, key: RunKey) -> Flow[None]:
+        try:
+            yield from self.system.rerun(key, by="Kim", reason="after all")
+        except InvalidValueError as error:
+            if error.code != "NotRerunnable":
+                raise
+
+    def _exchange(self) -> None:
+        """Ask another account of the gateway; every worker starts anew."""
+        self.gateway.exchange()
+        self.terms = terms_of(self.ports)
+        self._begin_anew()
+
+    def _reuse(self) -> None:
+        """Give an id to another payer's order, or take it back (R13)."""
+        name = self.rng.choice(list(self.autopays))
+        mine = self.borrowed.pop(name, None)
+        if mine is None:
+            if not any(
+                each.autopay == name and not each.number
+                for each in self.oracle.records
+            ):
+                return
+            self.borrowed[name] = mine = self.autopays[name]
+            mine = of_another_payer(mine)
+        self.autopays[name] = mine
+        self._begin_anew()
+
+    def _begin_anew(self) -> None:
+        """Let every worker die, as when the host changes something."""
+        for worker in self.workers:
+            worker.flow = worker.request = None
 
     def _skews(self) -> None:
         """
@@ -586,47 +843,46 @@ class World(Nature):
 
     # -- Healing -------------------------------------------------------------
 
-    def _drive(self, flow: Flow[Any]) -> None:
-        """Drive *flow* to its end, without faults or others between."""
+    def _drive(self, program: Callable[[Reader], Stream[Any]]) -> None:
+        """Drive a flow to its end, without faults or others between."""
         rates, self.rates = self.rates, _NO_FAULTS
+        before = self.reader
+        somebody = _Worker("somebody")
         try:
-            request = next(flow)
-            while True:
-                try:
-                    answer = self.answer(request)
-                except AutopayError as error:
-                    request = flow.throw(error)
-                else:
-                    request = flow.send(answer)
-        except (StopIteration, PortError):
-            return
-        except Killed:
-            return
-        except Exception as raised:
-            raise PromiseBroken(
-                "E1", f"{type(raised).__name__}: {raised}"
-            ) from raised
+            self._begin(somebody, program)
+            while somebody.flow is not None:
+                self._step(somebody)
         finally:
             self.rates = rates
+            self.reader = before
 
     def _heal(self) -> None:
         """End all faults, drain, and check what is left (Q1 to Q6)."""
         self.note("-- the world heals")
         self.rates = _NO_FAULTS
         self._finish_workers()
+        self._lift()
+        self.autopays.update(self.borrowed)
+        for each in list(self.undone.values()):
+            self.ledger.show(each)
         self.skew, self.skew_ends = 0, None
         while self.gateway.late:
             self._land()
         self.gateway.reveal()
-        self.reader = reader = Reader()
         steps = -1
         for place in range(_ROUNDS):
             if self._is_quiet(place) and self.oracle.steps == steps:
                 break
             steps = self.oracle.steps
             self.pass_time(_LEAPS[place] if place < len(_LEAPS) else _DAY)
-            self._drain(reader, place)
+            self._drain(place)
         self._check_end()
+
+    def _lift(self) -> None:
+        """Let people lift every hold, or let some of them stand."""
+        if self.random() < 0.5:
+            for each in list(self.oracle.holds.values()):
+                self._put(lift(each, by="Kim", reason="all is well"))
 
     def _finish_workers(self) -> None:
         for worker in self.workers:
@@ -637,9 +893,9 @@ class World(Nature):
 
     def _is_quiet(self, place: int) -> bool:
         return (
-            place > 1
+            place > 0
             and not any(
-                each.state in _UNDER_WAY
+                self.oracle.is_under_way(each, self.autopays[each.key.autopay])
                 for each in self.oracle.records.values()
             )
             and not self.gateway.pending()
@@ -649,24 +905,42 @@ class World(Nature):
             )
         )
 
-    def _drain(self, reader: Reader, place: int) -> None:
+    def _drain(self, place: int) -> None:
+        self._ask_both(place)
+        if place == _MENDED_AFTER and self.is_declined:
+            self.is_declined = False
+            for name in self.autopays:
+                self._save_method(name)
         for each in self.gateway.pending():
             self.gateway.settle(each, fails=self.random() < 0.3)
         self._swept_on = self.today()
         if self.trace is not None:
             self.note(f"{self.stamp()} drains")
-        self._drive(self._sweep(reader, self._swept_on))
+        swept_on = self._swept_on
+        self._drive(lambda reader: self._sweep(reader, swept_on))
         if place > len(_LEAPS) + 2:
             self._attest()
-        for key, reversal in self.events:
-            self._drive(self._reversed(key, reversal))
+        for event in self.events:
+            record = self.oracle.records.get(event[0])
+            if record is not None and event[1] in record.reversals:
+                continue
+            self._drive(partial(self._reversed, event))
         while self.ledger.inbox:
             self._ledger_acts()
-        self._drive(self._clear())
+        self._drive(lambda _: self._clear())
 
-    def _reversed(self, key: Any, reversal: Reversal) -> Flow[None]:  # noqa: ANN401 - a run's key
+    def _ask_both(self, place: int) -> None:
+        """Ask each of the gateway's accounts in turn, if both were used."""
+        used = {each.account for each in self.oracle.keys.values()}
+        if self.gateway.account not in used or (len(used) > 1 and place % 2):
+            self._exchange()
+
+    def _reversed(
+        self, event: tuple[RunKey, Reversal], _: Reader
+    ) -> Flow[None]:
+        key, reversal = event
         try:
-            yield from self.system.reverse(key, reversal)
+            yield from self.system.reverse(key, reversal, self.terms)
         except InvalidValueError as error:
             if error.code != "OrphanEvent":
                 raise
@@ -692,8 +966,15 @@ class World(Nature):
             if to is PostingStatus.APPLIED:
                 for each in some:
                     self.ledger.show(each)
-            yield from self.system.advance_postings(some, to, by="staff")
+            yield from self._advanced(some, to)
             postings = [self.oracle.postings[each.id] for each in postings]
+
+    def _namelessly(
+        self, key: RunKey, said: Captured | Declined, reader: Reader
+    ) -> Flow[None]:
+        """Let nobody say so: that is refused, always (R4)."""
+        reader.person = ""
+        return self._attested(key, said, reader)
 
     def _attest(self) -> None:
         """Let a person say what the bank's statement shows."""
@@ -702,7 +983,9 @@ class World(Nature):
                 continue
             key = record.attempts[-1].key
             found = self.gateway.found(key)
-            if not isinstance(self.gateway.lookup(key), NotFound):
+            if isinstance(
+                self.gateway.lookup(key), (Captured, Pending, Declined)
+            ):
                 raise PromiseBroken(
                     "Q1", f"{record.key} is in review, and the gateway knows"
                 )
@@ -712,19 +995,31 @@ class World(Nature):
                 else found.outcome
             )
             if isinstance(outcome, (Captured, Declined)):
-                self._drive(
-                    self.system.attest(
-                        record.key,
-                        outcome,
-                        by="Kim",
-                        reason="statement",
-                        evidence="page 1",
-                    )
-                )
+                self._drive(partial(self._namelessly, record.key, outcome))
+                self._drive(partial(self._attested, record.key, outcome))
+
+    def _attested(
+        self, key: RunKey, said: Captured | Declined, reader: Reader
+    ) -> Flow[Any]:
+        if reader.person is None:
+            reader.person = "Kim"
+        try:
+            yield from self.system.attest(
+                key,
+                said,
+                self.terms,
+                by=reader.person,
+                reason="statement",
+                evidence="page 1",
+                second="Lee",
+            )
+        except InvalidValueError as error:
+            if error.code not in _NOT_ATTESTED:
+                raise
 
     def _check_end(self) -> None:
         oracle = self.oracle
-        oracle.complete()
+        oracle.complete(self.autopays)
         opened = self.store.inner.open_amounts(("C1", "C2"))
         if opened.amounts:
             raise PromiseBroken("Q4", f"still held: {dict(opened.amounts)}")
@@ -735,16 +1030,23 @@ class World(Nature):
         for record in list(oracle.records.values()):
             if record.state in (RunState.ANNOUNCED, *_UNDER_WAY):
                 continue
-            autopay = self.first[record.key.autopay]
-            occurrence = autopay.schedule.occurrence_of(record.key.nominal_on)
-            assert occurrence is not None
-            self._drive(
-                self.system.collect(
-                    case_of(
-                        autopay, occurrence, self.terms, as_of=self.today()
-                    )
-                )
+            autopay = self.autopays[record.key.autopay]
+            nominal_on = record.key.nominal_on
+            occurrence = Occurrence(
+                nominal_on=nominal_on, charge_on=charge_on(autopay, nominal_on)
             )
+            case = case_of(
+                autopay,
+                occurrence,
+                self.terms,
+                as_of=self.today(),
+                number=record.key.number,
+                demanded_by=record.demanded_by,
+            )
+            self._drive(partial(self._collected, case))
+
+    def _collected(self, case: Case, _: Reader) -> Flow[Any]:
+        return self.system.collect(case)
 
     def _check_told(self) -> None:
         """Q3: people know of every end, and of every doubt."""
@@ -789,6 +1091,10 @@ class World(Nature):
                     raise PromiseBroken(
                         "Q6", f"{name}/{each.nominal_on} is not on record"
                     )
+
+
+def _unexpected(raised: Exception) -> PromiseBroken:
+    return PromiseBroken("E1", f"{type(raised).__name__}: {raised}")
 
 
 def _shown(value: object) -> str:
@@ -842,6 +1148,8 @@ def simulate(
         rule, message = broken.rule, str(broken)
     except Killed:
         rule, message = "E1", "a worker died where none can"
+    finally:
+        world.close()
     return Outcome(
         seed=seed,
         rule=rule,
