@@ -433,7 +433,8 @@ def test_the_repr_of_a_standing_order_reads_back_but_for_the_token() -> None:
         off_from=LAST,
     )
 
-    names = {**vars(autopay_core), "datetime": dt}
+    names = {name: getattr(autopay_core, name) for name in dir(autopay_core)}
+    names["datetime"] = dt
     again = eval(repr(autopay), names)  # noqa: S307 - our own repr
 
     assert CARD.token not in repr(autopay)
