@@ -25,7 +25,12 @@ from sybil.parsers.myst import PythonCodeBlockParser, SkipParser
 if TYPE_CHECKING:
     from xdist.remote import Producer
 
-collect_ignore = ["docs/conf.py", "tests/data"]
+collect_ignore = [
+    "docs/conf.py",
+    "docs/tutorial/first_autopay.py",
+    "docs/tutorial/make.py",
+    "tests/data",
+]
 
 _HERE = "_started_in"
 

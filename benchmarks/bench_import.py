@@ -18,6 +18,14 @@ RUNS = 15
 EMPTY = "pass"
 FLOOR = "import attrs, typing_extensions"
 OURS = "import autopay_core"
+HELP = """
+from contextlib import redirect_stdout, suppress
+from io import StringIO
+from autopay_core.command import main
+with suppress(SystemExit), redirect_stdout(StringIO()):
+    main(["--help"])
+"""
+AT_ONCE = 0.15  # Seconds in which a person expects the help.
 ALL = "import autopay_core as ap; [getattr(ap, each) for each in ap.__all__]"
 
 
@@ -32,10 +40,10 @@ def cpu_seconds(code: str) -> float:
 def rows() -> list[Row]:
     """Measure; at most twice the floor is good enough."""
     runs = [
-        [cpu_seconds(code) for code in (EMPTY, FLOOR, OURS, ALL)]
+        [cpu_seconds(code) for code in (EMPTY, FLOOR, OURS, ALL, HELP)]
         for _ in range(RUNS)
     ]
-    empty, floor, ours, every = (
+    empty, floor, ours, every, helped = (
         min(column) for column in zip(*runs, strict=True)
     )
     return [
@@ -46,6 +54,7 @@ def rows() -> list[Row]:
             floor - empty,
         ),
         compare("the same with every name asked for", every, floor),
+        compare("autopay --help, and 150 ms", helped, AT_ONCE, 1.0),
     ]
 
 

@@ -26,6 +26,7 @@ extensions = [
     "myst_nb",
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
+    "sphinx_copybutton",
 ]
 exclude_patterns = ["_build", "jupyter_execute"]
 default_role = "py:obj"
@@ -56,6 +57,15 @@ napoleon_numpy_docstring = False
 napoleon_use_ivar = True  # Else an attribute is described twice.
 napoleon_custom_sections = ["Source"]
 
+# A block is copied as it is typed: no prompt, and nothing that was printed.
+copybutton_prompt_text = r">>> |\.\.\. |\$ "
+copybutton_prompt_is_regexp = True
+copybutton_only_copy_prompt_lines = True
+copybutton_remove_prompts = True
+
+html_static_path = ["_static"]
+html_css_files = ["narrow.css"]
+html_js_files = ["focus.js"]
 html_theme = "furo"
 html_title = f"{project} {release}"
 html_copy_source = False

@@ -26,6 +26,7 @@ from autopay_core.adapters.memory import (
     MemoryPostingStore,
 )
 from autopay_core.associations import Association, InvoicePage, InvoiceQuery
+from autopay_core.book import Kind, MemoryBookStore, Stands
 from autopay_core.commits import (
     Change,
     Committed,
@@ -48,6 +49,7 @@ from autopay_core.references import RunKey
 from autopay_core.runs import RunRecord, RunState, reservations
 from autopay_core.testing.contracts import (
     AsyncPostingStoreContract,
+    BookStoreContract,
     Clock,
     MatterDataContract,
     NotifierContract,
@@ -542,6 +544,11 @@ class ForgetsEarlierKeys(Spoiled):
         ]
 
 
+class ForgetsOrderOfSendings(Spoiled):
+    def sent(self, since: Any, most: int) -> Sequence[Any]:
+        return self.inner.sent(since, most)[::-1]
+
+
 class StopsAtWhatItCannotRead(Spoiled):
     def __init__(self, inner: Any) -> None:
         super().__init__(inner)
@@ -616,6 +623,75 @@ class IsHeldUp(Keeping):
         return lambda store, key: store.unreadable.add(key)
 
 
+# -- The book ----------------------------------------------------------------
+
+
+class WritesOneByOne(Spoiled):
+    def write(self, drafts: Any, expects: Any) -> Any:
+        made: list[Any] = []
+        for each in drafts:
+            written = self.inner.write((each,), expects)
+            if isinstance(written, Stands):
+                return written
+            made.extend(written)
+        return tuple(made)
+
+
+class LetsTheLastEditWin(Spoiled):
+    def write(self, drafts: Any, expects: Any) -> Any:
+        written = self.inner.write(drafts, expects)
+        if isinstance(written, Stands) and len(drafts) == 1:
+            [draft] = drafts
+            if (draft.kind, draft.id) == (written.kind, written.id):
+                number = written.number + 1
+                again = attrs.evolve(draft, number=number)
+                return self.inner.write((again,), expects)
+        return written
+
+
+class ExpectsNothing(Spoiled):
+    def write(self, drafts: Any, expects: Any) -> Any:
+        return self.inner.write(drafts, {})
+
+
+class KeepsNoReasons(Spoiled):
+    def versions(self, *arguments: Any) -> Any:
+        return tuple(
+            attrs.evolve(each, reason=ascii(each.reason))
+            for each in self.inner.versions(*arguments)
+        )
+
+
+class BelievesItsClock(Spoiled):
+    def write(self, drafts: Any, expects: Any) -> Any:
+        self.inner._latest_at = datetime.min.replace(tzinfo=UTC)
+        return self.inner.write(drafts, expects)
+
+
+class GivesWhatIsDueByIdOnly(Spoiled):
+    def due(self, as_of: Any, after: Any, most: int) -> Any:
+        found = self.inner.due(as_of, None, 1_000)
+        ids = sorted(found, key=lambda each: each.id)
+        rest = [each for each in ids if after is None or each.id > after[1]]
+        return tuple(rest[:most])
+
+
+class MovesEveryDayOn(Spoiled):
+    def move_on(self, turned: Any) -> None:
+        for each in turned:
+            for kept in self.inner.latest(Kind.AUTOPAY, [each.id]):
+                self.inner.move_on([attrs.evolve(each, number=kept.number)])
+
+
+class Booking(BookStoreContract):
+    spoil: ClassVar[type[Spoiled]] = Spoiled
+    breaks: ClassVar[set[str]] = set()
+
+    @pytest.fixture
+    def new_book(self) -> Any:
+        return lambda clock: self.spoil(MemoryBookStore(clock=clock))
+
+
 def _of(base: type, spoil: type[Spoiled], *clauses: str, **more: Any) -> type:
     name = "spoil_with" if base is Reading else "spoil"
     fields = {name: spoil, "breaks": set(clauses), **more}
@@ -669,7 +745,15 @@ BROKEN: dict[str, type] = GATEWAYS | {
         _of(Keeping, KeepsTheFirstThatWasTold, "PS-21"),
         _of(Keeping, ReceivesAnewEachTime, "PS-23"),
         _of(Keeping, ForgetsEarlierKeys, "PS-24"),
+        _of(Keeping, ForgetsOrderOfSendings, "PS-25"),
         IsHeldUp,
+        _of(Booking, WritesOneByOne, "BK-1"),
+        _of(Booking, LetsTheLastEditWin, "BK-2"),
+        _of(Booking, ExpectsNothing, "BK-3"),
+        _of(Booking, KeepsNoReasons, "BK-1", "BK-4", "BK-5"),
+        _of(Booking, BelievesItsClock, "BK-5"),
+        _of(Booking, GivesWhatIsDueByIdOnly, "BK-6"),
+        _of(Booking, MovesEveryDayOn, "BK-7"),
     )
 }
 """By name: contracts over broken adapters; `breaks` is what must be blamed."""

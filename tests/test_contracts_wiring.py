@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from autopay_core import aio, ports
+from autopay_core import aio, book, ports
 from autopay_core.testing import contracts
 from autopay_core.testing.clauses import UNPROVEN
 from autopay_core.testing.plugin import clause_of, guarantees
@@ -18,6 +18,7 @@ PAIRS = [
     (ports.TwoStepGateway, contracts.TwoStepGatewayContract),
     (ports.PostingStore, contracts.PostingStoreContract),
     (ports.Notifier, contracts.NotifierContract),
+    (book.BookStore, contracts.BookStoreContract),
 ]
 TWINS = [
     (aio.MatterData, contracts.AsyncMatterDataContract),
@@ -25,6 +26,7 @@ TWINS = [
     (aio.TwoStepGateway, contracts.AsyncTwoStepGatewayContract),
     (aio.PostingStore, contracts.AsyncPostingStoreContract),
     (aio.Notifier, contracts.AsyncNotifierContract),
+    (book.AsyncBookStore, contracts.AsyncBookStoreContract),
 ]
 
 

@@ -10,18 +10,25 @@ import pytest
 from hypothesis import example, given, strategies as st
 
 from autopay_core.allocation import Reason
-from autopay_core.associations import Association
+from autopay_core.associations import Association, InvoicePage
 from autopay_core.audit import Code, Difference, StoreExport, audit
 from autopay_core.autopay import AdvanceNotice
 from autopay_core.business_days import BusinessCalendar, Roll
 from autopay_core.calls import distinct, hold, receive, run_now
-from autopay_core.charges import GatewayCapabilities
+from autopay_core.charges import (
+    ChargeRequest,
+    DeclineClass,
+    Declined,
+    GatewayCapabilities,
+)
 from autopay_core.decisions import Decision, Recomputed, again
 from autopay_core.holds import Hold
 from autopay_core.limits import Limit, Spent
 from autopay_core.money import Money
 from autopay_core.movements import Movement, MovementKind
+from autopay_core.notices import NoticeKind
 from autopay_core.references import AccountKind
+from autopay_core.retries import RetryPolicy
 from autopay_core.runs import RunRecord, RunState, recompute
 from autopay_core.schedules import Schedule
 from autopay_core.serialization import dumps, loads
@@ -34,6 +41,7 @@ from worlds import (
     START,
     World,
     bill,
+    rig,
     standing_order,
     usd,
 )
@@ -120,6 +128,47 @@ def test_x1_what_changes_no_line_is_in_the_sentences() -> None:
     names = {each.name for each in attrs.fields(Decision)}
 
     assert names == said | {name for name, _ in _OTHER}
+
+
+def refusing(world: World) -> World:
+    """Let a two-step gateway say no before anything is written (TS-9)."""
+
+    def prepare(request: ChargeRequest) -> Declined:
+        return Declined(
+            key=request.key,
+            code="insufficient_funds",
+            decline_class=DeclineClass.LATER,
+        )
+
+    rig(world.gateway, prepare=prepare)
+    return world
+
+
+def test_x1_a_refusal_before_the_intent_has_its_own_inputs() -> None:
+    world = refusing(World(bill("INV-1", "120.00"), two_step=True))
+    autopay = standing_order(retry=RetryPolicy(retries_most=1, every_days=3))
+
+    world.run(autopay)
+    first = world.record
+    world.matters.put(bill("INV-2", "30.00"))
+    world.sweep(autopay, as_of=DAY + timedelta(days=3))
+
+    assert first.allocation is not None
+    assert recompute(first).is_same
+    assert len(world.record.attempts) == 2
+    assert world.record.allocation != first.allocation
+    assert recompute(world.record).is_same
+
+
+def test_x1_a_refusal_before_the_intent_tells_what_its_read_found() -> None:
+    world = refusing(World(bill("INV-1", "120.00"), two_step=True))
+    foreign = bill("INV-9", "1.00", client="C-9")
+    page = InvoicePage(invoices=(bill("INV-1", "120.00"), foreign))
+    rig(world.matters, open_invoices=lambda _: page)
+
+    world.run(standing_order())
+
+    assert NoticeKind.SECURITY_EVENT in world.told()
 
 
 def test_x1_lines_that_were_changed_by_hand_are_found() -> None:

@@ -574,11 +574,33 @@ def test_r11_a_clock_far_beyond_the_last_commit_is_suspect_until_trusted() -> (
         "ClockSuspect",
     )
     assert len(world.records) == 1
+    # That it was told is a commit, and makes the clock no better.
+    assert world.told()[-1] is NoticeKind.INCIDENT
+    for again in (
+        world.sweep(standing_order(), as_of=date(2026, 3, 31))[-1],
+        world.run(standing_order(), on=date(2026, 3, 31)),
+    ):
+        assert again.reason == "ClockSuspect"
+    assert world.taken == [usd("120.00")]
     clock_is_right(**WORD, ports=world.ports)
 
     world.sweep(standing_order(), as_of=date(2026, 3, 31))
 
     assert world.taken == [usd("120.00"), usd("5.00")]
+
+
+def test_r11_one_run_alone_does_not_forget_that_a_clock_is_suspect() -> None:
+    world = World(bill("INV-1", "120.00"))
+    world.run(standing_order())
+    world.matters.put(bill("INV-2", "5.00"))
+    world.clock.reach(date(2026, 3, 31))
+
+    results = [
+        world.run(standing_order(), on=date(2026, 3, 31)) for _ in range(3)
+    ]
+
+    assert {each.reason for each in results} == {"ClockSuspect"}
+    assert world.taken == [usd("120.00")]
 
 
 def test_r11_a_suspect_clock_takes_answers_and_writes_nothing_else() -> None:

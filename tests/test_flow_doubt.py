@@ -188,6 +188,33 @@ def test_r4_a_run_in_review_is_looked_up_for_ever_but_never_sent() -> None:
     assert world.told().count(NoticeKind.NEEDS_REVIEW) == 1
 
 
+def test_n2_a_review_that_nobody_ends_is_told_after_a_week_and_a_month() -> (
+    None
+):
+    world = World(bill("INV-1", "120.00"))
+    world.gateway.script(Fault.LOSE_REQUEST)
+    world.gateway.capabilities = attrs.evolve(
+        world.gateway.capabilities,
+        lookup_settle_seconds=None,
+        key_retention_seconds=365 * 24 * 3600,
+    )
+    world.run(standing_order())
+    told: dict[int, int] = {}
+    for day in range(1, 41):
+        world.clock.advance(days=1)
+        world.recover()
+        told[day] = world.told().count(NoticeKind.NEEDS_REVIEW)
+
+    assert [day for day in told if told[day] != told.get(day - 1, 0)] == [
+        1,
+        8,
+        31,
+    ]
+    assert told[40] == 3
+    assert world.notifier.sent[-1].detail.startswith("In review for 30 days. ")
+    assert world.told().count(NoticeKind.FAILED) == 1
+
+
 def test_r4_looks_come_with_growing_pauses() -> None:
     world = World(bill("INV-1", "120.00"))
     world.gateway.capabilities = attrs.evolve(

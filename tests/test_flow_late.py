@@ -438,8 +438,9 @@ ELSEWHERE = {
     "BeforeItsDate",
     "ClosedDay",
     "NotBefore",
-    # The engine is not told yet which methods a payer still has (test_gate).
+    # A book says what its payer still has and allows (test_book).
     "MethodGone",
+    "NotAuthorized",
     # Needs what is expected of an invoice (test_balances, test_flow_words).
     "PlanGone",
 }

@@ -137,6 +137,8 @@ SITUATIONS: Final[dict[str, Callable[[Asked], Asked]]] = {
     "a hold stands on the store, the payer, the method or the auto-pay": (
         lambda each: attrs.evolve(each, holds=(Hold.on_store(**WORD),))
     ),
+    "its kind of payment method needs an authorisation, and none is in "
+    "force": lambda each: attrs.evolve(each, is_unauthorized=True),
     "the method was declined as often as its network allows": (
         lambda each: attrs.evolve(
             each, network_opens_at=each.now + timedelta(hours=1)
@@ -601,6 +603,7 @@ class GateMachine(RuleBasedStateMachine):
             _order(self.asked, pauses=(), skips=frozenset(), off_from=None),
             holds=(),
             is_method_gone=False,
+            is_unauthorized=False,
             is_clock_suspect=False,
             not_before=None,
             network_opens_at=None,
@@ -619,6 +622,7 @@ class GateMachine(RuleBasedStateMachine):
             optional={
                 "is_method_gone": st.booleans(),
                 "is_clock_suspect": st.booleans(),
+                "is_unauthorized": st.booleans(),
                 "holds": st.sampled_from([(), (Hold.on_payer("p1", **WORD),)]),
             },
         )
@@ -689,6 +693,7 @@ class GateMachine(RuleBasedStateMachine):
             asked.retry_on is not None and asked.as_of < asked.retry_on,
             self.is_rolling and asked.as_of.weekday() > 4,
             asked.is_clock_suspect,
+            asked.is_unauthorized,
             bool(asked.holds),
             *(
                 each is not None and each > asked.now

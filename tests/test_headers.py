@@ -166,3 +166,18 @@ def test_no_module_imports_itself_by_way_of_others() -> None:
             if each not in (module, "")
         }
     TopologicalSorter(graph).prepare()
+
+
+LONG = 700
+"""Above so many lines a header says why a module is that long."""
+
+
+@pytest.mark.parametrize(
+    "module",
+    [each for each in SOURCES if not each.startswith("testing")],
+)
+def test_a_long_module_says_why_it_is_long(module: str) -> None:
+    header = " ".join((ast.get_docstring(_tree(module)) or "").split())
+    is_long = len(SOURCES[module].read_text("utf-8").splitlines()) > LONG
+
+    assert is_long == bool(re.search(r"\bLong(,| for) ", header))

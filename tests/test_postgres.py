@@ -318,20 +318,20 @@ def test_an_async_store_refuses_at_its_first_use(conninfo: str) -> None:
 def test_a_newer_schema_is_left_alone(conninfo: str) -> None:
     PostgresPostingStore(conninfo).close()
     with psycopg.connect(conninfo) as connection:
-        connection.execute("INSERT INTO autopay_schema VALUES (4, 'later')")
+        connection.execute("INSERT INTO autopay_schema VALUES (5, 'later')")
     try:
         with pytest.raises(UnsafeStoreError) as caught:
             PostgresPostingStore(conninfo)
     finally:
         with psycopg.connect(conninfo) as connection:
-            connection.execute("DELETE FROM autopay_schema WHERE number = 4")
+            connection.execute("DELETE FROM autopay_schema WHERE number = 5")
 
     assert caught.value.code == "SchemaNewer"
 
 
 def test_an_older_schema_is_brought_up_to_date_with_its_data() -> None:
     fresh = shared_server().new_database("older")
-    with pytest.raises(UnsafeStoreError, match="version 0 of 3"):
+    with pytest.raises(UnsafeStoreError, match="version 0 of 4"):
         PostgresPostingStore(fresh, migrate=False)
     with psycopg.connect(fresh) as connection:
         for each in postgres.migrations()[:2]:

@@ -1,11 +1,14 @@
-"""The host's secret shows nowhere: rules R2, E3."""
+"""Secret and tokens show nowhere that they need not: rules R2, E3, T3."""
 
 from __future__ import annotations
 
 import copy
 import pickle
+import sqlite3
 import traceback
 from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -13,12 +16,25 @@ import pytest
 from hypothesis import given, strategies as st
 
 from autopay_core import aio
-from autopay_core.adapters.memory import memory_ports
+from autopay_core.adapters.memory import Fault, memory_ports
+from autopay_core.adapters.sqlite import SqlitePostingStore
+from autopay_core.calls import run
 from autopay_core.charges import idempotency_key
 from autopay_core.engine.dispatch import terms_of
 from autopay_core.errors import InvalidValueError
-from autopay_core.references import Secret
-from worlds import KEY, World, awaitable
+from autopay_core.references import PaymentMethodRef, Secret
+from autopay_core.runs import RunRecord, RunState, RunStatus
+from autopay_core.serialization import dumps, loads
+from worlds import (
+    DAY,
+    FORMS,
+    KEY,
+    Clock,
+    World,
+    awaitable,
+    bill,
+    standing_order,
+)
 
 BYTES = b"hush-hush-0123456789-hush-hush-32"
 TEXT = BYTES.decode()
@@ -133,3 +149,101 @@ def test_r2_a_secret_is_its_bytes(one: bytes, two: bytes) -> None:
     assert (Secret(one) == Secret(two)) == (one == two)
     assert hash(Secret(one)) == hash(Secret(two))
     assert Secret(one) != one
+
+
+# -- T3: a token lives as long as something may be charged with it ------------
+
+TOKEN = "tok_t3_0123456789_hush_ab12"
+T3_CARD = PaymentMethodRef(provider="acme", token=TOKEN, network="visa")
+
+
+@FORMS
+def test_t3_a_finished_record_holds_no_token(two_step: bool) -> None:
+    world = World(bill("INV-1", "120.00"), two_step=two_step)
+
+    result = world.run(standing_order(method=T3_CARD))
+
+    record = world.record
+    assert result.record == record
+    assert record.state is RunState.PAID
+    assert record.intent is not None
+    method = record.intent.request.method
+    assert TOKEN not in dumps(record)
+    assert method.masked == T3_CARD.masked == "…ab12"
+    assert method.fingerprint == T3_CARD.fingerprint
+    assert method.network == "visa"
+    assert loads(dumps(record), RunRecord) == record
+
+
+@FORMS
+def test_t3_a_record_under_way_keeps_what_it_is_charged_with(
+    two_step: bool,
+) -> None:
+    world = World(bill("INV-1", "120.00"), two_step=two_step)
+    world.gateway.script(Fault.LOSE_ANSWER)
+    order = standing_order(method=T3_CARD)
+
+    world.run(order)
+
+    assert not world.record.state.is_finished
+    assert world.record.intent is not None
+    assert world.record.intent.request.method == T3_CARD
+    assert world.run(order).status is RunStatus.PAID
+    assert TOKEN not in dumps(world.record)
+
+
+def test_t3_a_database_of_finished_runs_holds_no_token(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "postings.db"
+    with SqlitePostingStore(file) as store:
+        ports = attrs.evolve(
+            memory_ports([bill("INV-1", "120.00")], clock=Clock()),
+            postings=store,
+        )
+        result = run(standing_order(method=T3_CARD), on=DAY, ports=ports)
+        assert result.status is RunStatus.PAID
+        again = run(standing_order(method=T3_CARD), on=DAY, ports=ports)
+        assert again == result
+
+    with closing(sqlite3.connect(file)) as connection:
+        texts = "\n".join(connection.iterdump())
+    assert TOKEN not in texts
+    assert T3_CARD.fingerprint in texts
+
+
+def test_t3_a_request_of_before_requests_had_a_run_keeps_its_token() -> None:
+    world = World(bill("INV-1", "120.00"))
+    world.run(standing_order(method=T3_CARD))
+    intent = world.record.intent
+    assert intent is not None
+    old = attrs.evolve(
+        intent, request=attrs.evolve(intent.request, run=None, method=T3_CARD)
+    )
+
+    assert old.forgetting() is old
+    assert intent.forgetting() is intent
+
+
+def test_t3_nothing_is_charged_with_what_is_only_remembered() -> None:
+    with pytest.raises(InvalidValueError) as caught:
+        standing_order(method=T3_CARD.forgotten())
+
+    assert caught.value.code == "PaymentMethodForgotten"
+    assert TOKEN not in str(caught.value)
+
+
+@given(
+    st.text(st.characters(codec="ascii", categories=["L", "N"]), min_size=1)
+)
+def test_t3_forgetting_keeps_the_fingerprint_and_shows_what_repr_shows(
+    token: str,
+) -> None:
+    method = PaymentMethodRef(provider="acme", token=f"tok-{token}")
+
+    forgotten = method.forgotten()
+
+    assert forgotten.fingerprint == method.fingerprint
+    assert forgotten.masked == method.masked
+    assert repr(forgotten) == repr(method)
+    assert forgotten.forgotten() == forgotten

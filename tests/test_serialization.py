@@ -20,6 +20,7 @@ from autopay_core.allocation import (
     Reason,
     allocate,
 )
+from autopay_core.authorizations import Authorization, Given, words_hash
 from autopay_core.autopay import AdvanceNotice, AutoPay, Enrollment
 from autopay_core.balances import Expected
 from autopay_core.business_days import BusinessCalendar, Roll
@@ -38,7 +39,7 @@ from autopay_core.commits import StopOrder
 from autopay_core.decisions import Decision
 from autopay_core.errors import FormatError, InvalidValueError
 from autopay_core.holds import Hold
-from autopay_core.invoices import Invoice, SearchResult
+from autopay_core.invoices import Invoice, SearchBy, SearchResult
 from autopay_core.limits import Limit, Spent
 from autopay_core.money import Money
 from autopay_core.movements import (
@@ -48,11 +49,18 @@ from autopay_core.movements import (
     MovementState,
 )
 from autopay_core.notices import Notice, NoticeKind
+from autopay_core.payers import KeptAssociation, Payer, SavedMethod
 from autopay_core.postings import Reversal, ReversalKind
 from autopay_core.references import AccountKind, RunKey
 from autopay_core.retries import AttemptRecord, RetryPolicy
 from autopay_core.runs import Attempt, Intent, RunRecord, RunState, postings_of
-from autopay_core.schedules import MissedPolicy, Occurrence, Pause, Schedule
+from autopay_core.schedules import (
+    MissedPolicy,
+    Occurrence,
+    Pause,
+    Schedule,
+    ScheduleKind,
+)
 from autopay_core.serialization import (
     KINDS,
     Format,
@@ -331,6 +339,38 @@ def records(draw: st.DrawFn) -> RunRecord:
     )
 
 
+kept_associations = st.builds(
+    KeptAssociation, association=associations(crowded=False)
+) | st.builds(
+    KeptAssociation,
+    association=associations(crowded=False),
+    search_by=st.sampled_from(SearchBy),
+    text=st.just("harbour"),
+)
+allowed = st.builds(
+    Authorization,
+    id=ids,
+    method=methods.map(lambda each: each.fingerprint),
+    words=st.just(words_hash("I allow it.")),
+    words_version=st.just("2026-01"),
+    given=st.sampled_from(Given),
+    given_at=st.just(datetime(2026, 1, 30, 9, tzinfo=UTC)),
+    evidence=st.just("page 7"),
+    from_on=st.just(date(2026, 1, 30)),
+    until_on=st.none() | st.just(date(2027, 1, 30)),
+    most=st.none() | money("USD", least=1),
+    frequency=st.none() | st.sampled_from(ScheduleKind),
+    autopay=st.just("") | ids,
+    revoked_on=st.none() | st.just(date(2026, 3, 1)),
+)
+saved_methods = st.builds(
+    SavedMethod,
+    method=methods,
+    label=texts,
+    removed_on=st.none() | st.just(date(2026, 3, 1)),
+)
+
+
 STRATEGIES: dict[str, st.SearchStrategy[Any]] = {
     "advance_notice": notices_ahead,
     "allocation": allocations,
@@ -338,6 +378,7 @@ STRATEGIES: dict[str, st.SearchStrategy[Any]] = {
     "association": associations(crowded=False),
     "attempt": attempts,
     "attempt_record": st.builds(AttemptRecord, at=instants, amount=money()),
+    "authorization": allowed,
     "autopay": autopays,
     "business_calendar": calendars,
     "cancelled": st.builds(Cancelled, key=ids),
@@ -359,6 +400,7 @@ STRATEGIES: dict[str, st.SearchStrategy[Any]] = {
         code=st.sampled_from(["AmountFormat", "ConflictingInvoice"]),
         where=st.sampled_from(["", "open_invoices.csv:17:Balance"]),
     ),
+    "kept_association": kept_associations,
     "limit": limits(),
     "money": money(),
     "not_found": st.just(NotFound()),
@@ -376,6 +418,24 @@ STRATEGIES: dict[str, st.SearchStrategy[Any]] = {
     ),
     "occurrence": st.builds(Occurrence, nominal_on=dates, charge_on=dates),
     "pause": pauses,
+    "payer": st.builds(
+        Payer,
+        id=st.just("p-1"),
+        name=texts,
+        associations=st.lists(
+            kept_associations,
+            unique_by=lambda each: each.association,
+            max_size=2,
+        ).map(tuple),
+        methods=st.lists(
+            saved_methods,
+            unique_by=lambda each: each.method.fingerprint,
+            max_size=2,
+        ).map(tuple),
+        authorizations=st.lists(
+            allowed, unique_by=lambda each: each.id, max_size=2
+        ).map(tuple),
+    ),
     "payment_method": methods,
     "pending": pendings,
     "posting": st.just(SAMPLE)
@@ -396,6 +456,7 @@ STRATEGIES: dict[str, st.SearchStrategy[Any]] = {
     ),
     "run_key": run_keys,
     "run_record": records(),
+    "saved_method": saved_methods,
     "schedule": schedules,
     "search_result": st.builds(
         SearchResult,

@@ -10,14 +10,15 @@ before a rule was made stricter. Imports: `_unicode`, `errors`.
 
 Types are exact: what a subclass of text, date or tuple says is kept as the
 plain type where a field is checked, and refused elsewhere, so that two equal
-values are one value. Nothing else is converted.
+values are one value. Nothing else is converted. Long, since every check of a
+field is said here and nowhere else.
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timezone
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar, cast
@@ -121,6 +122,22 @@ class Readable:
             getattr(self, each.name) for each in _fields(self) if each.eq
         ]
         return hash((type(self), *values))
+
+
+_NAMED_MOST: Final = 4
+
+
+def some_of(names: Sequence[str], /) -> str:
+    """
+    Name the first of many, and say how many more there are.
+
+    >>> some_of(["7", "8", "9", "10", "11", "12"])
+    '7, 8, 9, 10 and 2 more'
+
+    """
+    named = ", ".join(names[:_NAMED_MOST])
+    more = len(names) - _NAMED_MOST
+    return f"{named} and {more} more" if more > 0 else named
 
 
 def _fields(value: Readable) -> tuple[attrs.Attribute[Any], ...]:

@@ -27,8 +27,10 @@ from autopay_core._checks import (
     keep_plain_dates,
     optional,
     plain_date,
+    some_of,
     tuple_of,
 )
+from autopay_core._shown import Shown
 from autopay_core.allocation import Order
 from autopay_core.associations import Association, Level, check_owned
 from autopay_core.errors import CurrencyMismatchError, InvalidValueError
@@ -229,9 +231,25 @@ def _dates(
     keep_plain_dates(instance, field, value)
 
 
+def _with_its_token(
+    _: object,
+    field: attrs.Attribute[PaymentMethodRef],
+    value: PaymentMethodRef,
+) -> None:
+    """Refuse what is only remembered of a method: nothing charges it (T3)."""
+    if value.known_as:
+        raise InvalidValueError(
+            "the token of this payment method is kept no longer; take the "
+            "method from where the host keeps it",
+            code="PaymentMethodForgotten",
+            path=f"{field.name}.known_as",
+            value=value.masked,
+        )
+
+
 @final
 @attrs.frozen(kw_only=True, repr=False, eq=False)
-class AutoPay(Readable):
+class AutoPay(Shown):
     """
     A payer's standing order to pay the open invoices of what is enrolled.
 
@@ -273,7 +291,10 @@ class AutoPay(Readable):
     payer: PayerId | str = attrs.field(validator=a_new_id)
     name: str = attrs.field(validator=a_new_text(most=200, empty=False))
     method: PaymentMethodRef = attrs.field(
-        validator=a(PaymentMethodRef, code="PaymentMethodInvalid")
+        validator=[
+            a(PaymentMethodRef, code="PaymentMethodInvalid"),
+            _with_its_token,
+        ]
     )
     deposit_account: DepositAccount = attrs.field(validator=a(DepositAccount))
     schedule: Schedule = attrs.field(
@@ -332,3 +353,11 @@ class AutoPay(Readable):
             pinned(each, self.schedule) for each in self.enrollments
         )
         object.__setattr__(self, "enrollments", agreed)
+
+    def __str__(self) -> str:
+        """Return it in a line, for people; `show` and notebooks have more."""
+        what = some_of([str(each.association) for each in self.enrollments])
+        return (
+            f"{self.name} ({self.id}): {self.schedule}; {self.limit}; "
+            f"{what or 'nothing is enrolled'}"
+        )

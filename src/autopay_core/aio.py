@@ -43,7 +43,14 @@ from autopay_core.commits import (
     StopOrder,
     Unreadable,
 )
-from autopay_core.engine import receiving, recovery, staff, sweeping, telling
+from autopay_core.engine import (
+    breaking,
+    receiving,
+    recovery,
+    staff,
+    sweeping,
+    telling,
+)
 from autopay_core.engine.dispatch import answering_async, terms_of
 from autopay_core.engine.driving import drive_async, stream_async
 from autopay_core.engine.requests import Flow, NextAutoPay, Request
@@ -90,6 +97,7 @@ __all__ = [
     "run_now",
     "stop",
     "sweep",
+    "turn",
 ]
 
 _T = TypeVar("_T")
@@ -238,6 +246,13 @@ class PostingStore(Protocol):
         ...
 
     @abstractmethod
+    async def sent(
+        self, since: datetime, most: int, /
+    ) -> Sequence[RunRecord | Unreadable]:
+        """Like `ports.PostingStore.sent`."""
+        ...
+
+    @abstractmethod
     async def movement(self, id: str, /) -> Sequence[MovementRecord]:  # noqa: A002 - the word
         """Like `ports.PostingStore.movement`."""
         ...
@@ -355,6 +370,16 @@ async def sweep(
         yield result
 
 
+async def turn(
+    autopay: AutoPay, *, as_of: date, ports: Ports, claim_seconds: int = 0
+) -> tuple[RunResult, ...]:
+    """Like `autopay_core.calls.turn`."""
+    flow = sweeping.turn(
+        autopay, as_of, terms_of(ports), claim_seconds=claim_seconds
+    )
+    return await _drive(flow, ports)
+
+
 async def _each(
     items: Iterable[_T] | AsyncIterable[_T],
 ) -> AsyncIterator[_T]:
@@ -470,7 +495,7 @@ async def lift_all(
 
 async def list_holds(*, ports: Ports) -> list[Hold]:
     """Like `autopay_core.calls.list_holds`."""
-    return await _drive(receiving.list_holds(), ports)
+    return await _drive(breaking.list_holds(), ports)
 
 
 async def rerun(

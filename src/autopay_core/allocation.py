@@ -3,10 +3,11 @@ Which invoice gets how much of a run's payment, and why (L1 to L7).
 
 Holds: `Allocation`, its lines and what it left out, and the one rule,
 `allocate`; and under their public names `Order`, `Reason` and `fold_number`.
-Imports: `_checks`, `_moved`,
-`_order`, `_reasons`, `errors`, `invoices`, `limits`, `money`, `references`. No
-clock: "today" is the caller's `as_of`. Inside, amounts are plain integers of
-minor units; at the borders they are `Money`.
+Imports: `_checks`, `_moved`, `_order`, `_reasons`, `_shown`, `errors`,
+`invoices`, `limits`, `money`, `references`. No clock: "today" is the caller's
+`as_of`. Inside, amounts are plain integers of minor units; at the borders they
+are `Money`. Long, since the one rule and its result are read against each
+other.
 """
 
 from __future__ import annotations
@@ -32,11 +33,13 @@ from autopay_core._checks import (
     check_date,
     check_type,
     optional,
+    some_of,
     tuple_of,
 )
 from autopay_core._moved import moved
 from autopay_core._order import Order, natural_key, sort_key
 from autopay_core._reasons import BY_STATUS, GIVING, Reason
+from autopay_core._shown import Shown
 from autopay_core.errors import (
     CurrencyMismatchError,
     InvalidValueError,
@@ -233,7 +236,7 @@ class LeftOut(Readable):
 
 @final
 @attrs.frozen(kw_only=True, repr=False, eq=False)
-class Allocation(Readable):
+class Allocation(Shown):
     """
     Who gets how much of one run's payment.
 
@@ -309,6 +312,21 @@ class Allocation(Readable):
     def paid(self) -> tuple[AllocationLine, ...]:
         """The lines that get something, in the order of payment."""
         return tuple(line for line in self.lines if line.amount.is_positive)
+
+    def __str__(self) -> str:
+        """
+        Return it in a line, for people; `show` and notebooks have a table.
+
+        As in ``USD 500.00 on 3 of 5 invoices: 1042, 1058, 1061``.
+        """
+        paid = [str(each.invoice.number) for each in self.paid]
+        lines = len(self.lines)
+        numbers = f": {some_of(paid)}" if paid else ""
+        left_out = f"; {len(self.left_out)} left out" if self.left_out else ""
+        return (
+            f"{self.total} on {len(paid)} of {lines} "
+            f"invoice{'' if lines == 1 else 's'}{numbers}{left_out}"
+        )
 
     @property
     def amounts(self) -> dict[InvoiceNumber | str, Money]:

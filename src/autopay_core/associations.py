@@ -2,8 +2,9 @@
 Who may see and pay what (A1 to A6).
 
 Holds: `Association`, `Level`, the query by associations, and the functions
-that create, match and check them. Imports: `_checks`, `errors`, `invoices`,
-`money`, `references`. No associations means nothing, never everything (A3).
+that create, match and check them. Imports: `_checks`, `_shown`, `errors`,
+`invoices`, `money`, `references`. No associations means nothing, never
+everything (A3).
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from autopay_core._checks import (
     optional,
     tuple_of,
 )
+from autopay_core._shown import Shown
 from autopay_core.errors import ForeignInvoiceError, InvalidValueError
 from autopay_core.invoices import Invoice, UnreadableRow, check_levels
 from autopay_core.money import Money, an_amount
@@ -65,7 +67,7 @@ class Level(Choice):
 
 @final
 @attrs.frozen(kw_only=True, repr=False)
-class Association(Readable):
+class Association(Shown):
     """
     Ties a payer to a client, a matter or one invoice, and all below it (A1).
 
@@ -116,6 +118,14 @@ class Association(Readable):
         check_id(matter, "matter")
         check_id(invoice, "invoice")
         return cls(payer=payer, client=client, matter=matter, invoice=invoice)
+
+    def __str__(self) -> str:
+        """Return what it covers, for people."""
+        if self.invoice is not None:
+            return f"invoice {self.invoice} of client {self.client}"
+        if self.matter is not None:
+            return f"matter {self.matter} of client {self.client}"
+        return f"client {self.client}"
 
     @property
     def level(self) -> Level:
@@ -170,8 +180,8 @@ class InvoicePage(Readable):
             invoices in another currency stand aside (B3).
         unreadable: The rows that could not be read (L5): those of the query's
             clients, and those whose client could not be read.
-        source_rows: How many rows the whole source has, whoever they belong
-            to: what the share of unreadable ones is judged by (L5).
+        source_rows: How many rows the whole source has, of any
+            client: the share of unreadable ones is judged by it (L5).
 
     Raises:
         InvalidValueError: A field of another type, or a count below zero.

@@ -95,7 +95,7 @@ class ShareStep(Readable):
     Attributes:
         posting: The share's posting; a reversal's own for `REVERSED`.
         invoice: The invoice's number.
-        amount: The share, or what went back of it; more than nothing.
+        amount: The share, or what went back of it; above zero.
         kind: What became of it.
         at: When, by the store's clock.
 
@@ -104,7 +104,7 @@ class ShareStep(Readable):
     posting: str = attrs.field(validator=an_id)
     invoice: InvoiceNumber | str = attrs.field(validator=an_id)
     amount: Money = attrs.field(
-        validator=a_positive("PostingSign", "a share is more than nothing")
+        validator=a_positive("PostingSign", "a share must be above zero")
     )
     kind: ShareStepKind = attrs.field(validator=a(ShareStepKind))
     at: datetime = attrs.field(validator=an_instant)
@@ -292,7 +292,7 @@ def check_balances(  # noqa: PLR0913 - one parameter for each thing known
         reserved: Of *open_amounts*, what is only reserved: no money of it may
             be in a ledger.
         reversals: By invoice number, what went back and the ledger does not
-            show yet; more than nothing.
+            show yet; above zero.
         distinct: Pairs of numbers of which a person said that they are two.
         oldest: Balances stated longer ago are unreadable
             (`Policy.oldest_balance`); `OLDEST_BALANCE` at most.

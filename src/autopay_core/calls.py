@@ -16,7 +16,14 @@ from autopay_core.allocation import Allocation
 from autopay_core.autopay import AutoPay
 from autopay_core.charges import Captured, Declined
 from autopay_core.commits import StopOrder
-from autopay_core.engine import receiving, recovery, staff, sweeping, telling
+from autopay_core.engine import (
+    breaking,
+    receiving,
+    recovery,
+    staff,
+    sweeping,
+    telling,
+)
 from autopay_core.engine.dispatch import answering, terms_of
 from autopay_core.engine.driving import drive, stream
 from autopay_core.engine.requests import Flow, NextAutoPay, Request
@@ -52,6 +59,7 @@ __all__ = [
     "run_now",
     "stop",
     "sweep",
+    "turn",
 ]
 
 
@@ -152,7 +160,7 @@ def sweep(
     """
     Run all that is due by a date, and give the results as they end (S12, R6).
 
-    First goes on with what was left under way by whomever and offers notices
+    First goes on with what any worker left under way, and offers notices
     that were not accepted before, then takes the auto-pays in turn. The
     auto-pays are read one by one and nothing is kept, so memory does not grow
     with their number. One auto-pay's failure never stops the others.
@@ -177,6 +185,36 @@ def sweep(
 
     flow = sweeping.sweep(as_of, terms_of(ports), claim_seconds=claim_seconds)
     yield from stream(flow, answer_or_next)
+
+
+def turn(
+    autopay: AutoPay, *, as_of: date, ports: Ports, claim_seconds: int = 0
+) -> tuple[RunResult, ...]:
+    """
+    Give one auto-pay its turn: what `sweep` does for it, and no more (S12).
+
+    What was left open of this auto-pay is gone on with, what was missed is
+    recorded, what is due is run, what is coming is announced. Nothing of
+    other auto-pays is recovered and no old notice is offered again, so it
+    suits a host that has a job for each auto-pay; such a host calls `recover`
+    from time to time.
+
+    Args:
+        autopay: The standing order.
+        as_of: The date that the caller calls today, in the firm's zone.
+        ports: The host's.
+        claim_seconds: As in `sweep`.
+
+    Raises:
+        InvalidValueError: The day has not come (``DateAhead``), or the
+            auto-pay is no auto-pay.
+        PortError: The posting store cannot be reached; call it again.
+
+    """
+    flow = sweeping.turn(
+        autopay, as_of, terms_of(ports), claim_seconds=claim_seconds
+    )
+    return _drive(flow, ports)
 
 
 def recover(*, ports: Ports) -> Iterator[RunResult]:
@@ -362,7 +400,7 @@ def lift_all(
 
 def list_holds(*, ports: Ports) -> list[Hold]:
     """Return every hold in force, in order of id."""
-    return _drive(receiving.list_holds(), ports)
+    return _drive(breaking.list_holds(), ports)
 
 
 def rerun(key: RunKey, *, by: str, reason: str, ports: Ports) -> RunResult:

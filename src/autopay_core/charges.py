@@ -163,7 +163,7 @@ class ChargeRequest(Readable):
     method: PaymentMethodRef = attrs.field(validator=a(PaymentMethodRef))
     amount: Money = attrs.field(
         validator=a_positive(
-            "ChargeNotPositive", "a charge takes more than nothing"
+            "ChargeNotPositive", "the amount of a charge must be above zero"
         )
     )
     deposit_account: DepositAccount = attrs.field(validator=a(DepositAccount))
@@ -310,12 +310,15 @@ class Indeterminate(Readable):
     Attributes:
         detail: What happened, for the record; cleaned as
             `Declined.message` is.
+        unexpected: It was an error that nobody foresaw, and no outage or
+            time-out; such errors trip the breaker (H4).
 
     """
 
     detail: str = attrs.field(
         default="", converter=reported, validator=a_text()
     )
+    unexpected: bool = attrs.field(default=False, validator=a(bool))
 
 
 @final

@@ -4,14 +4,19 @@ Holds: what nothing new is taken for while it stands (H1 to H4).
 Holds: `Hold` and `HoldLevel`; the dated tables of codes that make holds;
 functions that tell what a hold keeps from being paid, make holds of answers
 and events, lift them, and tell when the breaker trips. Imports: `_checks`,
-`_hashes`, `charges`, `errors`, `invoices`, `money`, `policy`, `references`
-and `retries`.
+`_hashes`, `_shown`, `charges`, `errors`, `invoices`, `money`, `policy`,
+`references` and `retries`. Long for its tables, which are data.
 """
 
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import (
+    Iterable,
+    Mapping,
+    Sequence,
+    Set as AbstractSet,
+)
 from datetime import date, datetime
 from typing import Final, final
 
@@ -31,6 +36,7 @@ from autopay_core._checks import (
     optional,
 )
 from autopay_core._hashes import sha256
+from autopay_core._shown import Shown
 from autopay_core.charges import DeclineClass, Declined
 from autopay_core.errors import InvalidValueError
 from autopay_core.invoices import Invoice
@@ -41,6 +47,7 @@ from autopay_core.retries import is_ach_code, network_limit
 
 __all__ = [
     "ACCOUNT_CLOSED",
+    "BREAKER",
     "DISPUTE",
     "HOLD_RULES",
     "NEVER_ANSWER",
@@ -52,6 +59,7 @@ __all__ = [
     "barred_by",
     "blocks_run",
     "held_back",
+    "hold_for_breaker",
     "hold_for_decline",
     "hold_for_return",
     "holds_for_dispute",
@@ -59,8 +67,10 @@ __all__ = [
     "is_tripped",
     "lift",
     "lift_all",
+    "lift_caused",
     "lift_won",
     "not_yet_made",
+    "trips_now",
 ]
 
 
@@ -99,6 +109,9 @@ _BARRING: Final = (HoldLevel.CLIENT, HoldLevel.MATTER, HoldLevel.INVOICE)
 
 NEVER_ANSWER: Final = "never_answer"
 """Rule: an answer that no later try can change holds the method (H2)."""
+
+BREAKER: Final = "breaker"
+"""Rule: so much goes wrong at a gateway that the store is held (H4)."""
 
 UNAUTHORIZED: Final = "unauthorized_return"
 """Rule: a payer told the bank that the debit was not allowed (H2)."""
@@ -226,7 +239,7 @@ def _derived_id(*parts: str) -> str:
 
 @final
 @attrs.frozen(kw_only=True, repr=False, eq=False)
-class Hold(Readable):
+class Hold(Shown):
     """
     A named block: nothing new is taken for what it holds while it stands.
 
@@ -279,7 +292,10 @@ class Hold(Readable):
     amount: Money | None = attrs.field(
         default=None,
         validator=optional(
-            a_positive("AmountNegative", "it holds back more than nothing")
+            a_positive(
+                "AmountNegative",
+                "the amount that is held back must be above zero",
+            )
         ),
     )
     since: datetime | None = attrs.field(
@@ -316,6 +332,16 @@ class Hold(Readable):
                 path="lifted_reason",
                 value=self.lifted_reason,
             )
+
+    def __str__(self) -> str:
+        """Return it in a line, for people."""
+        what = "" if self.amount is None else f"{self.amount} of "
+        if self.lifted:
+            by = self.lifted_by or self.rule
+            return f"{what}{self.target}: lifted by {by}: {self.lifted_reason}"
+        since = "" if self.since is None else f" since {self.since.date()}"
+        by = self.by or self.rule
+        return f"{what}{self.target}: on hold{since} by {by}: {self.reason}"
 
     @property
     def target(self) -> str:
@@ -464,7 +490,8 @@ def _by_rule(
     since: datetime | None,
     amount: Money | None = None,
 ) -> Hold:
-    check_id(subject, "subject")
+    if level is not HoldLevel.STORE:
+        check_id(subject, "subject")
     check_id(cause, "cause")
     return Hold(
         id=_derived_id("rule", rule, _name_of(level, subject, ""), cause),
@@ -730,7 +757,7 @@ def holds_for_refund(
     back is not to be collected a second time.
 
     Args:
-        shares: What was refunded of each invoice, more than nothing.
+        shares: What was refunded of each invoice, above zero.
         event: The gateway's id of the refund; the cause.
         since: The store's time, if known.
 
@@ -925,3 +952,70 @@ def is_tripped(breaker: Breaker | None, answers: Sequence[bool], /) -> bool:
     if len(row) == breaker.in_a_row and all(row):
         return True
     return sum(answers[-breaker.of_last :]) > breaker.more_than
+
+
+def trips_now(breaker: Breaker | None, answers: Sequence[bool], /) -> bool:
+    """
+    Tell whether the last of some answers trips the breaker (H4).
+
+    What tripped it before is used up: after a person lifted that hold, it
+    takes as many bad answers again.
+
+    >>> trips_now(Breaker(), [True] * 10), trips_now(Breaker(), [True] * 11)
+    (True, False)
+
+    Args:
+        breaker: As for `is_tripped`.
+        answers: As for `is_tripped`.
+
+    """
+    counted: list[bool] = []
+    tripped = False
+    for answer in answers:
+        counted.append(answer)
+        tripped = answer and is_tripped(breaker, counted)
+        if tripped:
+            counted.clear()
+    return tripped
+
+
+def hold_for_breaker(
+    account: str, /, *, cause: str, since: datetime | None = None
+) -> Hold:
+    """
+    Return the hold on the store that a tripped breaker makes (H4).
+
+    Args:
+        account: The gateway's account that answers so; empty if unknown.
+        cause: The key whose answer tripped it.
+        since: The store's time, if known.
+
+    """
+    where = f"account {_shown(account)}" if account else "the gateway"
+    return _by_rule(
+        BREAKER,
+        HoldLevel.STORE,
+        "",
+        cause,
+        reason=f"too many bad answers of {where}; nothing more is sent",
+        releases=_BY_A_PERSON,
+        since=since,
+    )
+
+
+def lift_caused(
+    holds: Iterable[Hold], causes: AbstractSet[str], /
+) -> tuple[Hold, ...]:
+    """
+    Return holds on methods that some keys' answers made, lifted (H4).
+
+    The answers of a gateway that is out of order say nothing about a method.
+    """
+    return tuple(
+        attrs.evolve(each, lifted=True, lifted_reason="the breaker tripped")
+        for each in holds
+        if not each.lifted
+        and each.level is HoldLevel.METHOD
+        and each.rule
+        and each.cause in causes
+    )

@@ -109,6 +109,25 @@ class Limit:
                     value=str(most),
                 )
 
+    def __str__(self) -> str:
+        """Return it in words, for people."""
+        said = [
+            f"all that is outstanding in {self.currency}"
+            if self.per_run is None
+            else f"up to {self.per_run} in a run"
+        ]
+        for most, words in (
+            (self.per_invoice, "at most {} on an invoice"),
+            (self.per_month, "at most {} in a month"),
+            (self.lifetime, "at most {} in all"),
+            (self.minimum, "at least {} or nothing"),
+        ):
+            if most is not None:
+                said.append(words.format(most))
+        if self.whole_invoices:
+            said.append("whole invoices only")
+        return ", ".join(said)
+
     @classmethod
     def all(cls, currency: str, /, **options: Unpack[LimitOptions]) -> Self:
         """
@@ -162,7 +181,7 @@ def check_cap(value: object, currency: str, path: str) -> None:
         raise CurrencyMismatchError(currency, value.currency, path=path)
     if value.amount_minor <= 0:
         raise InvalidValueError(
-            "must be more than nothing",
+            "must be above zero",
             code="CapInvalid",
             path=path,
             value=str(value),

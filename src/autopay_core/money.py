@@ -95,7 +95,7 @@ def an_amount(_: object, field: attrs.Attribute[Any], value: object) -> None:
 
 
 def a_positive(code: str, message: str, /) -> Callable[..., None]:
-    """Refuse all but an amount of more than nothing, beside a field."""
+    """Refuse an amount that is not above zero, beside a field."""
 
     def check(_: object, field: attrs.Attribute[Any], value: object) -> None:
         check_type(value, Money, field.name)
@@ -229,7 +229,7 @@ class Money:
 
     @property
     def is_positive(self) -> bool:
-        """Whether this is more than nothing."""
+        """Whether this is above zero."""
         return self.amount_minor > 0
 
     @property

@@ -2,9 +2,9 @@
 Money that moved after the capture, as a payment company tells of it (P4).
 
 Holds: `Movement`, its kinds with the dated table of their effects, and
-`MovementRecord`, which a store keeps of each. Imports: `_checks`, `money`,
-`postings`, `references`. A movement is applied once, by its own id, however
-often and in whatever order it arrives.
+`MovementRecord`, which a store keeps of each. Imports: `_checks`, `_shown`,
+`money`, `postings`, `references`. A movement is applied once, by its own id,
+however often and in whatever order it arrives.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from autopay_core._checks import (
     mapping_of,
     optional,
 )
+from autopay_core._shown import Shown
 from autopay_core.errors import InvalidValueError
 from autopay_core.money import Money, a_positive
 from autopay_core.postings import ReversalKind
@@ -193,7 +194,7 @@ does to the payment method is in `holds.HOLD_RULES`, by network and date.
 
 @final
 @attrs.frozen(kw_only=True, repr=False, eq=False)
-class Movement(Readable):
+class Movement(Shown):
     """
     One movement of money after the capture, as the gateway tells of it (P4).
 
@@ -203,7 +204,7 @@ class Movement(Readable):
     Attributes:
         id: The gateway's id of the event; applied once, for ever.
         kind: What happened.
-        amount: What moved; more than nothing.
+        amount: What moved; above zero.
         on: The firm-local date of the event.
         code: The bank's or network's, such as ``"R10"``; may be empty.
         key: The idempotency key of the attempt.
@@ -226,7 +227,9 @@ class Movement(Readable):
     id: str = attrs.field(validator=an_id)
     kind: MovementKind = attrs.field(validator=a(MovementKind))
     amount: Money = attrs.field(
-        validator=a_positive("PostingSign", "a movement is more than nothing")
+        validator=a_positive(
+            "PostingSign", "the amount of a movement must be above zero"
+        )
     )
     on: date = attrs.field(validator=a_date)
     code: str = attrs.field(default="", validator=a_text(most=64))
@@ -244,6 +247,15 @@ class Movement(Readable):
         converter=kept_if_any,
         validator=optional(mapping_of(Money)),
     )
+
+    def __str__(self) -> str:
+        """Return it in a line, for people."""
+        code = f" ({self.code})" if self.code else ""
+        of = self.run or self.reference or self.key
+        return (
+            f"{self.id}: {self.kind.value}{code} of {self.amount} on "
+            f"{self.on}, of {of}"
+        )
 
     def __attrs_post_init__(self) -> None:
         """Refuse what no run could be found for, and sums that differ."""
@@ -315,7 +327,7 @@ class MovementState(Choice):
 
 @final
 @attrs.frozen(kw_only=True, repr=False, eq=False)
-class MovementRecord(Readable):
+class MovementRecord(Shown):
     """
     A movement as a store keeps it, at one version.
 
@@ -338,6 +350,11 @@ class MovementRecord(Readable):
     )
     reason: str = attrs.field(default="", validator=a_text(most=64))
     detail: str = attrs.field(default="", validator=a_text())
+
+    def __str__(self) -> str:
+        """Return it in a line, for people."""
+        reason = f" ({self.reason})" if self.reason else ""
+        return f"{self.movement}: {self.state.value}{reason}"
 
     @property
     def id(self) -> str:

@@ -224,7 +224,7 @@ class Breaker(Readable):
 def _check_span(value: timedelta, path: str, most: timedelta) -> None:
     if not timedelta(0) < value <= most:
         raise InvalidValueError(
-            f"more than nothing, and at most {most}",
+            f"must be above zero and at most {most}",
             code="OutOfRange",
             path=path,
             value=str(value),

@@ -444,6 +444,8 @@ class PostingStore(Protocol):
           version before; of racing writers one gets `Committed`, the others
           `Conflict`. It is read as it was written.
     PS-24 A run is found by the key of any of its attempts.
+    PS-25 Runs with an attempt that began since a time are read newest first,
+          whatever became of them.
     """
 
     @abstractmethod
@@ -505,6 +507,13 @@ class PostingStore(Protocol):
     @abstractmethod
     def keyed(self, key: str, /) -> Sequence[RunRecord]:
         """Read the run one of whose attempts has a key, if there is one."""
+        ...
+
+    @abstractmethod
+    def sent(
+        self, since: datetime, most: int, /
+    ) -> Sequence[RunRecord | Unreadable]:
+        """Read runs with an attempt that began since, newest first (H4)."""
         ...
 
     @abstractmethod

@@ -2,8 +2,8 @@
 A paid share on its way into the firm's ledger, and back (P1 to P4).
 
 Holds: `Posting` with its transition table, the staff's views, `Reversal`, and
-what is open. Imports: `money` and `references`. Nothing here is ever edited:
-each step makes a new value.
+what is open. Imports: `_shown`, `money` and `references`. Nothing here is ever
+edited: each step makes a new value.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from autopay_core._checks import (
 )
 from autopay_core._hashes import sha256
 from autopay_core._moved import moved
+from autopay_core._shown import Shown
 from autopay_core.errors import (
     InvalidValueError,
 )
@@ -96,7 +97,7 @@ class Reversal(Readable):
     Attributes:
         event: The gateway's id of the event; applied once.
         kind: Return, refund, chargeback, or what takes one of them back.
-        amount: What moved; more than nothing.
+        amount: What moved; above zero.
         on: The firm-local date of the event.
         code: The bank's, such as ``"R10"``; empty if there is none. Some hold
             the payment method (H2).
@@ -110,7 +111,9 @@ class Reversal(Readable):
     event: str = attrs.field(validator=an_id)
     kind: ReversalKind = attrs.field(validator=a(ReversalKind))
     amount: Money = attrs.field(
-        validator=a_positive("PostingSign", "a reversal is more than nothing")
+        validator=a_positive(
+            "PostingSign", "the amount of a reversal must be above zero"
+        )
     )
     on: date = attrs.field(validator=a_date)
     code: str = attrs.field(default="", validator=a_text(most=64))
@@ -234,7 +237,7 @@ _VIEWS: Final[Mapping[PostingView, frozenset[PostingStatus]]] = {
 
 @final
 @attrs.frozen(kw_only=True, repr=False)
-class Posting(Readable):
+class Posting(Shown):
     """
     One invoice's share of a captured payment, on its way to the ledger (P1).
 
@@ -278,11 +281,20 @@ class Posting(Readable):
             self.amount.is_negative and self.reverses is None
         ):
             raise InvalidValueError(
-                "a posting is more than nothing, a reversal less",
+                "a posting must be above zero, and its reversal below",
                 code="PostingSign",
                 path="amount",
                 value=self.amount.amount_minor,
             )
+
+    def __str__(self) -> str:
+        """Return it in a line, for people."""
+        note = f": {self.note}" if self.note else ""
+        return (
+            f"{self.invoice}: {self.amount} of {self.charged_on}, "
+            f"{self.status.value} ({self.payment_reference}, run {self.run})"
+            f"{note}"
+        )
 
     @property
     def is_open(self) -> bool:

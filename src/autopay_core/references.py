@@ -22,6 +22,7 @@ from autopay_core._checks import (
     a_number,
     a_text,
     an_id,
+    an_id_if_any,
     check_id,
     check_no_card_number,
     optional,
@@ -134,6 +135,8 @@ class PaymentMethodRef:
             empty when unknown; decides retry limits (N3).
         consumer: Whether a natural person's account is debited (N4).
         expires_on: Last day on which it works, if known.
+        known_as: The fingerprint, where the token is kept no longer; empty
+            where it is. What stands in `token` then is its mask (T3).
 
     Raises:
         InvalidValueError: The token is or holds a card number
@@ -151,19 +154,37 @@ class PaymentMethodRef:
     expires_on: date | None = attrs.field(
         default=None, validator=optional(a_date)
     )
+    known_as: str = attrs.field(default="", validator=an_id_if_any)
 
     @property
     def fingerprint(self) -> str:
         """A one-way name of the method, safe to store and to compare."""
+        if self.known_as:
+            return self.known_as
         whole = f"{len(self.provider)}:{self.provider}:{self.token}"
         return sha256(whole)[:32]
 
     @property
     def masked(self) -> str:
         """The token's last four characters at most (E3)."""
+        if self.known_as:
+            return self.token
         # The end of a short token would be too much of it.
         shown = self.token[-4:] if len(self.token) >= _LONG_TOKEN else ""
         return f"…{shown}"
+
+    def forgotten(self) -> PaymentMethodRef:
+        """
+        Return it without its token, which nothing is charged with any more.
+
+        >>> card = PaymentMethodRef(provider="acme", token="tok_8f2k41aa9c")
+        >>> card.forgotten().token, card.forgotten().masked
+        ('…aa9c', '…aa9c')
+        >>> card.forgotten().fingerprint == card.fingerprint
+        True
+
+        """
+        return attrs.evolve(self, token=self.masked, known_as=self.fingerprint)
 
     def __repr__(self) -> str:
         """Show the last four characters only (E3)."""

@@ -3,7 +3,8 @@ One life cycle: what is written down about a run (R1 to R5, P1).
 
 Holds: `Intent`, `Attempt`, `RunRecord`, `RunState` with its transition table,
 `RunResult`, and the postings that a record makes. Imports: the values. Nothing
-here is ever edited: each step makes a new value.
+here is ever edited: each step makes a new value. Long, since each field of a
+record says what it means.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from autopay_core._checks import (
     optional,
     tuple_of,
 )
+from autopay_core._shown import Shown
 from autopay_core.allocation import Allocation
 from autopay_core.business_days import BusinessCalendar
 from autopay_core.charges import (
@@ -185,7 +187,7 @@ class Intent(Readable):
     Attributes:
         allocation: Which invoice gets how much, and why.
         request: What the gateway is asked; its amount is the allocation's
-            total.
+            total. Of a finished run it holds no token any more (T3).
         ar_message: Goes with every posting to the firm's ledger.
         name: The auto-pay's name, for notices.
         retry: The auto-pay's policy on declines (N3). With the name it makes
@@ -217,6 +219,21 @@ class Intent(Readable):
                 value=str(self.request.amount),
             )
 
+    def forgetting(self) -> Intent:
+        """
+        Return it without the payment method's token (T3).
+
+        A request of before requests had a run keeps it: its hash is made of
+        the token.
+        """
+        method = self.request.method
+        if method.known_as or self.request.run is None:
+            return self
+        return attrs.evolve(
+            self,
+            request=attrs.evolve(self.request, method=method.forgotten()),
+        )
+
 
 @final
 @attrs.frozen(kw_only=True, repr=False, eq=False)
@@ -246,6 +263,8 @@ class Attempt(Readable):
         epoch: The store's epoch when it began (R12).
         missing_since: When a look-up first did not find a debit that the
             gateway had called pending; None while it finds it (R4).
+        erred: A request of it was answered with an error that nobody foresaw
+            (H4).
 
     """
 
@@ -265,11 +284,12 @@ class Attempt(Readable):
     missing_since: datetime | None = attrs.field(
         default=None, validator=optional(an_instant)
     )
+    erred: bool = attrs.field(default=False, validator=a(bool))
 
 
 @final
 @attrs.frozen(kw_only=True, repr=False)
-class RunRecord(Readable):
+class RunRecord(Shown):
     """
     All that is known about one run, at one version.
 
@@ -299,6 +319,8 @@ class RunRecord(Readable):
             done again (R5); empty for the schedule's.
         decision: What the lines rested on besides themselves (X1); None
             without lines, and for a record of an earlier edition.
+        review_since: Store time since which it is in review; None where it
+            is not, or was not looked at since (N2).
 
     """
 
@@ -330,6 +352,9 @@ class RunRecord(Readable):
     decision: Decision | None = attrs.field(
         default=None, validator=optional(a(Decision))
     )
+    review_since: datetime | None = attrs.field(
+        default=None, validator=optional(an_instant)
+    )
 
     def __attrs_post_init__(self) -> None:
         """Refuse a record without what later steps rely on."""
@@ -348,6 +373,14 @@ class RunRecord(Readable):
                     code="KeyReuse",
                     path="intent.request",
                 )
+        if self.state.is_finished and self.intent is not None:
+            # Here and not in each step that finishes, so that no record can
+            # be finished and still hold a token.
+            object.__setattr__(self, "intent", self.intent.forgetting())
+
+    def __str__(self) -> str:
+        """Return it in a line, for people, as its result."""
+        return str(result_of(self))
 
     @property
     def allocation(self) -> Allocation | None:
@@ -680,7 +713,7 @@ class RunStatus(Choice):
 
 @final
 @attrs.frozen(kw_only=True, repr=False, eq=False)
-class RunResult(Readable):
+class RunResult(Shown):
     """
     What became of a run, with everything that explains it.
 
@@ -705,6 +738,19 @@ class RunResult(Readable):
             takes_self=True,
         )
     )
+
+    def __str__(self) -> str:
+        """
+        Return it in a line, for people; `show` and notebooks have more.
+
+        As in ``ap-1/2026-01-31: paid USD 500.00 on 2 of 3 invoices: 7, 8``.
+        """
+        subject = str(self.autopay if self.key is None else self.key)
+        said = f"{subject}: {self.status.value.replace('_', ' ')}"
+        if self.charged is not None and self.allocation is not None:
+            return f"{said} {self.allocation}"
+        why = self.detail or self.reason
+        return f"{said}: {why}" if why else said
 
     @property
     def allocation(self) -> Allocation | None:

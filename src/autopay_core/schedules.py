@@ -4,7 +4,8 @@ When a standing order is due: recurrence, rolling, pauses, moves (S1 to S15).
 Holds: `Schedule` and `ScheduleOptions`; and under their public names
 `ScheduleKind`, `Occurrence`, `Pause`, and what is done with missed ones
 (`MissedPolicy`, `split_missed`). Imports: `_checks`, `_line`, `_moved`,
-`_occurrences`, `_recurrence`, `_schedule_texts`, `business_days`, `errors`.
+`_occurrences`, `_recurrence`, `_schedule_texts`, `_shown`, `business_days`,
+`errors`.
 Everything is a pure function of its arguments; "today" is always given, never
 looked up.
 
@@ -48,6 +49,7 @@ from autopay_core._recurrence import (
     one_year_after,
 )
 from autopay_core._schedule_texts import ROLL_TEXTS, recurrence_text
+from autopay_core._shown import Shown
 from autopay_core.business_days import (
     BusinessCalendar,
     Roll,
@@ -98,7 +100,7 @@ def _a_count(_: object, field: attrs.Attribute[Any], value: object) -> None:
 
 @final
 @attrs.frozen(kw_only=True, repr=False)
-class Schedule:
+class Schedule(Shown):
     """
     A recurrence with its end, its calendar and its way of rolling.
 

@@ -33,6 +33,7 @@ from __future__ import annotations
 
 import asyncio
 import weakref
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar, final
 
@@ -106,11 +107,10 @@ _SETTINGS: Final = Ask(
 )
 # Not to_regclass(): what it does not find it remembers not to be there, also
 # after waiting for the worker that makes it.
-_IS_THERE: Final = Ask(
+_IS_THERE: Final = (
     "SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_class "
-    "WHERE relname = 'autopay_schema' AND pg_table_is_visible(oid))"
+    "WHERE relname = ? AND pg_table_is_visible(oid))"
 )
-_MADE: Final = Ask("SELECT number FROM autopay_schema ORDER BY number")
 
 
 def migrations() -> tuple[Migration, ...]:
@@ -251,19 +251,38 @@ def _check_settings(row: Row) -> None:
 
 def _migrating(adopted: Steps[None], *, may_change: bool) -> Steps[None]:
     """Bring the schema up to date in one transaction, or refuse it."""
-    known = migrations()
-    ((is_there,),) = (yield [_IS_THERE])[0]
-    made = [number for (number,) in (yield [_MADE])[0]] if is_there else []
+
+    def adopt(missing: Sequence[Migration]) -> Steps[None]:
+        if needs_adoption(missing):
+            yield from adopted
+
+    return migrating(
+        migrations(), "autopay_schema", "schema", adopt, may_change=may_change
+    )
+
+
+def migrating(
+    known: Sequence[Migration],
+    table: str,
+    lock: str,
+    then: Callable[[Sequence[Migration]], Steps[None]],
+    *,
+    may_change: bool,
+) -> Steps[None]:
+    """Make the migrations that *table* lacks, or refuse the schema."""
+    there = Ask(_IS_THERE, (table,))
+    numbers = Ask(f"SELECT number FROM {table} ORDER BY number")  # noqa: S608 - a constant
+    ((is_there,),) = (yield [there])[0]
+    made = [number for (number,) in (yield [numbers])[0]] if is_there else []
     if not check_schema(known, made, may_change=may_change):
         return
     # Another worker may be faster: look again under a lock.
-    yield [_BEGIN_WRITE, *locks({"schema": False})]
-    ((is_there,),) = (yield [_IS_THERE])[0]
-    made = [number for (number,) in (yield [_MADE])[0]] if is_there else []
+    yield [_BEGIN_WRITE, *locks({lock: False})]
+    ((is_there,),) = (yield [there])[0]
+    made = [number for (number,) in (yield [numbers])[0]] if is_there else []
     missing = check_schema(known, made, may_change=True)
     yield [Ask(text) for each in missing for text in each.statements]
-    if needs_adoption(missing):
-        yield from adopted
+    yield from then(missing)
     if not _is_committed((yield [_COMMIT])):
         raise _rolled_back()
 
@@ -283,19 +302,14 @@ def _shown(where: object) -> str:
     )
 
 
-class _OnPostgres(SqlCommits):
-    """What both stores are: each transaction on a connection of its own."""
+class OnPostgres:
+    """Connections to PostgreSQL, and a transaction on each of its own."""
 
     _shown = "?"
 
     def __init__(
-        self,
-        kind: Kind,
-        where: object,
-        clock: Clock | None,
-        seconds: tuple[float, float],
+        self, kind: Kind, where: object, seconds: tuple[float, float]
     ) -> None:
-        super().__init__(DIALECT, clock)
         is_own = isinstance(where, Address)
         limits = settings(*seconds, for_one_transaction=not is_own)
         self._limits = () if is_own else (limits,)
@@ -329,17 +343,6 @@ class _OnPostgres(SqlCommits):
             _check_settings(row)
             self._checked.add(connection)
 
-    async def _start(self, *, may_change: bool) -> None:
-        try:
-            await self._drive(
-                _migrating(self._adopted(), may_change=may_change)
-            )
-            # Another tool may have made the tables.
-            await drive_async(self._adopt(), self._transact)
-        except BaseException:
-            self._source.drop()
-            raise
-
     def __repr__(self) -> str:
         """Show what it is, and no address."""
         return f"{type(self).__name__}({self._shown})"
@@ -351,8 +354,33 @@ class _OnPostgres(SqlCommits):
         )
 
 
+class _PostingsOnPostgres(OnPostgres, SqlCommits):
+    """What both posting stores are."""
+
+    def __init__(
+        self,
+        kind: Kind,
+        where: object,
+        clock: Clock | None,
+        seconds: tuple[float, float],
+    ) -> None:
+        OnPostgres.__init__(self, kind, where, seconds)
+        SqlCommits.__init__(self, DIALECT, clock)
+
+    async def _start(self, *, may_change: bool) -> None:
+        try:
+            await self._drive(
+                _migrating(self._adopted(), may_change=may_change)
+            )
+            # Another tool may have made the tables.
+            await drive_async(self._adopt(), self._transact)
+        except BaseException:
+            self._source.drop()
+            raise
+
+
 @final
-class PostgresPostingStore(_OnPostgres, BlockingStore):
+class PostgresPostingStore(_PostingsOnPostgres, BlockingStore):
     """
     A posting store in PostgreSQL (PS-1 to PS-22).
 
@@ -403,7 +431,7 @@ class PostgresPostingStore(_OnPostgres, BlockingStore):
 
 
 @final
-class AsyncPostgresPostingStore(_OnPostgres, AwaitableStore):
+class AsyncPostgresPostingStore(_PostingsOnPostgres, AwaitableStore):
     """
     `PostgresPostingStore` for hosts on an event loop.
 

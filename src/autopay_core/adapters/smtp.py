@@ -304,7 +304,8 @@ class SmtpNotifier:
                 refusal = _refusal(error)
             if refusal is not None:
                 raise refusal
-            # Once the message is taken, whether the farewell works is all one.
+            # Once the message is taken, it does not matter whether the
+            # farewell works.
             with contextlib.suppress(OSError, smtplib.SMTPException):
                 server.quit()
 

@@ -1,7 +1,8 @@
 """
 A posting store in one SQLite file: the embedded default.
 
-Holds: `SqlitePostingStore` and `migrations`. Imports: `sql`, `engine.driving`,
+Holds: `SqlitePostingStore` and `migrations`; `OnSqlite`, on which whatever
+else may lie in such a file can build. Imports: `sql`, `engine.driving`,
 `errors` and the standard library's sqlite3. Safe for any number of threads
 and processes on one machine; not on a network file system. Every commit is
 one transaction in WAL mode with full synchronous writing: when `commit`
@@ -81,7 +82,7 @@ _MEMORY: Final = ":memory:"
 _T = TypeVar("_T")
 
 # Pages that were not synchronized may yet be found after a crash.
-_DIALECT: Final = Dialect(
+DIALECT: Final = Dialect(
     clock=None,
     locks=None,
     absence_is_proof=False,
@@ -99,7 +100,7 @@ def migrations() -> tuple[Migration, ...]:
     return migrations_for(SQLITE_WORDS)
 
 
-def _system_clock() -> datetime:
+def system_clock() -> datetime:
     return datetime.now(UTC)
 
 
@@ -204,26 +205,14 @@ def _code_of(error: sqlite3.Error) -> str:
     return "StoreUnavailable"
 
 
-@final
-class SqlitePostingStore(BlockingStore):
+class OnSqlite:
     """
-    A posting store in one SQLite file (PS-1 to PS-22).
-
-    >>> store = SqlitePostingStore("postings.db")  # doctest: +SKIP
+    Connections to one SQLite file, and transactions on them.
 
     Args:
         path: The file; made if it is not there.
-        clock: Its time; the machine's if not given. It never goes back.
         in_memory: Keep nothing on disk; then *path* must be ``":memory:"``.
-            For tests: every commit is lost with the process.
-        migrate: Bring an older schema up to date; False refuses it.
         busy_seconds: How long to wait for another writer.
-
-    Raises:
-        UnsafeStoreError: The file cannot be in WAL mode with full
-            synchronous writing, is in memory without having been asked for,
-            or has a newer schema.
-        PortUnavailableError: The file cannot be opened.
 
     """
 
@@ -231,10 +220,8 @@ class SqlitePostingStore(BlockingStore):
         self,
         path: str | os.PathLike[str],
         *,
-        clock: Clock = _system_clock,
-        in_memory: bool = False,
-        migrate: bool = True,
-        busy_seconds: float = 30.0,
+        in_memory: bool,
+        busy_seconds: float,
     ) -> None:
         self._path = os.fspath(path)
         _check_path(self._path, in_memory=in_memory)
@@ -244,7 +231,6 @@ class SqlitePostingStore(BlockingStore):
                 "or later is needed",
                 code="StoreTooOld",
             )
-        super().__init__(_DIALECT, clock)
         self._in_memory = in_memory
         self._busy_seconds = busy_seconds
         self._writer = Exclusive()
@@ -254,7 +240,6 @@ class SqlitePostingStore(BlockingStore):
         self._pid = os.getpid()
         self._is_closed = False
         weakref.finalize(self, _close_all, self._idle, self._pid)
-        self._migrate(may_change=migrate)
 
     def close(self) -> None:
         """
@@ -267,12 +252,12 @@ class SqlitePostingStore(BlockingStore):
 
     def __repr__(self) -> str:
         """Show where it is."""
-        return f"SqlitePostingStore({self._path!r})"
+        return f"{type(self).__name__}({self._path!r})"
 
     def __reduce__(self) -> NoReturn:
         """Refuse to be pickled or copied: a file is opened, not copied."""
         raise TypeError(
-            "SqlitePostingStore is not pickled; make one in each process"
+            f"{type(self).__name__} is not pickled; make one in each process"
         )
 
     # -- Connections ---------------------------------------------------------
@@ -413,6 +398,45 @@ class SqlitePostingStore(BlockingStore):
             raise
         return result
 
+
+@final
+class SqlitePostingStore(OnSqlite, BlockingStore):
+    """
+    A posting store in one SQLite file (PS-1 to PS-22).
+
+    >>> store = SqlitePostingStore("postings.db")  # doctest: +SKIP
+
+    Args:
+        path: The file; made if it is not there.
+        clock: Its time; the machine's if not given. It never goes back.
+        in_memory: Keep nothing on disk; then *path* must be ``":memory:"``.
+            For tests: every commit is lost with the process.
+        migrate: Bring an older schema up to date; False refuses it.
+        busy_seconds: How long to wait for another writer.
+
+    Raises:
+        UnsafeStoreError: The file cannot be in WAL mode with full
+            synchronous writing, is in memory without having been asked for,
+            or has a newer schema.
+        PortUnavailableError: The file cannot be opened.
+
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        clock: Clock = system_clock,
+        in_memory: bool = False,
+        migrate: bool = True,
+        busy_seconds: float = 30.0,
+    ) -> None:
+        OnSqlite.__init__(
+            self, path, in_memory=in_memory, busy_seconds=busy_seconds
+        )
+        BlockingStore.__init__(self, DIALECT, clock)
+        self._migrate(may_change=migrate)
+
     # -- Schema --------------------------------------------------------------
 
     def _migrate(self, *, may_change: bool) -> None:
@@ -459,17 +483,39 @@ def _write_on(connection: sqlite3.Connection, steps: Steps[_T]) -> _T:
 def _migrate_on(
     connection: sqlite3.Connection, *, adopted: Steps[None], may_change: bool
 ) -> None:
-    known = migrations()
-    if not check_schema(known, _made(connection), may_change=may_change):
+    def adopt(missing: Sequence[Migration]) -> None:
+        if needs_adoption(missing):
+            drive(adopted, partial(_execute, connection.cursor()))
+
+    migrate_on(
+        connection,
+        migrations(),
+        "autopay_schema",
+        adopt,
+        may_change=may_change,
+    )
+
+
+def migrate_on(
+    connection: sqlite3.Connection,
+    known: Sequence[Migration],
+    table: str,
+    then: Callable[[Sequence[Migration]], None],
+    *,
+    may_change: bool,
+) -> None:
+    """Make the migrations that *table* lacks, or refuse the schema."""
+    if not check_schema(
+        known, _made(connection, table), may_change=may_change
+    ):
         return
     connection.execute("BEGIN IMMEDIATE")
     # Another process may have been faster.
-    missing = check_schema(known, _made(connection), may_change=True)
+    missing = check_schema(known, _made(connection, table), may_change=True)
     for migration in missing:
         for statement in migration.statements:
             connection.execute(statement)
-    if needs_adoption(missing):
-        drive(adopted, partial(_execute, connection.cursor()))
+    then(missing)
     connection.execute("COMMIT")
 
 
@@ -495,16 +541,14 @@ def _close_all(idle: list[sqlite3.Connection], pid: int) -> None:
         connection.close()
 
 
-def _made(connection: sqlite3.Connection) -> list[int]:
+def _made(connection: sqlite3.Connection, table: str) -> list[int]:
     """Return the numbers of the migrations that were made."""
     there = connection.execute(
-        "SELECT 1 FROM sqlite_master WHERE name = 'autopay_schema'"
+        "SELECT 1 FROM sqlite_master WHERE name = ?", (table,)
     ).fetchall()
     if not there:
         return []
-    rows = connection.execute(
-        "SELECT number FROM autopay_schema ORDER BY number"
-    )
+    rows = connection.execute(f"SELECT number FROM {table} ORDER BY number")  # noqa: S608 - a constant
     return [number for (number,) in rows]
 
 

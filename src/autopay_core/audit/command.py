@@ -1,9 +1,10 @@
 """
 The audit as a command (``python -m autopay_core.audit``).
 
-Holds: `main`. Imports: `checks`, `exports`, `findings`, `history`, and
-`adapters.sqlite` and `adapters.postgres` when a store is opened: as a library,
-the audit needs no driver.
+Holds: `main`, and its parts `add_arguments` and `carry_out`, of which
+``autopay audit`` is made. Imports: `checks`, `exports`, `findings`, `history`,
+and `adapters.sqlite` and `adapters.postgres` when a store is opened: as a
+library, the audit needs no driver.
 """
 
 from __future__ import annotations
@@ -28,26 +29,30 @@ from autopay_core.audit.findings import Code, Difference
 from autopay_core.errors import AutopayError, FormatError, safe_text
 from autopay_core.history import AuditedStore
 
-__all__ = ["main"]
+__all__ = ["add_arguments", "carry_out", "main"]
 
 _FOUND, _NOTHING_FOUND, _USAGE = 1, 0, 2
 
 
-def _arguments(argv: Sequence[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m autopay_core.audit",
-        description=(
-            "Compare a posting store with exports of the payment gateway and "
-            "of the firm's ledger, and print every difference."
-        ),
-        epilog=(
-            "Exit status: 0 nothing found, 1 differences, 2 it could not be "
-            "done. Gateway columns: " + ", ".join(GATEWAY_COLUMNS) + ". "
-            "Ledger columns: " + ", ".join(LEDGER_COLUMNS) + "."
-        ),
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Tell *parser* what the command takes."""
+    parser.description = (
+        "Compare a posting store with exports of the payment gateway and "
+        "of the firm's ledger, and print every difference."
+    )
+    parser.epilog = (
+        "Exit status: 0 nothing found, 1 differences, 2 it could not be "
+        "done. Gateway columns: " + ", ".join(GATEWAY_COLUMNS) + ". "
+        "Ledger columns: " + ", ".join(LEDGER_COLUMNS) + "."
     )
     store = parser.add_mutually_exclusive_group(required=True)
-    store.add_argument("--sqlite", metavar="FILE", help="the store's file")
+    store.add_argument(
+        "--store",
+        "--sqlite",
+        dest="sqlite",
+        metavar="FILE",
+        help="the store's file",
+    )
     store.add_argument(
         "--postgres",
         metavar="CONNINFO",
@@ -85,7 +90,6 @@ def _arguments(argv: Sequence[str]) -> argparse.Namespace:
         help="do not report this code; may be repeated",
     )
     parser.add_argument("--json", action="store_true", help="print JSON lines")
-    return parser.parse_args(argv)
 
 
 def _instant(text: str) -> datetime:
@@ -128,7 +132,13 @@ def main(
         out: Where to print; standard output if None.
 
     """
-    asked = _arguments(sys.argv[1:] if argv is None else argv)
+    parser = argparse.ArgumentParser(prog="python -m autopay_core.audit")
+    add_arguments(parser)
+    return carry_out(parser.parse_args(argv), out=out)
+
+
+def carry_out(asked: argparse.Namespace, *, out: TextIO | None = None) -> int:
+    """Do what was asked; return the exit status, as `main` does."""
     to: TextIO = sys.stdout if out is None else out
     try:
         found = audit(

@@ -122,7 +122,7 @@ class GatewayRow:
         """Check the amount, and what names the payment."""
         if not self.amount.is_positive:
             raise FormatError(
-                "an amount at the gateway is more than nothing",
+                "an amount at the gateway must be above zero",
                 code="OutOfRange",
                 path="amount",
                 value=str(self.amount),

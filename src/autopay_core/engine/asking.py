@@ -67,6 +67,10 @@ def decision_on(
             not_before=not_before,
             network_opens_at=network_opens_at,
             is_clock_suspect=standing.is_clock_suspect,
+            is_method_gone=case.terms.is_method_gone,
+            is_unauthorized=not case.terms.authorization
+            and case.autopay.method.kind
+            in case.terms.policy.authorization_needed,
             zone=case.terms.policy.zone,
         )
     )

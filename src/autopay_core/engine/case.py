@@ -1,8 +1,8 @@
 """
 What is worked out once for a run, and handed on as one thing.
 
-Holds: `Case`, `case_of`, `case_again`. Imports: `requests` (for `Terms`),
-`autopay` and the values.
+Holds: `Case`, `case_of`, `case_again`, and `InHand`, in which a book hands an
+order over. Imports: `requests` (for `Terms`), `autopay` and the values.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from autopay_core.references import RunKey
 from autopay_core.runs import RunRecord
 from autopay_core.schedules import Occurrence
 
-__all__ = ["Case", "case_again", "case_of"]
+__all__ = ["Case", "InHand", "case_again", "case_of"]
 
 
 @final
@@ -51,6 +51,24 @@ class Case(Readable):
     def associations(self) -> tuple[Association, ...]:
         """Whose enrolment runs on the nominal date (S6 to S8)."""
         return in_force(self.autopay, self.occurrence.nominal_on)
+
+
+@final
+@attrs.frozen(repr=False, eq=False)
+class InHand(Readable):
+    """
+    A standing order as a book hands it to a sweep (A7).
+
+    Attributes:
+        autopay: The standing order, of what its payer is associated with.
+        is_method_gone: Whether the payer no longer has its method.
+        authorization: Id of what the payer allowed; empty for none (O2).
+
+    """
+
+    autopay: AutoPay
+    is_method_gone: bool = False
+    authorization: str = ""
 
 
 def case_of(

@@ -2,7 +2,7 @@
 How money is taken, and how the answer is written down (R1 to R4, R8).
 
 Holds: the flows from an intent on record to an outcome on record. Imports:
-`steps`, `telling`, `requests`, `holds` and the values.
+`breaking`, `steps`, `telling`, `requests`, `holds` and the values.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from autopay_core.commits import (
     ConflictReason,
     Incident,
 )
+from autopay_core.engine.breaking import guarded
 from autopay_core.engine.requests import (
     Charge,
     Confirm,
@@ -132,7 +133,9 @@ def take(
             return (yield from finish_or_read(record, change))
         outcome = Indeterminate(detail=f"{error.code}: {error}")
     except PortError as error:
-        outcome = Indeterminate(detail=f"{error.code}: {error}")
+        outcome = Indeterminate(
+            detail=f"{error.code}: {error}", unexpected=True
+        )
     return (yield from settle(record, outcome, terms, incidents))
 
 
@@ -215,6 +218,8 @@ def conclusion(
     change = conclude(record, outcome)
     if terms.capabilities.unique_references:
         change = attrs.evolve(change, unique_references=True)
+    if isinstance(outcome, Indeterminate) and outcome.unexpected:
+        return (yield from guarded(change, terms))
     return change
 
 
@@ -254,7 +259,7 @@ def answer_no(
     if isinstance(left, Retry):
         again = left.on
         at = left.at or terms.policy.begin_of(left.on)
-    return decline(
+    change = decline(
         record,
         declined,
         again,
@@ -262,6 +267,7 @@ def answer_no(
         awaits_method=isinstance(left, AnotherMethod),
         holds=() if held is None else (held,),
     )
+    return (yield from guarded(change, terms))
 
 
 def _with(

@@ -19,6 +19,7 @@ from autopay_core.commits import (
     Committed,
     Conflict,
     ConflictReason,
+    Incident,
     Standing,
 )
 from autopay_core.engine.asking import verdict_on
@@ -28,11 +29,14 @@ from autopay_core.engine.gate import Cause
 from autopay_core.engine.planning import Plan, plan_run, why_not_chargeable
 from autopay_core.engine.recovery import go_on
 from autopay_core.engine.requests import (
+    CLOCK,
     Flow,
     Prepare,
     ReadAttempts,
+    Terms,
     ask_many,
     commit,
+    is_far_ahead,
     read_standing,
     wrong_answer,
 )
@@ -46,6 +50,7 @@ from autopay_core.engine.steps import (
     refused,
     request_of,
     rests,
+    rests_on,
     why_nothing,
 )
 from autopay_core.engine.telling import tell
@@ -213,6 +218,7 @@ def _end(
 ) -> Flow[RunResult | None]:
     """Write that a run ends, or waits; None if the world changed meanwhile."""
     if verdict.reason == Cause.CLOCK_SUSPECT.value:
+        yield from keep_in_mind(standing, case.terms)
         # Nothing is written at a time that cannot be right (R11).
         return RunResult(
             key=case.key,
@@ -334,12 +340,30 @@ def _intend(
             return (yield from _late(case, standing, error, "gateway"))
         if isinstance(answer, Declined) and answer.key == request.key:
             record = refused(case, standing, plan, request)
-            return (yield from answer_no(record, answer, case.terms))
+            change = yield from answer_no(record, answer, case.terms)
+            return rests_on(change, standing, plan)
         if not isinstance(answer, str) or not answer:
             wrong = wrong_answer(Prepare(request), answer)
             return (yield from _late(case, standing, wrong, "gateway"))
         reference = answer
     return intend(case, standing, plan, request, reference)
+
+
+def keep_in_mind(standing: Standing, terms: Terms) -> Flow[None]:
+    """
+    Put on record that a clock is far ahead, until a person says it is right.
+
+    The notice of it is a commit, and so is each answer that comes meanwhile:
+    after one of them no clock would be far beyond the last commit (R11).
+    """
+    if is_far_ahead(standing):
+        incident = Incident(
+            cause=Cause.CLOCK_SUSPECT.value,
+            on=terms.policy.date_of(standing.now),
+            began_at=standing.now,
+            port=CLOCK,
+        )
+        yield from commit(Change(incidents=(incident,)))
 
 
 def _late(

@@ -88,6 +88,8 @@ class Cause(Choice):
     """Wait: the store's clock cannot be right."""
     HELD = "Held"
     """Wait: a hold on the store, the payer, the method or the order (H1)."""
+    NOT_AUTHORIZED = "NotAuthorized"
+    """Wait: nothing that the payer allowed is in force, and must be (O2)."""
     NETWORK_WINDOW = "NetworkWindow"
     """Wait: the method was declined as often as its network allows (N3)."""
     NOT_BEFORE = "NotBefore"
@@ -112,6 +114,8 @@ _TEXTS: Final[Mapping[Cause, str]] = {
     Cause.CLOCK_SUSPECT: "the store's clock cannot be right; set it, or say "
     "that it is right now",
     Cause.HELD: "it is on hold",
+    Cause.NOT_AUTHORIZED: "its payer has not allowed such charges, or not any "
+    "more; ask for an authorisation",
     Cause.NETWORK_WINDOW: "the payment method was declined as often as its "
     "network allows for now",
     Cause.NOT_BEFORE: "the gateway asked to wait",
@@ -140,6 +144,8 @@ class Asked(Readable):
             (`retries.window_opens_at`), or None.
         is_clock_suspect: The store's clock cannot be right.
         is_method_gone: The payer no longer has the method of the order.
+        is_unauthorized: Its kind of method needs an authorisation, and none
+            is in force.
         zone: The firm's, by IANA name; turns instants into dates.
 
     """
@@ -161,6 +167,7 @@ class Asked(Readable):
     )
     is_clock_suspect: bool = attrs.field(default=False, validator=a(bool))
     is_method_gone: bool = attrs.field(default=False, validator=a(bool))
+    is_unauthorized: bool = attrs.field(default=False, validator=a(bool))
     zone: str = attrs.field(default="UTC", validator=a(str))
 
 
@@ -180,7 +187,7 @@ class WaitUntil(Readable):
         cause: The first row of the table that says so.
         on: The first date on which it may be sent, as far as dates and times
             decide: an open day of its calendar. None if somebody must act
-            first (a hold, the clock).
+            first (a hold, the clock, an authorisation).
         at: The instant before which it may not be sent on that date, or None.
         hold: The hold that it waits for, if it is one.
         detail: For people.
@@ -357,6 +364,8 @@ def _waiting(asked: Asked) -> WaitUntil | None:
     )
     if hold is not None:
         return _for_somebody(Cause.HELD, hold)
+    if asked.is_unauthorized:
+        return _for_somebody(Cause.NOT_AUTHORIZED)
     for cause, is_now in (
         (Cause.NETWORK_WINDOW, _is_ahead(asked.network_opens_at, asked.now)),
         (Cause.NOT_BEFORE, _is_ahead(asked.not_before, asked.now)),

@@ -1,8 +1,8 @@
 """
 How movements of money come in, once each, in whatever order (P4, H2, L7).
 
-Holds: `receive`, `bring_in` for what waited for its run, `close_case`, and
-`list_holds`. Imports: `recovery`, `telling`, `requests`, `steps`, `words` and
+Holds: `receive`, `bring_in` for what waited for its run, and `close_case`.
+Imports: `breaking`, `recovery`, `telling`, `requests`, `steps`, `words` and
 the values. A movement is on record under its own id before, or in the same
 step as, whatever it does; so it does it once.
 """
@@ -17,13 +17,14 @@ from typing import Final
 import attrs
 
 from autopay_core._checks import report_text
+from autopay_core._shown import Listed
 from autopay_core.charges import Captured, Pending
 from autopay_core.commits import Change, Committed, Told
+from autopay_core.engine.breaking import list_holds
 from autopay_core.engine.recovery import recover_one
 from autopay_core.engine.requests import (
     READ_AT_ONCE,
     Flow,
-    ReadHolds,
     ReadKeyed,
     ReadMovement,
     ReadMovements,
@@ -73,7 +74,6 @@ from autopay_core.runs import (
 __all__ = [
     "bring_in",
     "close_case",
-    "list_holds",
     "list_movements",
     "receive",
 ]
@@ -123,7 +123,7 @@ def bring_in(terms: Terms) -> Flow[None]:
 
 def list_movements(state: MovementState) -> Flow[list[MovementRecord]]:
     """Read every movement in a state other than placed, by id (P4)."""
-    found: list[MovementRecord] = []
+    found: list[MovementRecord] = Listed()
     while True:
         after = found[-1].id if found else ""
         page = yield from ask_many(
@@ -166,17 +166,6 @@ def close_case(id: str, *, by: str, reason: str) -> Flow[MovementRecord]:  # noq
 
 
 _OPEN_CASES: Final = frozenset({MovementState.CASE, MovementState.WAITING})
-
-
-def list_holds() -> Flow[list[Hold]]:
-    """Read every hold in force, by id."""
-    found: list[Hold] = []
-    while True:
-        after = found[-1].id if found else ""
-        page = yield from ask_many(ReadHolds(after, READ_AT_ONCE), Hold)
-        found.extend(page)
-        if len(page) < READ_AT_ONCE:
-            return found
 
 
 # -- Finding the run ---------------------------------------------------------

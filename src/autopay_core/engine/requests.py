@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 from datetime import date, datetime, timedelta
-from typing import Final, NamedTuple, TypeAlias, TypeVar, cast, final
+from typing import Any, Final, NamedTuple, TypeAlias, TypeVar, cast, final
 
 import attrs
 
@@ -48,6 +48,7 @@ from autopay_core.policy import Policy
 from autopay_core.references import RunKey, Secret
 
 __all__ = [
+    "CLOCK",
     "READ_AT_ONCE",
     "SILENT_MOST",
     "Cancel",
@@ -69,6 +70,7 @@ __all__ = [
     "ReadOpen",
     "ReadPostings",
     "ReadReferenced",
+    "ReadSent",
     "ReadSpent",
     "ReadStanding",
     "ReadUndelivered",
@@ -83,12 +85,16 @@ __all__ = [
     "ask_many",
     "call_off",
     "commit",
+    "is_far_ahead",
     "look_up",
     "read_standing",
     "take_money",
     "wrong_answer",
 ]
 
+
+CLOCK: Final = "clock"
+"""The port, so to speak, of the incident that only a person ends (R11)."""
 
 SILENT_MOST: Final = timedelta(days=35)
 """No store in use commits nothing for so long (R11)."""
@@ -173,6 +179,13 @@ class ReadMovements(NamedTuple):
 
     state: MovementState
     after: str
+    most: int
+
+
+class ReadSent(NamedTuple):
+    """Answered with `RunRecord` and `Unreadable` values, newest first."""
+
+    since: datetime
     most: int
 
 
@@ -279,6 +292,7 @@ Request: TypeAlias = (
     | ReadMovement
     | ReadMovements
     | ReadReferenced
+    | ReadSent
     | ReadKeyed
     | ReadUndelivered
     | Claim
@@ -313,12 +327,18 @@ class Terms:
         capabilities: What the gateway promises.
         secret: Goes into every idempotency key (R2).
         policy: The host's settings.
+        is_method_gone: Whether the payer of the order at hand no longer has
+            its payment method, as far as a book knows (R7, A7).
+        authorization: Id of what its payer allowed, as far as a book knows;
+            empty for none (O2).
 
     """
 
     capabilities: GatewayCapabilities
     secret: Secret
     policy: Policy = attrs.field(factory=Policy)
+    is_method_gone: bool = False
+    authorization: str = ""
 
 
 # -- Asking, with the answer's type checked ----------------------------------
@@ -375,13 +395,43 @@ def commit(change: Change) -> Flow[Committed | Conflict]:
     raise wrong_answer(Commit(change), answer)
 
 
+_TAKEN: Final = (Captured, Pending, Declined, Indeterminate)
+_FOUND: Final = (*_TAKEN, NotFound)
+_CALLED_OFF: Final = (*_TAKEN, Cancelled)
+
+
+def _exact(answer: object, kinds: tuple[type[Any], ...]) -> Any:  # noqa: ANN401 - one of the kinds
+    """
+    Return a gateway's answer as a value of ours; None if it is none (E2).
+
+    One of a subclass is made again from its fields, so that what was captured
+    is recorded, and nothing that the subclass says otherwise.
+    """
+    for kind in kinds:
+        if type(answer) is kind:
+            return answer
+        if isinstance(answer, kind):
+            try:
+                return kind(
+                    **{
+                        each.alias or each.name: getattr(answer, each.name)
+                        for each in attrs.fields(kind)
+                    }
+                )
+            except Exception:  # noqa: BLE001 - somebody else's code
+                return None
+    return None
+
+
 def take_money(request: Charge | Confirm) -> Flow[ChargeOutcome]:
     """Ask for money; anything that is no clear answer is a doubt (R4)."""
     answer = yield request
-    if isinstance(answer, (Captured, Pending, Declined, Indeterminate)):
-        return answer
+    taken: ChargeOutcome | None = _exact(answer, _TAKEN)
+    if taken is not None:
+        return taken
     return Indeterminate(
-        detail=f"the gateway answered with {type(answer).__name__}"
+        detail=f"the gateway answered with {type(answer).__name__}",
+        unexpected=True,
     )
 
 
@@ -403,10 +453,9 @@ def look_up(
         )
     except PortError as error:
         return Indeterminate(detail=f"look-up: {error.code}")
-    if isinstance(
-        answer, (Captured, Pending, Declined, Indeterminate, NotFound)
-    ):
-        return answer
+    found: LookupOutcome | None = _exact(answer, _FOUND)
+    if found is not None:
+        return found
     return Indeterminate(
         detail=f"a look-up was answered with {type(answer).__name__}"
     )
@@ -418,10 +467,9 @@ def call_off(key: str, reference: str | None) -> Flow[CancelOutcome]:
         answer = yield Cancel(key, reference)
     except PortError as error:
         return Indeterminate(detail=f"cancel: {error.code}")
-    if isinstance(
-        answer, (Captured, Pending, Declined, Indeterminate, Cancelled)
-    ):
-        return answer
+    told: CancelOutcome | None = _exact(answer, _CALLED_OFF)
+    if told is not None:
+        return told
     return Indeterminate(
         detail=f"a cancel was answered with {type(answer).__name__}"
     )
@@ -432,13 +480,21 @@ def read_standing(key: RunKey, method: str, payer: str) -> Flow[Standing]:
     Read what the posting store knows about a run and its auto-pay.
 
     A clock that is far beyond the last commit is as suspect as one that is
-    behind, until a person says that it is right (R11).
+    behind, until a person says that it is right (R11): that it is told, and
+    what is answered meanwhile, are commits as well.
     """
     read = yield from ask(ReadStanding(key, method, payer), Standing)
-    if (
-        read.committed_at is not None
-        and read.now - read.committed_at > SILENT_MOST
-        and not read.is_clock_suspect
+    if not read.is_clock_suspect and (
+        is_far_ahead(read)
+        or any(each.port == CLOCK for each in read.incidents)
     ):
         return attrs.evolve(read, is_clock_suspect=True)
     return read
+
+
+def is_far_ahead(standing: Standing) -> bool:
+    """Tell whether a clock is far beyond the last commit (R11)."""
+    return (
+        standing.committed_at is not None
+        and standing.now - standing.committed_at > SILENT_MOST
+    )

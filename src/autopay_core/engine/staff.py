@@ -2,8 +2,8 @@
 What people and the ledger do to runs and postings (P2 to P4, R4, R5, H3).
 
 Holds: the flows of postings, reversals, holds, attestations, and of other
-words of people. Imports: `charging`, `receiving`, `telling`, `steps`,
-`requests`, `words` and the values.
+words of people. Imports: `breaking`, `charging`, `receiving`, `telling`,
+`steps`, `requests`, `words` and the values.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Final
 import attrs
 
 from autopay_core._checks import check_text, clean_text
+from autopay_core._shown import Listed
 from autopay_core.balances import Expected, accepted
 from autopay_core.charges import (
     Cancelled,
@@ -35,9 +36,11 @@ from autopay_core.commits import (
     Restored,
     StopOrder,
 )
+from autopay_core.engine.breaking import list_holds
 from autopay_core.engine.charging import as_it_stands, conclusion, finish
-from autopay_core.engine.receiving import list_holds, receive
+from autopay_core.engine.receiving import receive
 from autopay_core.engine.requests import (
+    CLOCK,
     READ_AT_ONCE,
     Flow,
     ReadOpen,
@@ -54,9 +57,10 @@ from autopay_core.engine.steps import (
     is_of_account,
     mismatch,
     next_version,
+    over,
     pay,
 )
-from autopay_core.engine.telling import tell
+from autopay_core.engine.telling import announce, tell
 from autopay_core.engine.words import a_person_says
 from autopay_core.errors import CurrencyMismatchError, InvalidValueError
 from autopay_core.holds import (
@@ -519,7 +523,13 @@ def restored(since: datetime, stores: Sequence[str], *, by: str) -> Flow[None]:
 def clock_is_right(*, by: str, reason: str) -> Flow[None]:
     """Say that the store's clock is right now: its mark goes back (R11)."""
     a_person_says(by, reason)
-    yield from commit(Change(trusted_clock=True, by=by, reason=reason))
+    standing = yield from read_standing(_ANY_RUN, "", "")
+    time = standing.now if standing.clock is None else standing.clock
+    ended, told = over(standing.incidents, CLOCK, time)
+    yield from commit(
+        Change(trusted_clock=True, by=by, reason=reason, incidents=ended)
+    )
+    yield from announce(*told)
 
 
 def distinct(first: str, second: str, *, by: str, reason: str) -> Flow[None]:
@@ -566,7 +576,7 @@ def read_postings(
     view: PostingView, invoice: str | None
 ) -> Flow[list[Posting]]:
     """Read all the posting records that a view shows, page by page (P3)."""
-    found: list[Posting] = []
+    found: list[Posting] = Listed()
     wanted = PostingFilter(
         statuses=view.statuses, invoice=invoice, most=READ_AT_ONCE
     )

@@ -4,7 +4,7 @@ The steps of a run as pure functions, from record to record (R2 to R8, N1).
 Holds: the functions that compute a run's next record, with the postings and
 notices of the same commit, as a `Change`; and the arithmetic of key ages and
 pauses. Imports: `case`, `planning`, `requests` and the values. Nothing here
-asks anybody anything.
+asks anybody anything. Long, since every step of a run stands here once.
 """
 
 from __future__ import annotations
@@ -493,6 +493,7 @@ def request_of(case: Case, standing: Standing, plan: Plan) -> ChargeRequest:
             if line.amount.is_positive
         ),
         number=number,
+        authorization=terms.authorization,
     )
 
 
@@ -630,6 +631,8 @@ def refused(
             draft, _attempt(case, standing, request, reference=None)
         ),
         intent=_intent(case, plan, request),
+        decision=plan.decision,
+        notes=plan.notes,
         late_since=None,
     )
 
@@ -718,6 +721,7 @@ def _step(
         attempts=attempts,
         # What is sent is late no longer; what is not is, since the same day.
         late_since=None if outcome is not None else record.late_since,
+        review_since=None,
     )
 
 
@@ -810,16 +814,43 @@ def wait(record: RunRecord, now: datetime, detail: str) -> Change:
     """
     Look again later; a doubt that is 18 hours old goes to review (R4).
 
-    In either form of gateway, with one notice.
+    In either form of gateway, with one notice; and one more when it is there
+    for a week, and for thirty days (N2).
     """
     later = look_later(record.attempts[-1].began_at, now)
     age = now - record.attempts[-1].began_at
     if record.state is RunState.OPEN and age >= DOUBT_MOST:
         why = f"Nobody can say yet whether money moved. {detail}"
-        return review(record, "Unresolved", why, later)
+        return review(record, "Unresolved", why, later, since=now)
     version = next_version(record, record.state, record.key)
-    waiting = attrs.evolve(record, version=version, next_try_at=later)
-    return Change(runs=(waiting,))
+    since = None
+    if record.state is RunState.REVIEW:
+        since = now if record.review_since is None else record.review_since
+    waiting = attrs.evolve(
+        record, version=version, next_try_at=later, review_since=since
+    )
+    return Change(runs=(waiting,), notices=_reminders(waiting, now))
+
+
+_REMINDED: Final = (timedelta(days=30), timedelta(days=7))
+
+
+def _reminders(record: RunRecord, now: datetime) -> tuple[Notice, ...]:
+    """Tell again of a run that nobody has got out of review (N2)."""
+    if record.review_since is None:
+        return ()
+    number = record.attempts[-1].number
+    return tuple(
+        _about(
+            NoticeKind.NEEDS_REVIEW,
+            record,
+            name="" if record.intent is None else record.intent.name,
+            detail=f"In review for {each.days} days. {record.detail}",
+            occasion=f"{number} {record.reason} {each.days} days",
+        )
+        for each in _REMINDED
+        if now - record.review_since >= each
+    )[:1]
 
 
 def missing(record: RunRecord, now: datetime) -> Change:
@@ -838,6 +869,7 @@ def missing(record: RunRecord, now: datetime) -> Change:
             "Unresolved",
             "The gateway does not find a debit that it had called pending.",
             later,
+            since=now,
         )
     if last.missing_since is None:
         last = attrs.evolve(last, missing_since=now)
@@ -955,6 +987,11 @@ def conclude(record: RunRecord, outcome: ChargeOutcome) -> Change:
             outcome=outcome,
         )
     assert isinstance(outcome, Indeterminate)
+    if outcome.unexpected and not attempt.erred:
+        record = attrs.evolve(
+            record,
+            attempts=_with_last(record, attrs.evolve(attempt, erred=True)),
+        )
     # Still where it was: the next look asks the gateway what became of it.
     sent_at = attempt.deadline - timedelta(seconds=SEND_SECONDS)
     return _moved(
@@ -1150,11 +1187,26 @@ def reference_reused(record: RunRecord, outcome: ChargeOutcome) -> Change:
 
 
 def review(
-    record: RunRecord, reason: str, detail: str, later: datetime
+    record: RunRecord,
+    reason: str,
+    detail: str,
+    later: datetime,
+    *,
+    since: datetime | None = None,
 ) -> Change:
-    """Park the run for a person; it is still looked up (R4, R8)."""
+    """
+    Park the run for a person; it is still looked up (R4, R8).
+
+    Args:
+        record: The run.
+        reason: Stable code.
+        detail: For people.
+        later: When it is looked up again.
+        since: Store time, if known; else it counts from the next look.
+
+    """
     number = record.attempts[-1].number
-    return _moved(
+    change = _moved(
         record,
         RunState.REVIEW,
         reason,
@@ -1162,6 +1214,10 @@ def review(
         later,
         (NoticeKind.NEEDS_REVIEW, f"{number} {reason}"),
         (NoticeKind.FAILED, f"review {number}"),
+    )
+    [after] = change.runs
+    return attrs.evolve(
+        change, runs=(attrs.evolve(after, review_since=since),)
     )
 
 

@@ -1,7 +1,8 @@
 """
 An auto-pay's turn: what was left open, missed, due, or is coming (S12, N4).
 
-Holds: `preview`, `run`, `sweep` and `sweep_one`, the turn of one auto-pay.
+Holds: `preview`, `run`, `sweep`, and the turn of one auto-pay: `sweep_one`
+within a sweep, `turn` by itself.
 Imports: `case`, `collecting`, `driving`, `gate`, `planning`, `receiving`,
 `recovery`, `requests`, `steps`, `telling`, `words` and the values.
 """
@@ -11,6 +12,8 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from datetime import date, timedelta
 from typing import Final, cast
+
+import attrs
 
 from autopay_core._checks import check_date
 from autopay_core._hashes import sha256
@@ -25,8 +28,12 @@ from autopay_core.autopay import (
     upcoming,
 )
 from autopay_core.commits import Change, Conflict, Standing, Unreadable
-from autopay_core.engine.case import Case, case_again, case_of
-from autopay_core.engine.collecting import check_owner, collect
+from autopay_core.engine.case import Case, InHand, case_again, case_of
+from autopay_core.engine.collecting import (
+    check_owner,
+    collect,
+    keep_in_mind,
+)
 from autopay_core.engine.driving import Given
 from autopay_core.engine.gate import Cause
 from autopay_core.engine.planning import Outlook, look_ahead, look_out
@@ -73,6 +80,7 @@ __all__ = [
     "run_now",
     "sweep",
     "sweep_one",
+    "turn",
 ]
 
 _DAY: Final = timedelta(days=1)
@@ -267,12 +275,21 @@ def _sweep(
         if not answer:
             break
         [given] = cast("list[object]", answer)
+        of_turn = terms
+        if isinstance(given, InHand):
+            if given.is_method_gone or given.authorization:
+                of_turn = attrs.evolve(
+                    terms,
+                    is_method_gone=given.is_method_gone,
+                    authorization=given.authorization,
+                )
+            given = given.autopay
         try:
             autopay = _checked(given)
             results = yield from sweep_one(
                 autopay,
                 as_of,
-                terms,
+                of_turn,
                 claim_seconds=claim_seconds,
                 seen=seen,
             )
@@ -283,8 +300,15 @@ def _sweep(
         for result in results:
             night.note(result)
             yield Given(result)
+    yield from _tell_at_end(night, as_of, seen)
+
+
+def _tell_at_end(
+    night: Night, as_of: date, turns: Collection[str] | None
+) -> Flow[None]:
+    """Tell what was found; what was done stands without it (R6)."""
     try:
-        yield from night.tell(as_of, seen)
+        yield from night.tell(as_of, turns)
     except PortError:
         return  # A store that went away; the next sweep finds the same.
 
@@ -311,11 +335,11 @@ def _set_back(given: object, error: Exception) -> RunResult:
     return set_back(name, error)
 
 
-def _checked(autopay: object) -> AutoPay:
+def _checked(autopay: object, path: str = "autopays") -> AutoPay:
     if isinstance(autopay, AutoPay):
         return autopay
     raise InvalidValueError(
-        "expected an AutoPay", code="FieldType", path="autopays", value=autopay
+        "expected an AutoPay", code="FieldType", path=path, value=autopay
     )
 
 
@@ -391,6 +415,27 @@ def sweep_one(
     return tuple(results)
 
 
+def turn(
+    autopay: AutoPay, as_of: date, terms: Terms, *, claim_seconds: int = 0
+) -> Flow[tuple[RunResult, ...]]:
+    """Give one auto-pay its turn outside a sweep; recover only its own."""
+    check_date(as_of, "as_of")
+    return _turn(_checked(autopay, "autopay"), as_of, terms, claim_seconds)
+
+
+def _turn(
+    autopay: AutoPay, as_of: date, terms: Terms, claim_seconds: int
+) -> Flow[tuple[RunResult, ...]]:
+    results = yield from sweep_one(
+        autopay, as_of, terms, claim_seconds=claim_seconds
+    )
+    night = Night()
+    for result in results:
+        night.note(result)
+    yield from _tell_at_end(night, as_of, None)
+    return results
+
+
 def _look_only(
     autopay: AutoPay,
     as_of: date,
@@ -398,7 +443,12 @@ def _look_only(
     standing: Standing,
     fallen: Sequence[Occurrence],
 ) -> Flow[tuple[RunResult, ...]]:
-    """Take answers, and write nothing else, while the clock is wrong (R11)."""
+    """
+    Take answers, and write nothing else, while the clock is wrong (R11).
+
+    Nothing but that it is.
+    """
+    yield from keep_in_mind(standing, terms)
     results = yield from _go_on(autopay, as_of, terms, standing)
     for occurrence in fallen[-1:]:
         # Not collected, even if the clock is right by now: the dates before

@@ -17,6 +17,7 @@ import attrs
 from autopay_core import (
     allocation,
     associations,
+    authorizations,
     autopay,
     balances,
     business_days,
@@ -29,6 +30,7 @@ from autopay_core import (
     money,
     movements,
     notices,
+    payers,
     postings,
     references,
     retries,
@@ -46,6 +48,7 @@ KINDS: Final[Mapping[str, type[Any]]] = types.MappingProxyType(
         "association": associations.Association,
         "attempt": runs.Attempt,
         "attempt_record": retries.AttemptRecord,
+        "authorization": authorizations.Authorization,
         "autopay": autopay.AutoPay,
         "business_calendar": business_days.BusinessCalendar,
         "cancelled": charges.Cancelled,
@@ -62,6 +65,7 @@ KINDS: Final[Mapping[str, type[Any]]] = types.MappingProxyType(
         "intent": runs.Intent,
         "invoice": invoices.Invoice,
         "left_out": allocation.LeftOut,
+        "kept_association": payers.KeptAssociation,
         "limit": limits.Limit,
         "money": money.Money,
         "movement": movements.Movement,
@@ -70,6 +74,7 @@ KINDS: Final[Mapping[str, type[Any]]] = types.MappingProxyType(
         "notice": notices.Notice,
         "occurrence": schedules.Occurrence,
         "pause": schedules.Pause,
+        "payer": payers.Payer,
         "payment_method": references.PaymentMethodRef,
         "pending": charges.Pending,
         "posting": postings.Posting,
@@ -77,6 +82,7 @@ KINDS: Final[Mapping[str, type[Any]]] = types.MappingProxyType(
         "reversal": postings.Reversal,
         "run_key": references.RunKey,
         "run_record": runs.RunRecord,
+        "saved_method": payers.SavedMethod,
         "schedule": schedules.Schedule,
         "search_result": invoices.SearchResult,
         "spent": limits.Spent,
@@ -90,15 +96,26 @@ NAMES: Final = {kind: name for name, kind in KINDS.items()}
 ADDED: Final[Mapping[type[Any], frozenset[str]]] = types.MappingProxyType(
     {
         charges.Captured: frozenset({"account", "request"}),
+        charges.Indeterminate: frozenset({"unexpected"}),
         charges.Pending: frozenset({"account", "request"}),
         charges.ChargeRequest: frozenset(
             {"run", "payer", "lines", "number", "authorization"}
         ),
         charges.Declined: frozenset({"not_before", "account"}),
+        references.PaymentMethodRef: frozenset({"known_as"}),
         references.RunKey: frozenset({"number"}),
-        runs.Attempt: frozenset({"account", "epoch", "missing_since"}),
+        runs.Attempt: frozenset(
+            {"account", "epoch", "erred", "missing_since"}
+        ),
         runs.RunRecord: frozenset(
-            {"next_try_on", "demanded_by", "late_since", "notes", "decision"}
+            {
+                "next_try_on",
+                "demanded_by",
+                "late_since",
+                "notes",
+                "decision",
+                "review_since",
+            }
         ),
         runs.Intent: frozenset({"calendar"}),
         postings.Reversal: frozenset({"code", "corrects", "invoices"}),

@@ -2,10 +2,10 @@
 What an auto-pay will pay: a forecast on the invoices of today (S14, L1).
 
 Holds: `forecast`, which reads what it rests on from the ports; `project`,
-which is given it; `Projection`, `ProjectedRun`. Imports: `pictures`,
-`autopay`, `engine`, `ports` and the values; altair only when a chart is asked
-for. Runs follow the schedule, each is allocated as a real one, and what it
-pays is taken off the balances at once. They end where the order does: with
+which is given it; `Projection`, `ProjectedRun`. Imports: `autopay`, `engine`,
+`ports`, `forecasts`, `timeline` and the values; the two, and altair, when it
+is shown. Runs follow the schedule, each is allocated as a real one, and what
+it pays is taken off the balances at once. They end where the order does: with
 its years, with its plans, with what was agreed in all. New invoices, declines
 and returns are not foreseen.
 """
@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import date, timedelta
-from html import escape
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, final
 
@@ -32,7 +31,6 @@ from autopay_core.errors import InvalidValueError
 from autopay_core.limits import Spent
 from autopay_core.money import Money
 from autopay_core.schedules import Occurrence, one_year_after
-from autopay_core.show.pictures import bars
 
 if TYPE_CHECKING:
     from autopay_core.invoices import Invoice
@@ -112,29 +110,33 @@ class Projection:
             if line.amount == line.payable
         }
 
+    def __str__(self) -> str:
+        """Return a line for each run, for people."""
+        from autopay_core.show.forecasts import forecast_table
+
+        return str(forecast_table(self))
+
     def _repr_svg_(self) -> str:
-        """Return a bar for each run."""
-        title = f"{self.autopay.name}: {self.total} from {self.from_on} on"
-        return bars(
-            title,
-            [(each.occurrence.charge_on, each.total) for each in self.runs],
-        )
+        """Return the timeline."""
+        from autopay_core.show.timeline import timeline
+
+        return timeline(self).svg
 
     def _repr_html_(self) -> str:
-        """Return the picture with its figures, for a notebook."""
-        rows = "".join(
-            f"<tr><td>{each.occurrence.charge_on}</td>"
-            f'<td style="text-align:right">{escape(str(each.total))}</td>'
-            f'<td style="text-align:right">{len(each.allocation.paid)}</td>'
-            "</tr>"
-            for each in self.runs
-        )
-        return (
-            f"{self._repr_svg_()}<details><summary>{escape(str(self.total))} "
-            f'in {len(self.runs)} runs</summary><table class="autopay-core">'
-            "<thead><tr><th>date</th><th>amount</th><th>invoices</th></tr>"
-            f"</thead><tbody>{rows}</tbody></table></details>"
-        )
+        """Return the timeline with its figures, for a notebook."""
+        from autopay_core.show.timeline import timeline
+
+        return timeline(self).html()
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:  # noqa: ANN401, FBT001 - as IPython calls it
+        """Return it for IPython without HTML: what `print` shows."""
+        printer.text("..." if cycle else str(self))
+
+    def __rich__(self) -> object:
+        """Return the figures for rich."""
+        from autopay_core.show.forecasts import forecast_table
+
+        return forecast_table(self).__rich__()
 
     def chart(self) -> Any:  # noqa: ANN401 - altair is optional
         """

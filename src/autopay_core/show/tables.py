@@ -9,29 +9,36 @@ escaped, in HTML its markup, and in rich it is no markup.
 
 from __future__ import annotations
 
+import csv
+import io
+import re
 import sys
 import unicodedata
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from enum import Enum
 from html import escape
 from importlib.util import find_spec
 from operator import attrgetter
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final, TextIO, final
+from typing import TYPE_CHECKING, Any, Final, TextIO, final
 
 import attrs
 
 from autopay_core._checks import a, check_each, clean_text, tuple_of
 from autopay_core.allocation import Reason
 from autopay_core.errors import InvalidValueError
+from autopay_core.holds import Hold
 from autopay_core.money import Money
 from autopay_core.postings import PostingView, in_view
 from autopay_core.runs import RunState
 
 if TYPE_CHECKING:
+    from rich.console import Console, ConsoleOptions, RenderResult
     from rich.table import Table as RichTable
+    from rich.text import Text
 
     from autopay_core.allocation import Allocation
+    from autopay_core.movements import MovementRecord
     from autopay_core.postings import Posting
     from autopay_core.runs import RunRecord, RunResult
 
@@ -39,6 +46,8 @@ __all__ = [
     "Table",
     "allocation_table",
     "autopays_table",
+    "holds_table",
+    "movements_table",
     "postings_table",
     "reasons_table",
     "results_table",
@@ -48,8 +57,9 @@ __all__ = [
 
 _NO_NAMES: Final[Mapping[str, str]] = MappingProxyType({})
 _GAP: Final = "  "
-_FOLD_LEAST: Final = 18
-_VERY_WIDE: Final = 1_000
+_WIDE_GAP: Final = len(_GAP)
+_FORMULA: Final = frozenset("=+-@")
+_AMOUNT: Final = re.compile(r"-[\d,.]+")
 
 
 @final
@@ -112,6 +122,38 @@ class Table:
             lines += [rule, self._line(footer[0], widths)]
         return "\n".join(lines)
 
+    def records(self) -> list[dict[str, str]]:
+        """
+        Return a dictionary for each row, which pandas takes as it is.
+
+        >>> Table(title="", header=("a", "n"), rows=(("x", "10"),)).records()
+        [{'a': 'x', 'n': '10'}]
+
+        """
+        return [dict(zip(self.header, row, strict=True)) for row in self.rows]
+
+    def csv(self) -> str:
+        """
+        Return header and rows as CSV (RFC 4180), without title and sum.
+
+        A cell that a spreadsheet would take for a formula has an apostrophe
+        before it, so that opening the file computes nothing.
+        """
+        text = io.StringIO()
+        writer = csv.writer(text)
+        for row in (self.header, *self.rows):
+            writer.writerow([_harmless(cell) for cell in _clean(row)])
+        return text.getvalue()
+
+    def html(self) -> str:
+        """
+        Return the table as HTML; every text is escaped.
+
+        It has the colours of the page around it, and needs neither a style
+        sheet nor a script.
+        """
+        return self._repr_html_()
+
     def _line(self, cells: Sequence[str], widths: Sequence[int]) -> str:
         padded: list[str] = []
         for place, (cell, width) in enumerate(zip(cells, widths, strict=True)):
@@ -130,52 +172,176 @@ class Table:
         body = "".join(self._html_row("td", row) for row in self.rows)
         parts.append(f"<tbody>{body}</tbody>")
         if self.footer:
-            parts.append(f"<tfoot>{self._html_row('th', self.footer)}</tfoot>")
+            parts.append(f"<tfoot>{self._html_row('td', self.footer)}</tfoot>")
         parts.append("</table>")
         return "".join(parts)
 
     def _html_row(self, tag: str, cells: Sequence[str]) -> str:
         made = "".join(
-            f'<{tag} style="text-align:'
-            f'{"right" if place in self.numeric else "left"}">'
-            f"{_html(cell)}</{tag}>"
+            f'<{tag} style="{self._style(place)}">{_html(cell)}</{tag}>'
             for place, cell in enumerate(cells)
         )
         return f"<tr>{made}</tr>"
 
-    def __rich__(self) -> RichTable:
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:  # noqa: ANN401, FBT001 - as IPython calls it
+        """Return it for IPython without HTML: what `print` shows."""
+        printer.text("..." if cycle else str(self))
+
+    def _style(self, place: int) -> str:
+        """Say how a cell stands; its colours are those of the page."""
+        side = "right" if place in self.numeric else "left"
+        fold = (
+            ";min-width:14em"
+            if place in self.folded
+            else ";white-space:nowrap"
+        )
+        return f"text-align:{side};padding:1px 8px{fold}"
+
+    def __rich__(self) -> Fitted:
         """Return the table for rich; no text is taken for markup."""
-        from rich import box
-        from rich.table import Table as RichTable
+        return Fitted(self)
+
+
+@final
+class Fitted:
+    """A table in rich, as wide as the terminal has room for."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+
+    def __rich_console__(
+        self, console: Console, options: ConsoleOptions
+    ) -> RenderResult:
+        """Give the table, its texts folded, or its rows one by one."""
+        del console
+        table, room = self._table, options.max_width
+        gap, widths = _WIDE_GAP, _widths(table, room, _WIDE_GAP)
+        if widths is None:
+            table, gap = _without_empty_columns(table), 1
+            widths = _widths(table, room, gap, fold=True)
+        if widths is None:
+            yield from self._rows()
+        else:
+            yield _made(table, gap, widths)
+
+    def _rows(self) -> Iterator[Text]:
+        """Give each row as lines of a name and a cell: nothing is cut."""
         from rich.text import Text
 
-        made = RichTable(
-            title=Text(clean_text(self.title)) if self.title else None,
-            title_justify="left",
-            box=box.SIMPLE_HEAD,
-            padding=(0, 1, 0, 0),
-            pad_edge=False,
-            show_footer=bool(self.footer),
+        table = self._table
+        if table.title:
+            yield Text(clean_text(table.title), style="italic")
+        for row in table.rows:
+            for name, cell in zip(table.header, row, strict=True):
+                if cell:
+                    yield Text(f"{clean_text(name)}: {clean_text(cell)}")
+            yield Text("")
+        if table.footer:
+            yield Text(" ".join(filter(None, map(clean_text, table.footer))))
+
+
+def _made(table: Table, gap: int, widths: Sequence[int]) -> RichTable:
+    from rich import box
+    from rich.table import Table as RichTable
+    from rich.text import Text
+
+    made = RichTable(
+        title=Text(clean_text(table.title)) if table.title else None,
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        padding=(0, gap - 1, 0, 0),
+        pad_edge=False,
+        show_edge=False,
+        show_footer=bool(table.footer),
+    )
+    footer = table.footer or ("",) * len(table.header)
+    for place, (name, last, width) in enumerate(
+        zip(table.header, footer, widths, strict=True)
+    ):
+        made.add_column(
+            Text(clean_text(name)),
+            Text(clean_text(last)),
+            justify="right" if place in table.numeric else "left",
+            overflow="fold",
+            width=width,
         )
-        footer = self.footer or ("",) * len(self.header)
-        for place, (name, last) in enumerate(
-            zip(self.header, footer, strict=True)
-        ):
-            made.add_column(
-                Text(clean_text(name)),
-                Text(clean_text(last)),
-                justify="right" if place in self.numeric else "left",
-                overflow="fold",
-                no_wrap=place not in self.folded,
-                min_width=_FOLD_LEAST if place in self.folded else None,
-            )
-        for row in self.rows:
-            made.add_row(*(Text(clean_text(cell)) for cell in row))
-        return made
+    for row in table.rows:
+        made.add_row(*(Text(clean_text(cell)) for cell in row))
+    return made
+
+
+def _without_empty_columns(table: Table) -> Table:
+    """Leave out what says nothing, where there is little room."""
+    rows = (*table.rows, table.footer) if table.footer else table.rows
+    kept = [
+        place
+        for place in range(len(table.header))
+        if any(row[place] for row in rows) or not rows
+    ]
+
+    def of(cells: Sequence[str]) -> tuple[str, ...]:
+        return tuple(cells[place] for place in kept)
+
+    return Table(
+        title=table.title,
+        header=of(table.header),
+        rows=tuple(map(of, table.rows)),
+        footer=of(table.footer) if table.footer else (),
+        numeric=frozenset(
+            new for new, old in enumerate(kept) if old in table.numeric
+        ),
+        folded=frozenset(
+            new for new, old in enumerate(kept) if old in table.folded
+        ),
+    )
+
+
+def _widths(
+    table: Table, room: int, gap: int, *, fold: bool = False
+) -> tuple[int, ...] | None:
+    """
+    Return how wide each column is; None if there is no room.
+
+    A cell is broken between words only, and only where columns are folded: so
+    no number and no date is ever broken.
+    """
+    rows = [_clean(each) for each in (table.header, *table.rows)]
+    if table.footer:
+        rows.append(_clean(table.footer))
+    columns = list(zip(*rows, strict=True))
+    most = [max(1, *map(_width, column)) for column in columns]
+    least = [max(1, *map(_longest, column)) for column in columns]
+    widths = least if fold else most
+    left = room - gap * (len(columns) - 1) - sum(widths)
+    if left < 0:
+        return None
+    # Long texts first, then whatever needs least to be whole.
+    for place in sorted(
+        range(len(widths)),
+        key=lambda each: (
+            each not in table.folded,
+            most[each] - least[each],
+        ),
+    ):
+        more = min(most[place] - widths[place], left)
+        widths[place] += more
+        left -= more
+    return tuple(widths)
+
+
+def _longest(cell: str) -> int:
+    return max(map(_width, cell.split()), default=0)
 
 
 def _clean(cells: Iterable[str]) -> tuple[str, ...]:
     return tuple(clean_text(cell) for cell in cells)
+
+
+def _harmless(cell: str) -> str:
+    """Keep a spreadsheet from taking a text for a formula."""
+    if cell[:1] in _FORMULA and not _AMOUNT.fullmatch(cell):
+        return f"'{cell}"
+    return cell
 
 
 def _html(text: str) -> str:
@@ -210,20 +376,14 @@ def show(*shown: object, file: TextIO | None = None) -> None:
             print(each, file=target)
         return
     from rich.console import Console
-    from rich.measure import Measurement
 
     console = Console(file=target, highlight=False, soft_wrap=False)
     for each in shown:
-        if isinstance(each, Table):
-            # Where nobody's terminal sets the width, nothing is folded.
-            if not console.is_terminal:
-                print(each, file=target)
-                continue
-            # A number that is cut is worse than a line that is broken.
-            options = console.options.update(width=_VERY_WIDE)
-            least = Measurement.get(console, options, each).minimum
-            wide = Console(file=target, width=max(console.width, least))
-            wide.print(each, crop=False)
+        # Where nobody's terminal sets the width, nothing is folded.
+        if isinstance(each, Table) and not console.is_terminal:
+            print(each, file=target)
+        elif isinstance(each, Table):
+            console.print(each)
         else:
             console.print(str(each), markup=False, emoji=False, soft_wrap=True)
 
@@ -253,7 +413,7 @@ def _cell(value: object) -> str:
             return str(value)
 
 
-def _sums(amounts: Iterable[Money]) -> str:
+def sums(amounts: Iterable[Money]) -> str:
     """Return the sum of each currency among *amounts*."""
     totals: dict[str, Money] = {}
     for each in amounts:
@@ -305,8 +465,8 @@ def reasons_table(
             (
                 reason.text,
                 str(len(some)),
-                _sums(line.amount for line in some),
-                _sums(line.payable - line.amount for line in some),
+                sums(line.amount for line in some),
+                sums(line.payable - line.amount for line in some),
             )
             for reason, some in by_reason.items()
             if some
@@ -314,7 +474,7 @@ def reasons_table(
         footer=(
             "total",
             str(len(lines)),
-            _sums(line.amount for line in lines),
+            sums(line.amount for line in lines),
             "",
         ),
         numeric=frozenset({1, 2, 3}),
@@ -346,7 +506,7 @@ def results_table(results: Iterable[RunResult], /, title: str = "") -> Table:
             )
             for each in shown
         ),
-        footer=("total", "", "", _sums(charged), "", ""),
+        footer=("total", "", "", sums(charged), "", ""),
         numeric=frozenset({3}),
         folded=frozenset({5}),
     )
@@ -407,7 +567,7 @@ def _figures(runs: Sequence[RunRecord]) -> tuple[str, ...]:
     captured = (each.captured for each in paid)
     return (
         *map(str, counts),
-        _sums(each.amount for each in captured if each is not None),
+        sums(each.amount for each in captured if each is not None),
     )
 
 
@@ -430,7 +590,7 @@ _POSTING: Final = {
 def postings_table(postings: Iterable[Posting], /, title: str = "") -> Table:
     """Show posting records as staff see them, in their order."""
     shown = list(postings)
-    total = _sums(each.amount for each in shown)
+    total = sums(each.amount for each in shown)
     return Table(
         title=title,
         header=tuple(_POSTING),
@@ -452,9 +612,57 @@ def views_table(postings: Iterable[Posting], /, title: str = "") -> Table:
             (
                 view.value,
                 str(len(some)),
-                _sums(each.amount for each in some),
+                sums(each.amount for each in some),
             )
             for view, some in views.items()
         ),
         numeric=frozenset({1, 2}),
+    )
+
+
+# -- Holds, movements -------------------------------------------------------
+
+
+def holds_table(holds: Iterable[Hold], /, title: str = "") -> Table:
+    """Show what is on hold, since when, why, and what ends it (H1)."""
+    return Table(
+        title=title,
+        header=("what", "amount", "since", "made by", "why", "ends"),
+        rows=tuple(
+            (
+                each.target,
+                "all" if each.amount is None else str(each.amount),
+                "" if each.since is None else str(each.since.date()),
+                each.by or each.rule,
+                each.reason,
+                each.releases,
+            )
+            for each in holds
+        ),
+        numeric=frozenset({1}),
+        folded=frozenset({4, 5}),
+    )
+
+
+def movements_table(
+    movements: Iterable[MovementRecord], /, title: str = ""
+) -> Table:
+    """Show what moved after the capture, and what became of it (P4)."""
+    return Table(
+        title=title,
+        header=("movement", "on", "kind", "amount", "run", "state", "why"),
+        rows=tuple(
+            (
+                each.movement.id,
+                str(each.movement.on),
+                _cell(each.movement.kind),
+                str(each.movement.amount),
+                "" if each.run is None else str(each.run),
+                _cell(each.state),
+                each.reason,
+            )
+            for each in movements
+        ),
+        numeric=frozenset({3}),
+        folded=frozenset({6}),
     )

@@ -15,6 +15,27 @@ __all__ = ["UNPROVEN"]
 
 UNPROVEN: Final[Mapping[str, str]] = MappingProxyType(
     {
+        "BK-1": (
+            "A change may be lost, or half of it: an order without its payer."
+        ),
+        "BK-2": (
+            "Of two people who edit an order at once, one may undo the "
+            "other's change without a word."
+        ),
+        "BK-3": (
+            "An order may enrol what was taken from its payer at the same "
+            "moment."
+        ),
+        "BK-4": "What is collected may differ from what was agreed.",
+        "BK-5": "Nobody can say who changed what, and when.",
+        "BK-6": (
+            "An order may have no turn on its day, and is collected weeks "
+            "late."
+        ),
+        "BK-7": (
+            "An edit that was made during a night may have its turn weeks "
+            "late."
+        ),
         "MD-1": (
             "Invoices that nobody enrolled may come back; they are left out "
             "and reported, but people may have seen what is not theirs."
@@ -219,6 +240,10 @@ UNPROVEN: Final[Mapping[str, str]] = MappingProxyType(
         "PS-24": (
             "An event that names a charge by its key waits for a person "
             "instead of being booked."
+        ),
+        "PS-25": (
+            "While a gateway answers nonsense, payment after payment may be "
+            "tried, and method after method put on hold."
         ),
         "NT-1": "A notice that is offered again may be refused for ever.",
         "NT-2": "A failed auto-pay may stay untold.",

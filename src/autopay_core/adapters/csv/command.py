@@ -1,7 +1,8 @@
 """
 How an export is read, row by row, before money moves.
 
-Holds: `check` and `main`, the command. Imports: `cells`, `mapping`,
+Holds: `check` and `main`, the command, and its parts `add_arguments` and
+`carry_out`, of which ``autopay check`` is made. Imports: `cells`, `mapping`,
 `profiles`, `reading`, `allocation` and the values.
 
 ::
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import json
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -40,7 +42,7 @@ from autopay_core.limits import Limit
 from autopay_core.money import Money
 from autopay_core.reads import check_readable
 
-__all__ = ["check", "main"]
+__all__ = ["add_arguments", "carry_out", "check", "main"]
 
 ALL_RIGHT: Final = 0
 LEFT_OUT: Final = 1
@@ -48,8 +50,20 @@ REFUSED: Final = 2
 """What the command returns to the shell."""
 
 
+_Give = Callable[[dict[str, object]], object]
+
+
+def _give_nobody(_: dict[str, object]) -> None:
+    """Give it to nobody."""
+
+
 def check(
-    data: bytes, mapping: CsvMapping, tell: Callable[[str], object], /
+    data: bytes,
+    mapping: CsvMapping,
+    tell: Callable[[str], object],
+    /,
+    *,
+    give: _Give = _give_nobody,
 ) -> int:
     """
     Tell how every row is read, what is left out and why, and the totals.
@@ -57,7 +71,9 @@ def check(
     Args:
         data: The file's content.
         mapping: What is where in it.
-        tell: Takes one line at a time.
+        tell: Takes one line at a time, for people.
+        give: Takes one object at a time, for programs: each row, and at the
+            end what it comes to.
 
     Returns:
         0 if every row can be used, 1 if something is left out, 2 if the file
@@ -74,17 +90,47 @@ def check(
 
     def note(each: Note) -> None:
         tell(_line_of(each))
+        give(_object_of(each))
 
     try:
         read = read_invoices(data, mapping, {}, note=note)
         check_readable(read.rows, read.unreadable)
     except AutopayError as error:
-        tell(f"REFUSED  {masked_text(clean_text(str(error)))}")
-        return REFUSED
+        return _refused(masked_text(clean_text(str(error))), tell, give)
     if not read.rows and not mapping.may_be_empty:
-        tell("REFUSED  there is a header and no row")
-        return REFUSED
-    return _sum_up(read, mapping, tell)
+        return _refused("there is a header and no row", tell, give)
+    return _sum_up(read, mapping, tell, give)
+
+
+def _refused(why: str, tell: Callable[[str], object], give: _Give) -> int:
+    tell(f"REFUSED  {why}")
+    give({"refused": why})
+    return REFUSED
+
+
+def _object_of(note: Note) -> dict[str, object]:
+    """Return how a row was read, for programs; what is long is masked."""
+    found: dict[str, object] = {"line": note.line, "taken_as": note.taken_as}
+    what = note.what
+    if isinstance(what, Invoice):
+        return found | {
+            "invoice": what.number,
+            "client": what.client,
+            "matters": list(what.every_matter),
+            "issued_on": what.issued_on.isoformat(),
+            "due_on": None if what.due_on is None else what.due_on.isoformat(),
+            "balance": what.balance.major,
+            "currency": what.balance.currency,
+            "status": what.status.value,
+        }
+    if isinstance(what, UnreadableRow):
+        detail = masked_text(clean_text(what.detail))
+        return found | {
+            "code": what.code,
+            "where": masked_text(clean_text(what.where)),
+            "detail": detail,
+        }
+    return found | {"detail": masked_text(clean_text(what))}
 
 
 def _line_of(note: Note) -> str:
@@ -107,6 +153,7 @@ def _sum_up(
     read: InvoicesRead,
     mapping: CsvMapping,
     tell: Callable[[str], object],
+    give: _Give,
 ) -> int:
     """Tell what is left out in the end, and the totals by client."""
     left_out = {
@@ -123,6 +170,30 @@ def _sum_up(
         if each.number not in numbers:
             at = each.client, each.balance.currency
             totals[at] = totals.get(at, 0) + each.balance.amount_minor
+    give(
+        {
+            "rows": read.rows,
+            "left_out": [
+                {
+                    "invoice": each.number,
+                    "client": each.client,
+                    "code": each.code,
+                    "where": masked_text(clean_text(each.where)),
+                }
+                for each in sorted(gone, key=str)
+            ],
+            "totals": [
+                {
+                    "client": client,
+                    "amount": Money(
+                        amount_minor=minor, currency=currency
+                    ).major,
+                    "currency": currency,
+                }
+                for (client, currency), minor in sorted(totals.items())
+            ],
+        }
+    )
     tell("")
     for (client, currency), minor in sorted(totals.items()):
         total = Money(amount_minor=minor, currency=currency)
@@ -151,6 +222,9 @@ def _mapping_of(options: argparse.Namespace) -> CsvMapping:
     """Return the profile, or what stands under a module's name."""
     if options.profile is not None:
         return PROFILES[options.profile](options.currency)
+    # As `python -m` does, so that both forms of the command find it.
+    if "" not in sys.path:
+        sys.path.insert(0, "")
     module, _, name = options.mapping.partition(":")
     found = getattr(importlib.import_module(module), name)
     mapping = found() if callable(found) else found
@@ -184,6 +258,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         description="Show how an export is read, before money moves.",
     )
     parser.add_argument("command", choices=["check"])
+    add_arguments(parser)
+    return carry_out(parser.parse_args(arguments))
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Tell *parser* what the command takes."""
     parser.add_argument("file", type=Path)
     how = parser.add_mutually_exclusive_group(required=True)
     how.add_argument("--profile", choices=sorted(PROFILES))
@@ -192,7 +272,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="module:name of a CsvMapping, or of a function that returns one",
     )
     parser.add_argument("--currency", default="USD")
-    options = parser.parse_args(arguments)
+    parser.add_argument(
+        "--json", action="store_true", help="print JSON lines, for programs"
+    )
+
+
+def carry_out(options: argparse.Namespace) -> int:
+    """Show how the file is read; return what `main` does."""
     try:
         mapping = _mapping_of(options)
         # Where errors say the file's name it is that of this file.
@@ -201,9 +287,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
             invoices=attrs.evolve(mapping.invoices, file=options.file.name),
         )
     except (ImportError, AttributeError, TypeError, AutopayError) as error:
-        parser.error(f"no mapping: {error}")
+        sys.stderr.write(f"no mapping: {error}\n")
+        raise SystemExit(REFUSED) from error
     data, trouble = _content_of(options.file)
     if trouble:
         sys.stderr.write(f"{options.file.name}: {trouble}\n")
         return REFUSED
+    if options.json:
+        return check(data, mapping, _tell_nobody, give=_print_json)
     return check(data, mapping, print)
+
+
+def _tell_nobody(_: str) -> None:
+    """Tell nobody."""
+
+
+def _print_json(found: dict[str, object]) -> None:
+    sys.stdout.write(f"{json.dumps(found)}\n")

@@ -4,7 +4,8 @@ From the rows of an export to invoices, and what could not be read (L5, B3).
 Holds: `read_invoices` and `InvoicesRead`; `owners_of`, `id_of`. Imports:
 `cells`, `mapping` and the values. One row that cannot be read keeps its own
 invoice back; a file that contradicts what its mapping says of it is refused
-whole, because then every row is in doubt.
+whole, because then every row is in doubt. Long, since each refusal names the
+file, the line, the column and a way out.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
 """
-A posting store in memory (PS-1 to PS-24).
+A posting store in memory (PS-1 to PS-25).
 
 Holds: `MemoryPostingStore`. Imports: `gateway`, `_holds` and the values. A
 commit notes what stood before each of its steps, so that one that is
-interrupted leaves nothing behind (PS-1).
+interrupted leaves nothing behind (PS-1). Long, since it is the whole port,
+each method of a few lines.
 """
 
 from __future__ import annotations
@@ -292,6 +293,20 @@ class MemoryPostingStore:
         with self._lock:
             run = self._keys.get(key)
             return () if run is None else (self._runs[run],)
+
+    def sent(self, since: datetime, most: int, /) -> Sequence[RunRecord]:
+        """Read runs with an attempt that began since, newest first (PS-25)."""
+        with self._lock:
+            newest = sorted(
+                (
+                    each
+                    for each in self._runs.values()
+                    if each.attempts and each.attempts[-1].began_at >= since
+                ),
+                key=lambda each: (each.attempts[-1].began_at, each.key),
+                reverse=True,
+            )
+            return tuple(newest[:most])
 
     def movement(self, id: str, /) -> Sequence[MovementRecord]:  # noqa: A002 - the word
         """Read what was received under a movement's own id (P4)."""

@@ -5,7 +5,8 @@ Holds: `SqlCommits`. Imports: the values, `serialization`, `history`, `words`,
 `rows`, `proofs`, `schema`, `methods`, `reads`. A commit is two batches inside
 one transaction. The first takes locks (on PostgreSQL; SQLite has one writer
 anyway) and reads all that the change is conditional on. If that holds, the
-second writes, and the history's entry is part of it.
+second writes, and the history's entry is part of it. Long, since what one
+commit reads and writes is understood as one thing.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ What the SQL stores read.
 Holds: `SqlReads`, and `certain`, a write that loses no race. Imports: the
 values, `engine.driving`, `serialization`, `history`, `words`, `rows`,
 `schema`, `methods`, `adoption`, `proofs`, `_holds`. A read is one batch on one
-snapshot, so that it costs one round trip.
+snapshot, so that it costs one round trip. Long for the texts of its queries.
 """
 
 from __future__ import annotations
@@ -106,6 +106,14 @@ _ASK_REFERENCED: Final = (
 _ASK_KEYED: Final = (
     _RUN + f"WHERE ({_KEY}) IN (SELECT {_KEY} "  # noqa: S608 - constants
     "FROM autopay_keys WHERE key = ?)"
+)
+_ASK_SENT: Final = (
+    "SELECT autopay, nominal_on, number, data FROM autopay_runs "  # noqa: S608 - constants
+    f"JOIN (SELECT {_KEY}, MAX(at) AS last FROM autopay_attempts "
+    f"WHERE at >= ? GROUP BY {_KEY} "
+    "ORDER BY last DESC, autopay DESC, nominal_on DESC, number DESC LIMIT ?) "
+    f"AS newest USING ({_KEY}) "
+    "ORDER BY last DESC, autopay DESC, nominal_on DESC, number DESC"
 )
 _TIME: Final = (
     "{clock} AS clock, (SELECT MAX(at) FROM autopay_chains) AS kept, trusted"
@@ -522,6 +530,15 @@ class SqlReads(SqlProofs):
         yield from self._adopt()
         rows = yield from _rows(_ASK_KEYED, key)
         return tuple(_certainly(_run(row)) for row in rows)
+
+    @call
+    def sent(
+        self, since: datetime, most: int, /
+    ) -> Calls[Sequence[RunRecord | Unreadable]]:
+        """Read runs with an attempt that began since, newest first (PS-25)."""
+        yield from self._adopt()
+        rows = yield from _rows(_ASK_SENT, microseconds(since), most)
+        return tuple(map(_run, rows))
 
     @call
     def movement(self, id: str, /) -> Calls[Sequence[MovementRecord]]:  # noqa: A002 - the word

@@ -500,11 +500,17 @@ CREATE TABLE autopay_keys (
 ){{clustered}};
 """  # noqa: S608 - constants
 
+_SENT: Final = """
+CREATE INDEX autopay_attempts_at
+    ON autopay_attempts (at, autopay, nominal_on, number);
+"""
+
 _EDITION_NUMBER: Final = 3
 MIGRATIONS: Final = (
     ("tables", _TABLES + "\n" + _CHAINS),
     ("indexes", _INDEXES),
     ("second edition", _EDITION),
+    ("sent", _SENT),
 )
 """Name and text of every migration, with the words that differ in braces."""
 

@@ -38,6 +38,7 @@ import pytest
 # So that a failing clause shows what was compared.
 pytest.register_assert_rewrite(
     f"{__name__}._base",
+    f"{__name__}._books",
     f"{__name__}._gateways",
     f"{__name__}._interruptions",
     f"{__name__}._matters",
@@ -56,6 +57,10 @@ from autopay_core.testing.contracts._async import (  # noqa: E402 - see above
 from autopay_core.testing.contracts._base import (  # noqa: E402 - see above
     Clock,
 )
+from autopay_core.testing.contracts._books import (  # noqa: E402 - see above
+    AsyncBookStoreContract,
+    BookStoreContract,
+)
 from autopay_core.testing.contracts._gateways import (  # noqa: E402 - see above
     PaymentGatewayContract,
     TwoStepGatewayContract,
@@ -72,11 +77,13 @@ from autopay_core.testing.contracts._stores import (  # noqa: E402 - see above
 )
 
 __all__ = [
+    "AsyncBookStoreContract",
     "AsyncMatterDataContract",
     "AsyncNotifierContract",
     "AsyncPaymentGatewayContract",
     "AsyncPostingStoreContract",
     "AsyncTwoStepGatewayContract",
+    "BookStoreContract",
     "Clock",
     "MatterDataContract",
     "NotifierContract",

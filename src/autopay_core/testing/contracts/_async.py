@@ -113,7 +113,7 @@ class Awaited:
         return waited
 
 
-class _OnALoop(Contract):
+class OnALoop(Contract):
     @pytest.fixture
     def loop(self) -> Iterator[Loop]:
         """Return the event loop on which the port lives."""
@@ -122,7 +122,7 @@ class _OnALoop(Contract):
         loop.close()
 
 
-class _OtherAccount(_OnALoop):
+class _OtherAccount(OnALoop):
     @pytest.fixture
     def async_other_account(
         self,
@@ -177,7 +177,7 @@ class AsyncTwoStepGatewayContract(_OtherAccount, TwoStepGatewayContract):
         return cast("TwoStepGateway", Awaited(async_gateway, loop))
 
 
-class AsyncMatterDataContract(_OnALoop, MatterDataContract):
+class AsyncMatterDataContract(OnALoop, MatterDataContract):
     """The clauses of `aio.MatterData`."""
 
     @pytest.fixture
@@ -199,7 +199,7 @@ class AsyncMatterDataContract(_OnALoop, MatterDataContract):
         return seeded
 
 
-class AsyncNotifierContract(_OnALoop, NotifierContract):
+class AsyncNotifierContract(OnALoop, NotifierContract):
     """The clauses of `aio.Notifier`."""
 
     @pytest.fixture
@@ -213,7 +213,7 @@ class AsyncNotifierContract(_OnALoop, NotifierContract):
         return cast("Notifier", Awaited(async_notifier, loop))
 
 
-class AsyncPostingStoreContract(_OnALoop, PostingStoreContract):
+class AsyncPostingStoreContract(OnALoop, PostingStoreContract):
     """The clauses of `aio.PostingStore`."""
 
     @pytest.fixture

@@ -157,6 +157,10 @@ class _Names:
         """Read the runs of a payment."""
         return store.referenced(f"pay-{self.opened.attempts[0].key}", "")
 
+    def sent(self, store: PostingStore) -> object:
+        """Read a page of runs by when they were sent."""
+        return len(store.sent(START, 3))
+
     def keyed(self, store: PostingStore) -> object:
         """Read the run of a key."""
         return store.keyed(str(self.opened.attempts[0].key))
@@ -204,6 +208,7 @@ CALLS: Final[dict[str, _Call]] = {
     "undelivered": _Call(_ENDED, _Names.undelivered),
     "waiting": _Call(_BEGUN, _Names.waiting),
     "referenced": _Call(_BEGUN, _Names.referenced),
+    "sent": _Call(_BEGUN, _Names.sent),
     "keyed": _Call(_BEGUN, _Names.keyed),
     "movement": _Call((), _Names.movement),
     "movements": _Call((), _Names.movements),

@@ -72,6 +72,7 @@ from autopay_core.testing.contracts._base import (
     METHOD,
     OTHER_METHOD,
     RACERS,
+    START,
     Clock,
     Contract,
     at_once,
@@ -1525,6 +1526,56 @@ class PostingStoreContract(Contract):
         assert list(store.keyed(str(attempt.key))) == [second]
         assert list(store.keyed("another-key")) == [second]
         assert list(store.keyed("no-key")) == []
+
+    # -- PS-25: what was sent lately ------------------------------------------
+
+    def test_ps_25_runs_are_read_by_when_they_were_sent(
+        self, store: PostingStore
+    ) -> None:
+        """PS-25: newest first, and no more than asked for."""
+        runs = [
+            intended(
+                run_key(f"ap-{place}"), at=START + timedelta(minutes=place)
+            )
+            for place in range(4)
+        ]
+        for each in (*runs, plain(run_key("ap-9"), RunState.WAITING)):
+            store.commit(Change(runs=(each,)))
+        times = [each.attempts[-1].began_at for each in runs]
+
+        assert list(store.sent(times[0], 9)) == runs[::-1]
+        assert list(store.sent(times[2], 9)) == [runs[3], runs[2]]
+        assert list(store.sent(times[0], 3)) == runs[:0:-1]
+        assert list(store.sent(times[3] + timedelta(seconds=1), 9)) == []
+
+    def test_ps_25_a_run_counts_by_its_last_attempt(
+        self, store: PostingStore
+    ) -> None:
+        """PS-25: it is there once, and as it stands."""
+        opened = _opened(store)
+        [attempt] = opened.attempts
+        later = attempt.began_at + timedelta(hours=2)
+        second = attrs.evolve(
+            opened,
+            version=opened.version + 1,
+            attempts=(
+                attrs.evolve(
+                    attempt,
+                    outcome=Declined(
+                        key=attempt.key,
+                        code="51",
+                        decline_class=DeclineClass.LATER,
+                    ),
+                ),
+                attrs.evolve(
+                    attempt, number=2, key="another-key", began_at=later
+                ),
+            ),
+        )
+        store.commit(Change(runs=(second,)))
+
+        assert list(store.sent(attempt.began_at, 9)) == [second]
+        assert list(store.sent(later, 9)) == [second]
 
     # -- PS-22: what cannot be read -------------------------------------------
 

@@ -18,7 +18,7 @@ from autopay_core.charges import DeclineClass, Declined
 from autopay_core.notices import NoticeKind
 from autopay_core.postings import PostingStatus, ReversalKind
 from autopay_core.references import RunKey
-from autopay_core.runs import RunRecord, RunState
+from autopay_core.runs import RunRecord, RunState, recompute
 from autopay_core.testing.simulator._judge import Sending, why_not
 from autopay_core.testing.simulator._settings import EPOCH
 
@@ -309,8 +309,22 @@ class Oracle:
             before is not None and before.state in _RESERVING
         )
         self._matches_truth(record)
+        self._explains(before, record)
         self._is_told(before, record, change)
         self.records[record.key] = record
+
+    def _explains(self, before: RunRecord | None, record: RunRecord) -> None:
+        """X1: what is on record gives the lines that are on record."""
+        if "X1" in self.ignored or (
+            before is not None and record.allocation is before.allocation
+        ):
+            return
+        made = recompute(record)
+        if not made.is_same:
+            raise PromiseBroken(
+                "X1",
+                f"{record.key}: {made.missing or made.differs} do not explain",
+            )
 
     def _answered(self, record: RunRecord, reader: Reader) -> None:
         """Note when a decline became known, and what it says for ever."""

@@ -1,0 +1,262 @@
+"""
+A night of what is due: who has a turn, and when again (O3, A7).
+
+Holds: `sweep`. Imports: `flows`, `days`, `values`, `_life`, `engine` and the
+values. The turns themselves are those of `engine.sweeping`; what is added
+here is whose turn it is, and the day on which the next one comes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator
+from datetime import date, timedelta
+from functools import partial
+from typing import Any, Final, TypeAlias, final
+
+from autopay_core._checks import check_date
+from autopay_core._life import latest_on
+from autopay_core.autopay import AutoPay, due
+from autopay_core.book.days import next_day
+from autopay_core.book.flows import (
+    AskBook,
+    BookFlow,
+    in_hand,
+    latest,
+    place_of,
+)
+from autopay_core.book.values import Kept, Kind, Turned
+from autopay_core.commits import Unreadable
+from autopay_core.engine import sweeping
+from autopay_core.engine.case import InHand
+from autopay_core.engine.driving import Given
+from autopay_core.engine.requests import (
+    READ_AT_ONCE,
+    NextAutoPay,
+    ReadUnfinished,
+    ReadWaiting,
+    Terms,
+    ask_either,
+    read_standing,
+)
+from autopay_core.engine.telling import place_of as place_of_run
+from autopay_core.errors import PortError
+from autopay_core.references import RunKey
+from autopay_core.runs import RunRecord, RunResult, RunState, RunStatus
+
+__all__ = ["sweep"]
+
+_DAY: Final = timedelta(days=1)
+_MOVED_AT_ONCE: Final = 100
+
+BookStream: TypeAlias = Generator[Any, Any, None]
+
+_OVER: Final = frozenset(
+    {
+        RunStatus.ANNOUNCED,
+        RunStatus.PAID,
+        RunStatus.FAILED,
+        RunStatus.NOTHING_DUE,
+        RunStatus.CANCELLED,
+        RunStatus.MISSED,
+    }
+)
+"""What needs no turn tomorrow."""
+
+
+def sweep(as_of: date, terms: Terms, *, claim_seconds: int = 0) -> BookStream:
+    """Run what is due by a date, and give the results as they end (O3)."""
+    check_date(as_of, "as_of")
+    return _sweep(as_of, terms, claim_seconds)
+
+
+def _sweep(as_of: date, terms: Terms, claim_seconds: int) -> BookStream:
+    inner = sweeping.sweep(as_of, terms, claim_seconds=claim_seconds)
+    night = _Turns(as_of, terms)
+    broken: PortError | None = None
+    go_on: Callable[[], Any] = partial(next, inner)
+    while True:
+        try:
+            request = go_on()
+        except StopIteration:
+            break
+        if isinstance(request, NextAutoPay):
+            given: list[object] = []
+            if broken is None:
+                try:
+                    given = yield from night.next()
+                except PortError as error:
+                    # What is under way is told before that is.
+                    broken = error
+            go_on = partial(inner.send, given)
+            continue
+        if isinstance(request, Given):
+            night.note(request.result)
+            yield request
+            go_on = partial(next, inner)
+            continue
+        try:
+            answer = yield request
+        except Exception as error:  # noqa: BLE001 - the engine's to judge
+            go_on = partial(inner.throw, error)
+        else:
+            go_on = partial(inner.send, answer)
+    if broken is not None:
+        raise broken
+
+
+@final
+class _Turns:
+    """
+    Whose turn it is, one after another.
+
+    The next days are moved for many orders at once: a night that is cut off
+    gives these a turn again, and a turn too many costs nothing (R5).
+    """
+
+    def __init__(self, as_of: date, terms: Terms) -> None:
+        self._as_of = as_of
+        self._terms = terms
+        self._after: tuple[date, str] | None = None
+        self._at_hand: tuple[Kept, object] | None = None
+        self._results: list[RunResult] = []
+        self._turned: list[Turned] = []
+        self._had: set[str] = set()
+        self._page: list[str] = []
+        self._woken: Iterator[str] | None = None
+
+    def note(self, result: RunResult) -> None:
+        """Keep what became of the order at hand."""
+        if self._at_hand is not None:
+            self._results.append(result)
+
+    def next(self) -> BookFlow[list[object]]:
+        """End the turn at hand; return the next order, or nothing."""
+        if self._at_hand is not None:
+            kept, given = self._at_hand
+            self._at_hand = None
+            if isinstance(given, InHand):
+                yield from self._end(kept, given.autopay)
+        kept_next = yield from self._next_one()
+        if kept_next is None or len(self._turned) >= _MOVED_AT_ONCE:
+            yield from self._move_on()
+        if kept_next is None:
+            return []
+        given = yield from self._given(kept_next)
+        self._at_hand = (kept_next, given)
+        self._results = []
+        return [given]
+
+    def _move_on(self) -> BookFlow[None]:
+        if self._turned:
+            yield AskBook("move_on", (tuple(self._turned),))
+            self._turned = []
+
+    def _next_one(self) -> BookFlow[Kept | None]:
+        """
+        Read the next order as it stands when its turn begins (R7).
+
+        One by one: whoever is turned off while others are charged is not
+        charged any more. What is edited after its turn has its next one on
+        another night (R13).
+        """
+        while self._woken is None:
+            if not self._page:
+                page = yield AskBook(
+                    "due", (self._as_of, self._after, READ_AT_ONCE)
+                )
+                if not page:
+                    self._woken = iter((yield from self._wake()))
+                    break
+                self._after = place_of(page[-1])
+                self._page = [each.id for each in reversed(page)]
+            id_ = self._page.pop()
+            if id_ in self._had:
+                continue
+            found = yield from latest(Kind.AUTOPAY, [id_])
+            if id_ in found:
+                return found[id_]
+        for id_ in self._woken:
+            found = yield from latest(Kind.AUTOPAY, [id_])
+            if id_ in found:
+                return found[id_]
+        return None
+
+    def _wake(self) -> BookFlow[list[str]]:
+        """
+        Return the orders that something on record waits for.
+
+        A retry, a run in doubt, one that was taken back to waiting, or one
+        that a hold kept back: whatever is not over has a turn.
+        """
+        ids: dict[str, None] = {}
+        for ask in (ReadUnfinished, ReadWaiting):
+            after: RunKey | None = None
+            while True:
+                page = yield from ask_either(
+                    ask(after, READ_AT_ONCE), RunRecord, Unreadable
+                )
+                for each in page:
+                    if isinstance(each, RunRecord):
+                        ids[each.key.autopay] = None
+                if len(page) < READ_AT_ONCE:
+                    break
+                after = place_of_run(page[-1])
+        return [each for each in ids if each not in self._had]
+
+    def _given(self, kept: Kept) -> BookFlow[object]:
+        """Return an order as it may be collected, by what its payer has."""
+        self._had.add(kept.id)
+        if isinstance(kept.version, Unreadable):
+            return kept.version
+        autopay = kept.version.autopay
+        payers = yield from latest(Kind.PAYER, [autopay.payer])
+        owner = payers.get(autopay.payer)
+        if owner is None:
+            return InHand(autopay)
+        if isinstance(owner.version, Unreadable):
+            # Nobody knows what the payer still has: nothing is taken.
+            return Unreadable(key=kept.id, code=owner.version.code)
+        payer = owner.version.payer
+        return in_hand(autopay, payer, self._as_of, self._terms)
+
+    def _end(self, kept: Kept, autopay: AutoPay) -> BookFlow[None]:
+        """Work out when an order is next, now that its turn is over."""
+        next_on = self._as_of + _DAY
+        if not (yield from self._is_open(autopay)):
+            next_on = next_day(autopay, self._as_of)
+        self._turned.append(
+            Turned(id=kept.id, number=kept.number, next_on=next_on)
+        )
+
+    def _is_open(self, autopay: AutoPay) -> BookFlow[bool]:
+        """Tell whether a turn left something to be done tomorrow."""
+        if any(each.status not in _OVER for each in self._results):
+            return True
+        came = latest_on(autopay, self._as_of)
+        nominal_on = self._as_of if came is None else came.nominal_on
+        key = RunKey(autopay=autopay.id, nominal_on=nominal_on)
+        if any(each.key == key for each in self._results):
+            return False
+        # On record before; or left to another worker, who may have died; or
+        # nothing was written, for the clock cannot be right.
+        try:
+            standing = yield from read_standing(
+                key, autopay.method.fingerprint, autopay.payer
+            )
+        except PortError:
+            return True
+        done = standing.latest
+        return (
+            standing.is_clock_suspect
+            or any(
+                each.state is not RunState.ANNOUNCED
+                for each in standing.unfinished
+            )
+            or bool(
+                due(
+                    autopay,
+                    self._as_of,
+                    after=None if done is None else done.key.nominal_on,
+                )
+            )
+        )

@@ -1,0 +1,665 @@
+"""The command line, as a person or a program gives it: in a process."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import attrs
+import pytest
+
+import autopay_core as ap
+from autopay_core.command import COMMANDS
+from autopay_core.demo import EXAMPLE, gateway_path, load_firm
+from autopay_core.serialization import dumps
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+ROOT: Final = Path(__file__).parents[1]
+PAGE: Final = ROOT / "docs" / "how-to" / "command-line.md"
+
+
+def autopay(
+    folder: Path, *arguments: str, code: int | None = 0
+) -> tuple[str, str]:
+    """Give the command in *folder*; return what it said, and complained."""
+    done = subprocess.run(
+        [sys.executable, "-m", "autopay_core", *arguments],
+        capture_output=True,
+        check=False,
+        cwd=folder,
+        encoding="utf-8",
+        timeout=120,
+    )
+    assert "Traceback" not in done.stderr, done.stderr
+    if code is not None:
+        assert done.returncode == code, done.stderr + done.stdout
+    return done.stdout, done.stderr
+
+
+def objects(text: str) -> list[dict[str, object]]:
+    return [json.loads(line) for line in text.splitlines()]
+
+
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make a folder in which January to March were swept."""
+    folder = tmp_path_factory.mktemp("swept")
+    autopay(
+        folder,
+        *("sweep", "--as-of", "2026-01-01", "--through", "2026-03-31"),
+        code=1,
+    )
+    return folder
+
+
+# -- Help --------------------------------------------------------------------
+
+
+def test_the_help_lists_every_command_and_the_exit_codes(
+    tmp_path: Path,
+) -> None:
+    said, complained = autopay(tmp_path, "--help")
+
+    assert complained == ""
+    for each in COMMANDS:
+        assert re.search(rf"^ +{each.name} +{each.help}$", said, re.MULTILINE)
+    assert "3 something was out of reach" in " ".join(said.split())
+
+
+@pytest.mark.parametrize("name", [each.name for each in COMMANDS])
+def test_each_command_has_a_help_of_its_own(name: str, tmp_path: Path) -> None:
+    said, _ = autopay(tmp_path, name, "--help")
+
+    assert f"usage: autopay {name}" in said
+
+
+def test_the_help_imports_nothing_but_the_list_of_commands(
+    tmp_path: Path,
+) -> None:
+    code = (
+        "import sys, contextlib, io\n"
+        "from autopay_core.command import main\n"
+        "with contextlib.suppress(SystemExit), "
+        "contextlib.redirect_stdout(io.StringIO()):\n"
+        "    main(['--help'])\n"
+        "print(*[e for e in sys.modules if e.startswith('autopay_core')])\n"
+        "print('attr' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        check=True,
+        encoding="utf-8",
+        timeout=60,
+    )
+
+    assert done.stdout == "autopay_core autopay_core.command\nFalse\n"
+
+
+def test_the_entry_point_is_the_same_command() -> None:
+    script = Path(sys.executable).with_name("autopay")
+    if not script.exists():
+        pytest.skip("run from a tree that is not installed")
+    done = subprocess.run(
+        [script, "--help"],
+        capture_output=True,
+        check=True,
+        encoding="utf-8",
+        timeout=60,
+    )
+
+    assert done.stdout.startswith("usage: autopay")
+
+
+# -- Looking ahead writes nothing --------------------------------------------
+
+
+def test_a_preview_shows_why_and_writes_nothing(tmp_path: Path) -> None:
+    said, _ = autopay(tmp_path, "preview", "ap-04", "--on", "2026-02-15")
+
+    assert "Brackenridge twice a month (ap-04) on 2026-02-15" in said
+    assert "paid in part: the limit ended here" in said
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_preview_for_programs_adds_up(tmp_path: Path) -> None:
+    said, _ = autopay(
+        tmp_path, "preview", "ap-04", "--on", "2026-02-15", "--json"
+    )
+    [found] = objects(said)
+
+    assert (found["autopay"], found["on"]) == ("ap-04", "2026-02-15")
+    assert found["amount"] == "1500.00"
+    assert found["currency"] == "USD"
+    lines = found["lines"]
+    assert isinstance(lines, list)
+    cents = [int(each["amount"].replace(".", "")) for each in lines]
+    assert sum(cents) == 1500_00
+    assert {each["reason"] for each in lines} >= {"part_paid"}
+
+
+def test_a_forecast_of_the_whole_book_is_a_line_for_each_auto_pay(
+    swept: Path,
+) -> None:
+    arguments = ("forecast", "--as-of", "2026-04-01", "--through")
+    before, _ = autopay(swept, "verify")
+    said, _ = autopay(swept, *arguments, "2026-06-30", "--json")
+    shown, _ = autopay(swept, *arguments, "2026-06-30")
+
+    found = objects(said)
+    ids = [str(each.id) for each in load_firm(EXAMPLE).autopays]
+    assert [each["autopay"] for each in found] == ids
+    assert re.findall(r"^ap-\d\d", shown, re.MULTILINE) == ids
+    assert autopay(swept, "verify") == (before, "")
+
+
+def test_a_forecast_on_the_eve_says_what_the_run_then_does(
+    tmp_path: Path,
+) -> None:
+    for month in ("01", "02"):
+        said, _ = autopay(
+            tmp_path,
+            *("forecast", "ap-02", "--as-of", f"2026-{month}-28"),
+            "--json",
+        )
+        runs = objects(said)[0]["runs"]
+        assert isinstance(runs, list)
+        on = runs[0]["charge_on"]
+        done, _ = autopay(tmp_path, "run", "ap-02", "--on", on, "--json")
+        assert objects(done)[0]["amount"] == runs[0]["amount"] == "2500.00"
+        assert objects(done)[0]["invoices"] == runs[0]["invoices"]
+
+
+# -- Runs --------------------------------------------------------------------
+
+
+def test_a_run_given_twice_charges_once(tmp_path: Path) -> None:
+    arguments = ("run", "ap-03", "--on", "2026-01-15")
+    first, _ = autopay(tmp_path, *arguments)
+    second, _ = autopay(tmp_path, *arguments)
+
+    assert first == second
+    assert first.startswith("ap-03/2026-01-15: paid USD 300.00 on 1 of 1")
+    said, _ = autopay(tmp_path, "postings", "--json")
+    assert [each["amount"] for each in objects(said)] == ["300.00"]
+
+
+def test_a_failed_auto_pay_ends_with_one(swept: Path, tmp_path: Path) -> None:
+    said, _ = autopay(
+        tmp_path,
+        *("sweep", "--as-of", "2026-03-31", "--json"),
+        code=1,
+    )
+    failed = [each for each in objects(said) if each["status"] == "failed"]
+
+    assert [each["autopay"] for each in failed] == ["ap-06"]
+    assert failed[0]["amount"] is None
+    assert "expired" in str(failed[0]["detail"])
+    assert "tok_" not in said
+    assert gateway_path(swept / "autopay.db").exists()
+
+
+def test_a_sweep_says_what_it_came_to(tmp_path: Path) -> None:
+    said, _ = autopay(tmp_path, "sweep", "--as-of", "2026-01-02")
+
+    assert said.splitlines() == [
+        "ap-07/2026-01-02: paid USD 700.00 on 1 of 1 invoice: B-932",
+        "1 run (1 paid); USD 700.00 charged.",
+    ]
+
+
+def test_a_sweep_of_a_day_without_runs_is_done(tmp_path: Path) -> None:
+    said, _ = autopay(tmp_path, "sweep", "--as-of", "2026-01-01")
+
+    assert said == "Nothing was due.\n"
+
+
+def test_a_sweep_that_is_cut_off_goes_on_where_it_was(tmp_path: Path) -> None:
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    whole.mkdir()
+    parts.mkdir()
+    autopay(
+        whole, *("sweep", "--as-of", "2026-01-01", "--through", "2026-01-31")
+    )
+    for first, last in (("01", "11"), ("11", "20"), ("19", "31")):
+        autopay(
+            parts,
+            *("sweep", "--as-of", f"2026-01-{first}"),
+            *("--through", f"2026-01-{last}"),
+        )
+
+    listed = [
+        autopay(folder, "postings", "--json")[0] for folder in (whole, parts)
+    ]
+    amounts = [
+        sorted((each["run"], each["invoice"], each["amount"]) for each in some)
+        for some in map(objects, listed)
+    ]
+    assert amounts[0] == amounts[1]
+    assert amounts[0]
+
+
+# -- What is on record -------------------------------------------------------
+
+
+def test_a_run_is_explained_from_its_record(swept: Path) -> None:
+    said, _ = autopay(swept, "explain", "ap-04/2026-01-31")
+
+    assert said.startswith("Run ap-04/2026-01-31 was due on 2026-01-31")
+    assert "it got USD 1,209.24: paid in full." in said
+
+
+def test_postings_are_listed_by_view_and_exported(swept: Path) -> None:
+    said, _ = autopay(
+        swept,
+        *("postings", "--view", "incomplete", "--export", "some.csv"),
+        "--json",
+    )
+    found = objects(said)
+    with (swept / "some.csv").open(encoding="utf-8-sig", newline="") as file:
+        rows = list(csv.DictReader(file))
+
+    assert {each["status"] for each in found} <= {"incomplete"}
+    assert len(rows) == len(found)
+    whole, _ = autopay(swept, "postings", "--invoice", "B-932", "--json")
+    assert {each["invoice"] for each in objects(whole)} == {"B-932"}
+
+
+def test_no_hold_is_said_so(swept: Path) -> None:
+    assert autopay(swept, "holds") == ("Nothing is on hold.\n", "")
+    assert autopay(swept, "holds", "--json") == ("", "")
+
+
+def test_a_hold_is_listed_with_what_ends_it(tmp_path: Path) -> None:
+    autopay(tmp_path, "sweep", "--as-of", "2026-01-02")
+    code = (
+        "import autopay_core as ap\n"
+        "from autopay_core.demo import EXAMPLE, load_firm, open_world\n"
+        "from pathlib import Path\n"
+        "from datetime import date\n"
+        "with open_world(load_firm(EXAMPLE), Path('autopay.db'), "
+        "date(2026, 1, 3)) as world:\n"
+        "    ap.hold(ap.Hold.on_payer('sable', by='Ann', "
+        "reason='bankrupt'), ports=world.ports)\n"
+    )
+    subprocess.run(
+        [sys.executable, "-c", code], check=True, cwd=tmp_path, timeout=60
+    )
+    said, _ = autopay(tmp_path, "holds")
+    told, _ = autopay(tmp_path, "holds", "--json")
+
+    assert "payer:sable" in said
+    assert "bankrupt" in said
+    [found] = objects(told)
+    assert (found["target"], found["by"]) == ("payer:sable", "Ann")
+    assert found["amount"] is None
+
+
+def test_a_store_is_verified_against_heads_that_were_kept(
+    tmp_path: Path,
+) -> None:
+    autopay(tmp_path, "sweep", "--as-of", "2026-01-02")
+    said, _ = autopay(tmp_path, "verify", "--keep", "heads")
+    assert said.endswith("0 heads kept outside: no faults.\n")
+    autopay(tmp_path, "sweep", "--as-of", "2026-01-05")
+    autopay(tmp_path, "verify", "--heads", "heads")
+
+    other = tmp_path / "other"
+    other.mkdir()
+    autopay(other, "run", "ap-03", "--on", "2026-01-15")
+    told, _ = autopay(other, "verify", "--heads", "../heads", "--json", code=1)
+    assert {each["reason"] for each in objects(told)} == {"anchor"}
+
+
+def test_a_store_is_audited_and_an_export_is_checked(
+    swept: Path,
+) -> None:
+    said, _ = autopay(swept, "audit", "--store", "autopay.db")
+    assert said.endswith("0 differences\n")
+    autopay(swept, "audit", "--sqlite", "autopay.db")
+    autopay(
+        swept,
+        *("check", str(EXAMPLE / "open_invoices.csv")),
+        *("--profile", "ledes-1998b"),
+        code=2,
+    )
+
+
+EXPORT = """Invoice No,Client,Matter,Date,Balance
+7,C-1,M-1,2026-01-05,80.00
+8,C-1,M-1,2026-01-06,eighty
+"""
+MAPPING = """
+from autopay_core.adapters.csv import CsvMapping, InvoiceColumns
+
+mapping = CsvMapping(
+    currency="USD",
+    invoices=InvoiceColumns(
+        file="open.csv",
+        number="Invoice No",
+        client="Client",
+        matter="Matter",
+        issued_on="Date",
+        balance="Balance",
+    ),
+    clients=None,
+    matters=None,
+)
+"""
+
+
+def test_an_export_is_checked_for_programs_too(tmp_path: Path) -> None:
+    (tmp_path / "open.csv").write_text(EXPORT, "utf-8")
+    (tmp_path / "ours.py").write_text(MAPPING, "utf-8")
+    arguments = ("check", "open.csv", "--mapping", "ours:mapping")
+
+    said, _ = autopay(tmp_path, *arguments, "--json", code=None)
+    [paid, left, whole] = objects(said)
+
+    assert (paid["invoice"], paid["balance"]) == ("7", "80.00")
+    assert (left["line"], left["taken_as"]) == (3, "left out")
+    assert left["code"] == "AmountFormat"
+    assert whole["rows"] == 2
+    assert whole["totals"] == [
+        {"client": "C-1", "amount": "80.00", "currency": "USD"}
+    ]
+    (tmp_path / "open.csv").write_text(EXPORT.splitlines()[0], "utf-8")
+    said, _ = autopay(tmp_path, *arguments, "--json", code=2)
+    assert objects(said) == [{"refused": "there is a header and no row"}]
+
+
+# -- The host's own ports ----------------------------------------------------
+
+HOST: Final = """
+from datetime import UTC, date, datetime
+
+import autopay_core as ap
+from autopay_core.adapters.memory import memory_ports
+from autopay_core.book import Book, MemoryBookStore
+
+
+def ports():
+    return memory_ports(
+        [
+            ap.Invoice(
+                number="7",
+                client="C-7",
+                matter="M-1",
+                issued_on=date(2026, 1, 5),
+                balance=ap.Money.of("80.00", "USD"),
+            )
+        ],
+        clock=lambda: datetime(2026, 1, 31, 9, tzinfo=UTC),
+    )
+
+
+not_ports = 7
+
+
+def book():
+    clock = lambda: datetime(2026, 1, 31, 9, tzinfo=UTC)
+    made = Book(MemoryBookStore(clock=clock))
+    made.add(
+        ap.AutoPay(
+            id="ap-b",
+            payer="p-1",
+            name="Kept in the book",
+            method=ap.PaymentMethodRef(
+                provider="acme", token="tok_8f2k41aa9c"
+            ),
+            deposit_account=ap.DepositAccount(id="operating"),
+            schedule=ap.Schedule.monthly(date(2026, 1, 31)),
+            limit=ap.Limit.all("USD"),
+            enrollments=(
+                ap.Association.to_client(payer="p-1", client="C-7"),
+            ),
+        ),
+        as_of=date(2026, 1, 30),
+        by="Ann",
+        reason="signed form",
+    )
+    return made
+"""
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Path:
+    (tmp_path / "host.py").write_text(HOST, "utf-8")
+    [known, *_] = load_firm(EXAMPLE).autopays
+    agreed = attrs.evolve(
+        known,
+        schedule=ap.Schedule.monthly(date(2026, 1, 31)),
+        enrollments=(
+            ap.Association.to_client(payer=known.payer, client="C-7"),
+        ),
+    )
+    text = dumps(agreed)
+    (tmp_path / "autopays.jsonl").write_text(f"\n{text}\n", "utf-8")
+    return tmp_path
+
+
+def test_a_host_s_own_ports_are_used(host: Path) -> None:
+    said, _ = autopay(
+        host,
+        *("sweep", "--as-of", "2026-01-31", "--ports", "host:ports"),
+        *("--autopays", "autopays.jsonl"),
+    )
+
+    assert said.startswith("ap-01/2026-01-31: paid USD 80.00 on 1 of 1")
+    assert not (host / "autopay.db").exists()
+
+
+def test_a_host_s_own_book_is_used(host: Path) -> None:
+    ours = ("--ports", "host:ports", "--book", "host:book")
+    said, _ = autopay(host, "sweep", "--as-of", "2026-01-31", *ours)
+    assert said.startswith("ap-b/2026-01-31: paid USD 80.00 on 1 of 1")
+
+    said, _ = autopay(host, "preview", "ap-b", "--on", "2026-01-31", *ours)
+    assert "Kept in the book (ap-b) on 2026-01-31" in said
+    said, _ = autopay(host, "forecast", "ap-b", "--as-of", "2026-01-31", *ours)
+    assert "USD 80.00" in said
+    for command in (
+        ("forecast", "--as-of", "2026-01-31"),
+        ("preview", "ap-x", "--on", "2026-01-31"),
+    ):
+        _, complained = autopay(host, *command, *ours, code=2)
+        assert "FieldMissing" in complained or "NotInBook" in complained
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--book", "host:book"], "--book"),
+        (["--ports", "host:ports"], "give the auto-pays' file"),
+        (["--ports", "host:nothing"], "cannot be imported"),
+        (["--ports", "nothing:ports"], "cannot be imported"),
+        (["--ports", ":"], "cannot be imported"),
+        (["--ports", "host:not_ports"], "it is int, not Ports"),
+        (["--ports", "host:ports", "--folder", "."], "--folder"),
+        (["--autopays", "autopays.jsonl"], "--autopays"),
+    ],
+)
+def test_ports_that_are_none_are_refused(
+    arguments: list[str], said: str, host: Path
+) -> None:
+    more = (
+        ["--autopays", "autopays.jsonl"]
+        if ":" in arguments[1] and arguments != ["--ports", "host:ports"]
+        else []
+    )
+    _, complained = autopay(
+        host, "sweep", "--as-of", "2026-01-31", *arguments, *more, code=2
+    )
+
+    assert said in complained
+
+
+# -- Mistakes ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("", "usage"),
+        ("nonsense", "invalid choice"),
+        ("preview", "AUTOPAY"),
+        ("preview ap-01 --on tomorrow", "is not a date such as 2026-01-31"),
+        ("preview ap-01 --on 2500-01-01", "is not a date"),
+        ("preview ap-99 --on 2026-01-05", "there is no such auto-pay"),
+        ("preview ap-01 --on 2026-01-05 --folder gone", "firm.toml"),
+        ("preview ap-01 --on 2026-01-05 --store gone.db", "no such file"),
+        ("run ap-01 --on 2026-01-06", "ask upcoming()"),
+        ("run ap-01 --on 2026-01-05 --store mine.db", "StoreCorrupt"),
+        ("sweep --as-of 2026-01-02 --through 2026-01-01", "before --as-of"),
+        ("sweep --as-of 2026-01-02 --autopays gone", "--autopays"),
+        ("explain ap-01/2026-01-05", "there is no such file"),
+        ("postings --store mine.db", "StoreCorrupt"),
+        ("postings --store .", "there is no such file"),
+        ("postings --view everything", "invalid choice"),
+        ("holds --postgres x --store y", "not allowed with"),
+        ("verify --heads mine.db --store mine.db", "no head of a history"),
+        ("verify --heads gone", "gone"),
+        ("audit --store gone.db", "no such file"),
+        ("check gone.csv --profile ledes-1998b", "gone.csv"),
+        ("demo --folder gone", "firm.toml"),
+    ],
+)
+def test_a_mistake_is_a_message_and_no_traceback(
+    command: str, said: str, tmp_path: Path
+) -> None:
+    (tmp_path / "mine.db").write_text("precious", "utf-8")
+
+    _, complained = autopay(tmp_path, *shlex.split(command), code=2)
+
+    assert said in complained
+    assert (tmp_path / "mine.db").read_text("utf-8") == "precious"
+
+
+def test_an_unknown_run_is_named_with_the_form_of_one(swept: Path) -> None:
+    _, complained = autopay(swept, "explain", "ap-99/2026-01-05", code=2)
+
+    assert "the form is AUTOPAY/NOMINAL-DATE" in complained
+
+
+def test_a_store_that_is_out_of_reach_can_be_asked_again(
+    tmp_path: Path,
+) -> None:
+    pytest.importorskip("psycopg")
+
+    _, complained = autopay(
+        tmp_path,
+        *("postings", "--postgres", "host=/nowhere dbname=x"),
+        code=3,
+    )
+
+    assert complained.startswith("autopay postings:")
+
+
+def test_a_reader_that_goes_away_is_no_mistake(swept: Path) -> None:
+    command = [sys.executable, "-m", "autopay_core", "postings", "--json"]
+    with subprocess.Popen(
+        command,
+        cwd=swept,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        complained = process.stderr.read()
+        assert process.wait(60) == 0
+
+    assert complained == ""
+
+
+def _watched(folder: Path, *before: str) -> tuple[str, str]:
+    """Sweep with a terminal for complaints, and a pipe for the answer."""
+    pty = pytest.importorskip("pty")
+    master, slave = pty.openpty()
+    done = subprocess.run(
+        [
+            sys.executable,
+            *(
+                "-c",
+                "\n".join([*before, "import autopay_core.command as c"])
+                + "\nimport sys\nsys.exit(c.main(sys.argv[1:]))",
+            ),
+            *("sweep", "--as-of", "2026-01-01", "--through", "2026-01-05"),
+            "--json",
+        ],
+        check=True,
+        cwd=folder,
+        encoding="utf-8",
+        stderr=slave,
+        stdout=subprocess.PIPE,
+        timeout=120,
+    )
+    os.close(slave)
+    shown = b""
+    with contextlib.suppress(OSError):
+        while part := os.read(master, 65_536):
+            shown += part
+    os.close(master)
+    return done.stdout, shown.decode()
+
+
+@pytest.mark.parametrize(
+    "before", ["", "import sys; sys.modules['rich'] = None"]
+)
+def test_progress_is_shown_to_a_person_and_never_in_the_answer(
+    before: str, tmp_path: Path
+) -> None:
+    said, shown = _watched(tmp_path, before)
+
+    assert [each["autopay"] for each in objects(said)] == [
+        "ap-07",
+        "ap-01",
+        "ap-12",
+    ]
+    assert "2026-01-05" in shown
+    assert "5/5 days" in shown
+    assert "autopay" not in shown
+
+
+# -- The page ----------------------------------------------------------------
+
+
+def _sessions(text: str) -> list[tuple[str, str]]:
+    """Return each command of a page with what it prints."""
+    found: list[tuple[str, str]] = []
+    for block in re.findall(r"(?ms)^```console\n(.*?)^```", text):
+        for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
+            command, _, output = part.partition("\n")
+            found.append((command, output.rstrip("\n")))
+    return found
+
+
+def _given(command: str) -> Sequence[str]:
+    name, *arguments = shlex.split(command)
+    assert name == "autopay"
+    return arguments
+
+
+def test_the_page_shows_what_the_commands_print(tmp_path: Path) -> None:
+    sessions = _sessions(PAGE.read_text("utf-8"))
+    for command, expected in sessions:
+        said, _ = autopay(tmp_path, *_given(command), code=None)
+        pattern = ".*".join(map(re.escape, expected.split("...")))
+        assert re.fullmatch(pattern, said.rstrip("\n"), re.DOTALL), (
+            f"{command}\n{said}"
+        )
+
+    shown = {_given(command)[0] for command, _ in sessions}
+    assert shown >= {each.name for each in COMMANDS} - {"demo", "check"}
