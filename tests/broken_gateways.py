@@ -29,6 +29,7 @@ from autopay_core.charges import (
     GatewayCapabilities,
     Indeterminate,
     LookupOutcome,
+    NeedsPayer,
     NotFound,
     Pending,
 )
@@ -267,6 +268,25 @@ class ReportsProcessingAsCaptured(Translating):
         return answer
 
 
+class TakesAnApprovalForACapture(Translating):
+    def told(self, answer: Any) -> Any:
+        if isinstance(answer, NeedsPayer):
+            return Captured(
+                key=answer.key,
+                amount=answer.amount,
+                reference=answer.reference,
+                account=answer.account,
+            )
+        return answer
+
+
+class LetsThePayerApproveWhatIsCalledOff(Spoiled):
+    def cancel(self, key: str, reference: str | None) -> CancelOutcome:
+        if isinstance(self.inner.lookup(key), NeedsPayer):
+            return Cancelled(key=key)
+        return self.inner.cancel(key, reference)
+
+
 class TakesAnUnknownStateForADecline(Translating):
     def charge(self, request: ChargeRequest) -> ChargeOutcome:
         outcome = self.inner.charge(request)
@@ -292,7 +312,7 @@ class Scaling(Translating):
         return attrs.evolve(request, amount=amount)
 
     def told(self, answer: Any) -> Any:
-        if isinstance(answer, (Captured, Pending)):
+        if isinstance(answer, (Captured, Pending, NeedsPayer)):
             # The echo is what was asked, for it is scaled as often.
             amount = self.scaled(answer.amount, up=True)
             return attrs.evolve(answer, amount=amount, request="")
@@ -557,8 +577,8 @@ GATEWAYS: dict[str, type] = {
         _of(OneStep, TakesATimeoutForUnavailable, "PG-3"),
         _of(OneStep, ChargesAlthoughUnavailable, "PG-4"),
         _of(OneStep, Takes500ForNothingHappened, "PG-4"),
-        _of(OneStep, FindsNothing, "PG-5", "PG-14"),
-        _of(OneStep, RaisesWhatIsNotFound, "PG-5"),
+        _of(OneStep, FindsNothing, "PG-5", "PG-14", "PG-17"),
+        _of(OneStep, RaisesWhatIsNotFound, "PG-5", "PG-17"),
         _of(OneStep, TakesAFailedLookUpForNotFound, "PG-5"),
         _of(OneStep, TellsTheFirstOfTwoPayments, "PG-5"),
         _of(OneStep, IgnoresTheDeadline, "PG-6"),
@@ -567,8 +587,8 @@ GATEWAYS: dict[str, type] = {
         _of(OneStep, LooksThenActs, "PG-8"),
         _of(OneStep, TellsTheToken, "PG-9"),
         _of(OneStep, LeavesADeclinedPaymentOpen, "PG-10"),
-        _of(OneStep, SaysCancelledToEverything, "PG-11"),
-        _of(OneStep, CancelsWhatALookUpDoesNotShow, "PG-11"),
+        _of(OneStep, SaysCancelledToEverything, "PG-11", "PG-17"),
+        _of(OneStep, CancelsWhatALookUpDoesNotShow, "PG-11", "PG-17"),
         _of(OneStep, NamesNoAccount, "PG-12"),
         _of(OneStep, TellsOfEveryAccount, "PG-12"),
         _of(OneStep, UsesReferencesAgain, "PG-13"),
@@ -579,6 +599,8 @@ GATEWAYS: dict[str, type] = {
         _of(OneStep, IgnoresTheDepositAccount, "PG-15"),
         _of(OneStep, AnswersWithSubclasses, "PG-16"),
         _of(OneStep, LetsDriverErrorsThrough, "PG-16"),
+        _of(OneStep, TakesAnApprovalForACapture, "PG-17"),
+        _of(OneStep, LetsThePayerApproveWhatIsCalledOff, "PG-17"),
         _of(TwoStep, ChargesAtPrepare, "TS-1", "TS-4", "TS-8"),
         _of(
             TwoStep,
@@ -588,7 +610,7 @@ GATEWAYS: dict[str, type] = {
         _of(TwoStep, DeclinesReferencesInOtherWords, "TS-3"),
         _of(TwoStep, ConfirmsAlthoughUnavailable, "TS-4"),
         _of(TwoStep, Takes500ForNothingHappened, "TS-4"),
-        _of(TwoStep, FindsNothing, "TS-5", "TS-14"),
+        _of(TwoStep, FindsNothing, "TS-5", "TS-14", "TS-17"),
         _of(TwoStep, TakesAFailedLookUpForNotFound, "TS-5"),
         _of(TwoStep, TellsTheFirstOfTwoPayments, "TS-5"),
         _of(TwoStep, IgnoresTheDeadline, "TS-6"),
@@ -597,8 +619,8 @@ GATEWAYS: dict[str, type] = {
         _of(TwoStep, KeepsOneReferenceForAKey, "TS-8"),
         _of(TwoStep, RaisesRefusalsToPrepare, "TS-9"),
         _of(TwoStep, LeavesADeclinedPaymentOpen, "TS-10"),
-        _of(TwoStep, SaysCancelledToEverything, "TS-11"),
-        _of(TwoStep, CancelsWhatALookUpDoesNotShow, "TS-11"),
+        _of(TwoStep, SaysCancelledToEverything, "TS-11", "TS-17"),
+        _of(TwoStep, CancelsWhatALookUpDoesNotShow, "TS-11", "TS-17"),
         _of(TwoStep, NamesNoAccount, "TS-12"),
         _of(TwoStep, TellsOfEveryAccount, "TS-12"),
         _of(TwoStep, UsesReferencesAgain, "TS-13"),
@@ -609,6 +631,8 @@ GATEWAYS: dict[str, type] = {
         _of(TwoStep, IgnoresTheDepositAccount, "TS-15"),
         _of(TwoStep, AnswersWithSubclasses, "TS-16"),
         _of(TwoStep, LetsDriverErrorsThrough, "TS-16"),
+        _of(TwoStep, TakesAnApprovalForACapture, "TS-17"),
+        _of(TwoStep, LetsThePayerApproveWhatIsCalledOff, "TS-17"),
     )
 }
 """By name: contracts over broken gateways; `breaks` is what must be blamed."""

@@ -51,6 +51,7 @@ if TYPE_CHECKING:
 
 GOOD = PaymentMethodRef(provider="kit", token="tok_good_0001")
 BAD = PaymentMethodRef(provider="kit", token="tok_bad_00001")
+ASKED = PaymentMethodRef(provider="kit", token="tok_ask_00001")
 
 
 class Sandbox:
@@ -85,6 +86,11 @@ class Sandbox:
     def pending_method(self, inner: Any) -> PaymentMethodRef:
         inner._bank_debits_pend = True
         return BANK
+
+    @pytest.fixture
+    def asking_method(self, inner: Any) -> PaymentMethodRef:
+        inner.ask_payer(ASKED.token)
+        return ASKED
 
     @pytest.fixture
     def other_deposit_account(self) -> DepositAccount:

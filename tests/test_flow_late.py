@@ -96,6 +96,19 @@ def _pending(world: World) -> RunResult:
     return _swept(world, standing_order(method=BANK))
 
 
+def _needs_payer(world: World) -> RunResult:
+    world.gateway.ask_payer(CARD.token)
+    return _swept(world, standing_order())
+
+
+def _payments_collected(world: World) -> RunResult:
+    world.run(standing_order(payments=1))
+    order = standing_order(payments=1)
+    world.sweep(order, as_of=DAY + timedelta(days=1))  # The end is told.
+    key = attrs.evolve(KEY, nominal_on=FEBRUARY)
+    return _swept(world, order, FEBRUARY, key)
+
+
 def _in_doubt(world: World) -> RunResult:
     world.gateway.script(Fault.LOSE_REQUEST)
     return _swept(world, standing_order())
@@ -356,7 +369,10 @@ def _network_window(world: World) -> RunResult:
 
 
 def _plan_paid_off(world: World) -> RunResult:
+    world.run(standing_order(id="ap-2"))
+    world.apply()
     world.matters.put(bill("INV-1", "0.00"))
+    world.hush()
     return _swept(world, standing_order(enrollments=(to_invoice("INV-1"),)))
 
 
@@ -376,6 +392,8 @@ TABLE: list[tuple[Story, str, str, Heard, list[NoticeKind]]] = [
     (_paid, "paid", "", TOLD, [NoticeKind.PAID]),
     (_paid_in_part, "paid", "", TOLD, [NoticeKind.PAID_IN_PART]),
     (_pending, "pending", "Pending", SILENT, []),
+    (_needs_payer, "pending", "NeedsPayer", TOLD, [NoticeKind.NEEDS_PAYER]),
+    (_payments_collected, "nothing_due", "PaymentsCollected", SILENT, []),
     (_in_doubt, "open", "Indeterminate", SILENT, []),
     (_unresolved, "review", "Unresolved", TOLD, [REVIEWED, FAILED]),
     (_mismatch, "review", "GatewayMismatch", TOLD, [REVIEWED, FAILED]),

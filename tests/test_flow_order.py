@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
 from autopay_core.allocation import Reason
@@ -10,6 +12,7 @@ from autopay_core.charges import (
     idempotency_key,
 )
 from autopay_core.commits import (
+    Change,
     Committed,
     Conflict,
     ConflictReason,
@@ -334,3 +337,57 @@ def test_r5_a_finished_run_returns_the_same_result_and_touches_nothing(
     assert first == again
     assert first.status is ends
     assert traced.names == ["ReadStanding"]
+
+
+# -- R15: a request has its time from its intent on ---------------------------
+
+
+def slow_reads(world: World, seconds: int) -> None:
+    """Let each read of the matter data take so long."""
+    read = world.matters.open_invoices
+
+    def slow(query: InvoiceQuery) -> InvoicePage:
+        world.clock.advance(seconds=seconds)
+        return read(query)
+
+    rig(world.matters, open_invoices=slow)
+
+
+@pytest.mark.parametrize("two_step", [False, True])
+@pytest.mark.parametrize("seconds", [0, 200, 400, 4_000, 80_000])
+def test_r15_slow_reads_cost_a_request_no_time(
+    two_step: bool, seconds: int
+) -> None:
+    world = World(bill("INV-1", "120.00"), two_step=two_step)
+    slow_reads(world, seconds)
+
+    result = world.run(standing_order())
+
+    assert result.status is RunStatus.PAID
+    [request] = world.gateway.executed
+    assert request.not_after is not None
+    assert request.not_after == world.record.attempts[-1].deadline
+    assert request.not_after - world.clock() >= timedelta(seconds=300)
+
+
+def test_r15_what_somebody_looked_at_meanwhile_is_not_sent() -> None:
+    """Between the intent and its new deadline another worker came."""
+    world = World(bill("INV-1", "120.00"))
+    slow_reads(world, 80_000)
+    traced = traced_run(world, standing_order())
+    commit = world.store.commit
+    seen: list[object] = []
+
+    def raced(change: Change) -> Committed | Conflict:
+        if len(seen) == 1:
+            world.recover()
+        seen.append(change)
+        return commit(change)
+
+    rig(world.store, commit=raced)
+
+    result = traced.go()
+
+    assert "Charge" not in traced.names
+    assert world.taken == []
+    assert result.status is not RunStatus.PAID

@@ -35,7 +35,7 @@ GROUND = {"_checks", "_hashes", "_moved", "errors"}
 WORDS = {"the values", "the core", "its modules"}
 NOTHING = {"nothing", "nothing of the package"}
 NOT_OURS = re.compile(
-    r"pytest|hypothesis|pendulum|psycopg 3|holidays|cattrs|rich|altair"
+    r"pytest|hypothesis|pendulum|psycopg 3|holidays|cattrs|rich|altair|stripe"
     r"|the standard library(?:'s [\w.]+)?"
 )
 

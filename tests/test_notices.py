@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
-from datetime import date
+import json
+from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
+import attrs
 import pytest
 from hypothesis import given, strategies as st
 
+from autopay_core.autopay import AdvanceNotice
 from autopay_core.errors import InvalidValueError
+from autopay_core.limits import Limit
 from autopay_core.notices import (
     FAILED_AUTOPAY,
+    Audience,
     Notice,
     NoticeKind,
     notice_for_autopay,
     notice_for_run,
 )
 from autopay_core.references import RunKey
-from worlds import DAY, usd
+from autopay_core.retries import RetryPolicy
+from autopay_core.serialization import dumps, loads
+from autopay_core.show.sentences import notice_text
+from worlds import CARD, DAY, World, bill, standing_order, usd
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -143,3 +151,95 @@ def test_n1_what_only_the_firm_can_act_on_is_for_the_firm() -> None:
         NoticeKind.BALANCE_UNEXPECTED,
         NoticeKind.OVERPAID,
     }
+
+
+# -- N5: a notice is a fact ---------------------------------------------------
+
+
+def test_n5_a_payment_is_told_with_all_that_a_receipt_needs() -> None:
+    world = World(bill("INV-1", "120.00"), bill("INV-2", "50.00"))
+    world.run(standing_order(limit=Limit.up_to(usd("150"))))
+
+    [notice] = world.notifier.sent
+
+    assert notice.run == KEY
+    assert [(each.invoice, each.amount) for each in notice.lines] == [
+        ("INV-1", usd("120.00")),
+        ("INV-2", usd("30.00")),
+    ]
+    assert notice.reference == "pay-000001"
+    assert notice.method == CARD.described
+    assert notice.left == usd("20.00")
+    assert notice.next_on == date(2026, 2, 28)
+    assert notice.audience == {Audience.PAYER}
+    told = notice_text(notice)
+    assert "INV-1 (USD 120.00), INV-2 (USD 30.00)" in told
+    assert "Still owed: USD 20.00" in told
+    assert "Next date: 2026-02-28" in told
+
+
+def test_n5_a_decline_is_told_with_its_retry() -> None:
+    world = World(bill("INV-1", "120.00"))
+    world.gateway.decline(CARD.token)
+
+    world.run(standing_order(retry=RetryPolicy(retries_most=1, every_days=3)))
+
+    [notice] = world.notifier.sent
+    assert notice.audience == set(Audience)
+    assert notice.next_on == DAY + timedelta(days=3)
+    assert [each.invoice for each in notice.lines] == ["INV-1"]
+    assert notice.reference == ""
+
+
+def test_n5_the_last_payment_has_no_next_date() -> None:
+    world = World(bill("INV-1", "120.00"))
+
+    world.run(standing_order(off_from=DAY + timedelta(days=1)))
+
+    [notice] = world.notifier.sent
+    assert notice.next_on is None
+
+
+def test_n5_an_announcement_is_told_with_its_lines() -> None:
+    world = World(bill("INV-1", "120.00"))
+    autopay = standing_order(advance_notice=AdvanceNotice())
+
+    world.sweep(autopay, as_of=DAY - timedelta(days=10))
+
+    [notice] = world.notifier.sent
+    assert notice.kind is NoticeKind.UPCOMING
+    assert [each.amount for each in notice.lines] == [usd("120.00")]
+    assert notice.method == autopay.method.described
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason", "payer", "audience"),
+    [
+        (NoticeKind.FAILED, "Declined", "p1", {"payer", "firm"}),
+        (NoticeKind.FAILED, "MethodGone", "p1", {"payer", "firm"}),
+        (NoticeKind.FAILED, "Missed", "p1", {"firm"}),
+        (NoticeKind.FAILED, "Unresolved", "p1", {"firm"}),
+        (NoticeKind.PAID, "Paid", "p1", {"payer"}),
+        (NoticeKind.NEEDS_PAYER, "NeedsPayer", "p1", {"payer"}),
+        (NoticeKind.RETURNED, "Return", "p1", {"payer", "firm"}),
+        (NoticeKind.REINSTATED, "Return", "p1", {"payer", "firm"}),
+        (NoticeKind.INCIDENT, "x", "p1", {"firm"}),
+        (NoticeKind.ENDED, "x", "", {"firm"}),
+    ],
+)
+def test_n1_a_failure_goes_to_the_payer_only_if_the_payer_can_act(
+    kind: NoticeKind, reason: str, payer: str, audience: set[str]
+) -> None:
+    notice = attrs.evolve(_notice(), kind=kind, reason=reason, payer=payer)
+
+    assert {each.value for each in notice.audience} == audience
+
+
+def test_n5_facts_of_before_are_read_without_what_is_new() -> None:
+    whole = json.loads(dumps(_notice()))
+    for name in (
+        *("run", "lines", "reference", "method", "left", "next_on", "link"),
+    ):
+        del whole["data"][name]
+
+    assert loads(json.dumps(whole), Notice) == _notice()

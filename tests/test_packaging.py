@@ -33,15 +33,18 @@ NOT_LOADED = {
     "autopay_core.show",
     "cattrs",
     "holidays",
+    "icalendar",
     "importlib.metadata",
     "logging",
     "pendulum",
     "psycopg",
     "pytest",
     "random",
+    "requests",
     "rich",
     "sqlalchemy",
     "sqlite3",
+    "stripe",
 }
 
 LOADED = """

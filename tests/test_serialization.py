@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta, timezone
 from enum import Enum
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 import attrs
 import pytest
 from hypothesis import given, settings, strategies as st
+from jsonschema import Draft202012Validator
 
 from autopay_core._checks import _HIDDEN
 from autopay_core.allocation import (
@@ -20,6 +21,7 @@ from autopay_core.allocation import (
     Reason,
     allocate,
 )
+from autopay_core.associations import Association, InvoiceQuery
 from autopay_core.authorizations import Authorization, Given, words_hash
 from autopay_core.autopay import AdvanceNotice, AutoPay, Enrollment
 from autopay_core.balances import Expected
@@ -32,6 +34,7 @@ from autopay_core.charges import (
     DeclineClass,
     Declined,
     Indeterminate,
+    NeedsPayer,
     NotFound,
     Pending,
 )
@@ -39,7 +42,12 @@ from autopay_core.commits import StopOrder
 from autopay_core.decisions import Decision
 from autopay_core.errors import FormatError, InvalidValueError
 from autopay_core.holds import Hold
-from autopay_core.invoices import Invoice, SearchBy, SearchResult
+from autopay_core.invoices import (
+    Invoice,
+    SearchBy,
+    SearchQuery,
+    SearchResult,
+)
 from autopay_core.limits import Limit, Spent
 from autopay_core.money import Money
 from autopay_core.movements import (
@@ -53,7 +61,15 @@ from autopay_core.payers import KeptAssociation, Payer, SavedMethod
 from autopay_core.postings import Reversal, ReversalKind
 from autopay_core.references import AccountKind, RunKey
 from autopay_core.retries import AttemptRecord, RetryPolicy
-from autopay_core.runs import Attempt, Intent, RunRecord, RunState, postings_of
+from autopay_core.runs import (
+    Attempt,
+    Intent,
+    RunRecord,
+    RunResult,
+    RunState,
+    RunStatus,
+    postings_of,
+)
 from autopay_core.schedules import (
     MissedPolicy,
     Occurrence,
@@ -65,6 +81,7 @@ from autopay_core.serialization import (
     KINDS,
     Format,
     dumps,
+    json_schema,
     loads,
 )
 from autopay_core.serialization.kinds import ADDED
@@ -111,6 +128,14 @@ allocations = cases().map(
 )
 captures = st.builds(Captured, key=keys, amount=money(), reference=ids)
 pendings = st.builds(Pending, key=keys, amount=money(), reference=ids)
+approvals = st.builds(
+    NeedsPayer,
+    key=keys,
+    amount=money(),
+    reference=ids,
+    link=st.sampled_from(["https://pay.example/a?b=4111111111111111"]),
+    until=instants,
+)
 declines = st.builds(
     Declined,
     key=keys,
@@ -138,7 +163,7 @@ attempts = st.builds(
     request_hash=ids,
     tries=st.integers(0, 9),
     reference=st.none() | ids,
-    outcome=st.none() | captures | pendings | declines,
+    outcome=st.none() | captures | pendings | approvals | declines,
     account=st.just("") | ids,
     epoch=st.integers(0, 9),
     missing_since=st.none() | instants,
@@ -415,6 +440,15 @@ STRATEGIES: dict[str, st.SearchStrategy[Any]] = {
         amount=st.none() | money(),
         reason=st.sampled_from(["", "Declined"]),
         detail=texts,
+        run=st.none() | run_keys,
+        lines=st.lists(
+            st.builds(ChargeLine, invoice=ids, amount=money()), max_size=2
+        ).map(tuple),
+        reference=st.just("") | ids,
+        method=st.sampled_from(["", "visa …4242"]),
+        left=st.none() | money(),
+        next_on=st.none() | dates,
+        link=st.sampled_from(["", "https://pay.example/a"]),
     ),
     "occurrence": st.builds(Occurrence, nominal_on=dates, charge_on=dates),
     "pause": pauses,
@@ -437,6 +471,7 @@ STRATEGIES: dict[str, st.SearchStrategy[Any]] = {
         ).map(tuple),
     ),
     "payment_method": methods,
+    "needs_payer": approvals,
     "pending": pendings,
     "posting": st.just(SAMPLE)
     .map(paid)
@@ -456,8 +491,32 @@ STRATEGIES: dict[str, st.SearchStrategy[Any]] = {
     ),
     "run_key": run_keys,
     "run_record": records(),
+    "run_result": st.builds(
+        RunResult,
+        key=st.none() | run_keys,
+        status=st.sampled_from(RunStatus),
+        record=st.none() | records(),
+        reason=st.sampled_from(["", "Declined"]),
+        detail=texts,
+        autopay=ids,
+    ),
     "saved_method": saved_methods,
     "schedule": schedules,
+    "invoice_query": st.builds(
+        InvoiceQuery,
+        payer=st.just("p-1"),
+        associations=st.lists(
+            st.builds(Association, payer=st.just("p-1"), client=ids),
+            max_size=2,
+        ).map(tuple),
+        page=st.none() | ids,
+    ),
+    "search_query": st.builds(
+        SearchQuery,
+        by=st.sampled_from(SearchBy),
+        text=ids,
+        page=st.none() | ids,
+    ),
     "search_result": st.builds(
         SearchResult,
         client=ids,
@@ -987,3 +1046,78 @@ def test_only_what_was_added_may_be_missing() -> None:
         names = [each.name for each in attrs.fields(kind)]
         # What is added stands at the end: older fields keep their places.
         assert set(names[-len(added) :]) == added
+
+
+# -- JSON Schema --------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", sorted(KINDS))
+def test_a_schema_holds_for_what_is_written(name: str) -> None:
+    schema = json_schema(KINDS[name])
+    Draft202012Validator.check_schema(schema)
+    validator = Draft202012Validator(schema)
+
+    @settings(max_examples=20)
+    @given(STRATEGIES[name])
+    def holds(value: Any) -> None:
+        validator.validate(json.loads(dumps(value)))
+
+    holds()
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[Any]:
+    """Return where something stands in a text."""
+    if isinstance(value, dict):
+        for name, each in value.items():
+            yield (*path, name)
+            yield from places(each, (*path, name))
+    if isinstance(value, list):
+        for place, each in enumerate(value):
+            yield (*path, place)
+            yield from places(each, (*path, place))
+
+
+@pytest.mark.parametrize("name", sorted(KINDS))
+def test_what_a_schema_refuses_is_not_read(name: str) -> None:
+    validator = Draft202012Validator(json_schema(KINDS[name]))
+    refused: list[bool] = []
+
+    @settings(max_examples=60)
+    @given(STRATEGIES[name], st.data())
+    def agree(value: Any, data: st.DataObject) -> None:
+        whole = json.loads(dumps(value))
+        path = data.draw(st.sampled_from(list(places(whole))))
+        parent = whole
+        for each in path[:-1]:
+            parent = parent[each]
+        other: Any = data.draw(
+            st.sampled_from(
+                [None, True, 7, "x", [], {}, "2026-02-30", "nothing", -1]
+            )
+            | st.just(...)
+        )
+        if other is ...:
+            del parent[path[-1]]
+        else:
+            parent[path[-1]] = other
+        if validator.is_valid(whole):
+            return  # The value may still refuse it.
+        refused.append(True)
+        with pytest.raises(InvalidValueError):
+            loads(json.dumps(whole), KINDS[name])
+
+    agree()
+    assert refused, "nothing was spoiled"
+
+
+def test_what_has_no_format_has_no_schema() -> None:
+    with pytest.raises(InvalidValueError) as refused:
+        json_schema(int)
+
+    assert refused.value.code == "FieldType"
+
+
+def test_a_field_that_came_later_is_not_required() -> None:
+    schema = json_schema(RunKey)["$defs"]["run_key"]
+
+    assert set(schema["properties"]) - set(schema["required"]) == {"number"}

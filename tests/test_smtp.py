@@ -26,7 +26,12 @@ from autopay_core.errors import (
     PortError,
     PortUnavailableError,
 )
-from autopay_core.notices import Notice, NoticeKind, notice_for_firm
+from autopay_core.notices import (
+    Audience,
+    Notice,
+    NoticeKind,
+    notice_for_firm,
+)
 from worlds import World, bill, standing_order, usd
 
 if TYPE_CHECKING:
@@ -201,20 +206,49 @@ def test_a_notice_for_nobody_is_not_sent(server: MailServer) -> None:
     assert server.commands == []
 
 
+@pytest.mark.parametrize("reason", ["Declined", "Missed"])
 @pytest.mark.parametrize("kind", NoticeKind)
 @pytest.mark.parametrize("payer", ["p-1", ""])
-def test_what_is_for_the_firm_goes_to_its_address_only(
-    server: MailServer, kind: NoticeKind, payer: str
+def test_n1_each_audience_gets_a_message_of_its_own(
+    server: MailServer, kind: NoticeKind, payer: str, reason: str
 ) -> None:
-    notice = attrs.evolve(NOTICE, kind=kind, payer=payer)
+    notice = attrs.evolve(NOTICE, kind=kind, payer=payer, reason=reason)
 
     notifier(server.port, firm="ar@firm.example").send(notice)
 
-    [(receivers, mail)] = server.messages
-    is_for_firm = kind.is_for_firm or not payer
-    expected = "ar@firm.example" if is_for_firm else "office@harbour.example"
-    assert receivers == [expected]
-    assert mail["To"] == expected
+    addresses = {
+        Audience.FIRM: "ar@firm.example",
+        Audience.PAYER: "office@harbour.example",
+    }
+    expected = {addresses[each] for each in notice.audience}
+    assert {mail["To"] for _, mail in server.messages} == expected
+    assert len(server.messages) == len(expected)
+    for receivers, mail in server.messages:
+        assert receivers == [mail["To"]]
+
+
+def test_n1_a_firm_that_is_the_receiver_gets_one_message(
+    server: MailServer,
+) -> None:
+    notice = attrs.evolve(NOTICE, kind=NoticeKind.FAILED, reason="Declined")
+    address = "office@harbour.example"
+
+    notifier(server.port, firm=address).send(notice)
+
+    assert [receivers for receivers, _ in server.messages] == [[address]]
+
+
+def test_n1_a_payer_without_an_address_keeps_nothing_from_the_firm(
+    server: MailServer,
+) -> None:
+    notice = attrs.evolve(NOTICE, kind=NoticeKind.FAILED, reason="Declined")
+    only = notifier(
+        server.port, firm="ar@firm.example", receiver=lambda _: None
+    )
+
+    only.send(notice)
+
+    assert [each for each, _ in server.messages] == [["ar@firm.example"]]
 
 
 def test_a_firm_s_address_is_one_address() -> None:

@@ -1110,8 +1110,6 @@ UNPROVEN = {
     "autopay_claims": {"autopay", "nominal_on", "number", "until_at"},
     # Which migrations were made; a store refuses what it does not know.
     "autopay_schema": {"number", "name"},
-    # A record is proven by its method's fingerprint (T3).
-    "autopay_runs": {"token"},
     # The order in which rows came is the database's.
     "autopay_notices": {"place"},
     "autopay_steps": {"place"},
@@ -1202,6 +1200,93 @@ def test_t2_every_column_of_every_table_is_proven(blocking: Any) -> None:
         "autopay_schema",
         "autopay_history",
     } == {table for table, _, _ in columns_of(blocking)}
+
+
+def under_way(autopay: str) -> Any:
+    """Return a run whose request says whose it is, as all do today."""
+    record = run_of(autopay)
+    request = attrs.evolve(record.intent.request, run=record.key)
+    last = attrs.evolve(record.attempts[-1], request_hash=request.request_hash)
+    return attrs.evolve(
+        record,
+        intent=attrs.evolve(record.intent, request=request),
+        attempts=(*record.attempts[:-1], last),
+        next_try_at=None,
+    )
+
+
+def test_t3_a_token_stands_beside_a_run_while_it_is_under_way(
+    blocking: Any,
+) -> None:
+    store = blocking.open()
+    record = under_way("ap-1")
+    store.commit(Change(runs=(record,)))
+
+    [(data, token)] = blocking.sql("SELECT data, token FROM autopay_runs")
+    assert METHOD.token not in data
+    assert METHOD.fingerprint in data
+    assert token == METHOD.token
+    assert blocking.open().standing(record.key, "").run == record
+
+    store.commit(Change(runs=(paid(record),)))
+
+    assert blocking.sql("SELECT token FROM autopay_runs") == [(None,)]
+    assert blocking.open().standing(record.key, "").run == paid(record)
+    everything = [
+        str(row)
+        for table in KEYS
+        for row in blocking.sql(f"SELECT * FROM {table}")  # noqa: S608 - constants
+    ]
+    assert METHOD.token not in "".join(everything)
+    assert verify_history(store) == ()
+
+
+@pytest.mark.parametrize("token", [None, "tok_somebody_else"])
+def test_t3_a_token_that_is_not_the_runs_is_never_charged(
+    blocking: Any, token: str | None
+) -> None:
+    store = blocking.open()
+    record = under_way("ap-1")
+    store.commit(Change(runs=(record,)))
+    blocking.sql("UPDATE autopay_runs SET token = ?", token)
+
+    [found] = store.unfinished(None, 10)
+    [fault] = verify_history(store)
+
+    assert found == Unreadable(key=str(record.key), code="TokenMismatch")
+    assert fault.row.startswith("autopay_runs")
+    with pytest.raises(PortError):
+        store.standing(record.key, "")
+    blocking.sql("UPDATE autopay_runs SET token = ?", METHOD.token)
+    assert verify_history(store) == ()
+
+
+def test_t3_a_run_that_was_taken_back_to_waiting_is_read(
+    blocking: Any,
+) -> None:
+    """Its end cleared the token, and nothing is sent with its old intent."""
+    store = blocking.open()
+    record = under_way("ap-1")
+    store.commit(Change(runs=(record,)))
+    store.commit(Change(runs=(after(record, RunState.FAILED),)))
+    failed = store.standing(record.key, "").run
+    waiting = after(failed, RunState.WAITING)
+    store.commit(Change(runs=(waiting,)))
+
+    assert blocking.open().standing(record.key, "").run == waiting
+    assert verify_history(store) == ()
+
+
+def test_t3_a_token_beside_a_finished_run_is_found(blocking: Any) -> None:
+    store = blocking.open()
+    record = under_way("ap-1")
+    store.commit(Change(runs=(record,)))
+    store.commit(Change(runs=(paid(record),)))
+    blocking.sql("UPDATE autopay_runs SET token = ?", METHOD.token)
+
+    [fault] = verify_history(store)
+
+    assert fault.row.startswith("autopay_runs")
 
 
 def test_t2_a_row_that_is_gone_is_missed(blocking: Any) -> None:

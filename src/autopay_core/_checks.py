@@ -579,6 +579,26 @@ def an_id(instance: object, field: Field, value: Any) -> None:  # noqa: ANN401
         check_id(_as_plain(instance, field, value), field.name)
 
 
+_LINK: Final = re.compile(r"https://[!-~]{1,992}")
+
+
+def a_link(instance: object, field: Field, value: Any) -> None:  # noqa: ANN401
+    """Refuse what is no ``https`` address of at most 1,000 characters."""
+    plain = _as_plain(instance, field, value)
+    if len(plain) > TEXT_MAX or not _LINK.fullmatch(plain):
+        raise InvalidValueError(
+            "must be an https address in visible ASCII",
+            code="LinkInvalid",
+            path=field.name,
+        )
+
+
+def a_link_if_any(instance: object, field: Field, value: Any) -> None:  # noqa: ANN401
+    """Refuse what `a_link` refuses, but for an empty text."""
+    if type(value) is not str or value:
+        a_link(instance, field, value)
+
+
 def an_id_if_any(instance: object, field: Field, value: Any) -> None:  # noqa: ANN401
     """Refuse what `check_id` refuses, but for an empty text."""
     if type(value) is not str or value:

@@ -1,9 +1,9 @@
 """
 What is told about a standing order itself (N2).
 
-Holds: `autopay_notices`. Imports: `_life`, `_standing` and the values. What is
-told agrees with the state of that day (S14): nothing has ended that has a
-date to come, nothing has resumed that rests.
+Holds: `autopay_notices`, `pause_told`. Imports: `_life`, `_standing` and the
+values. What is told agrees with the state of that day (S14): nothing has ended
+that has a date to come, nothing has resumed that rests.
 """
 
 from __future__ import annotations
@@ -26,14 +26,20 @@ from autopay_core._life import (
     years,
 )
 from autopay_core._standing import AutoPay, Enrollment
+from autopay_core.commits import Told
 from autopay_core.notices import Notice, NoticeKind, notice_for_autopay
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from autopay_core.associations import Association
 
-__all__ = ["autopay_notices"]
+__all__ = ["PAUSE", "autopay_notices", "pause_told"]
+
+PAUSE: Final = "pause"
+"""The topic under which it is kept whether a pause was told (N5)."""
+
+_RESTS: Final = "It rests."
 
 _DAY: Final = timedelta(days=1)
 _EXPIRY_DAYS: Final = 30
@@ -189,11 +195,67 @@ def _about_pauses(
             and _is_told(to_on, as_of)
             and state_on(autopay, to_on - _DAY) is AutoPayState.PAUSED
         ):
-            following = upcoming(autopay, as_of, known=known)
-            detail = "It runs again."
-            if following is not None:
-                detail = f"It runs again, next on {following.charge_on}."
+            detail = _runs_again(autopay, as_of, known)
             yield _Told(NoticeKind.RESUMED, to_on, detail)
+
+
+def _runs_again(autopay: AutoPay, as_of: date, known: Known) -> str:
+    following = upcoming(autopay, as_of, known=known)
+    if following is None:
+        return "It runs again."
+    return f"It runs again, next on {following.charge_on}."
+
+
+def pause_told(
+    autopay: AutoPay,
+    as_of: date,
+    notices: Sequence[Notice],
+    before: Told | None,
+    /,
+) -> tuple[Notice | None, Told | None]:
+    """
+    Keep what was told of a pause in step with what is true (N5).
+
+    A pause that is taken away has no end of its own, so its end is told as
+    soon as the order runs without it.
+
+    Args:
+        autopay: The standing order.
+        as_of: The date that the caller calls today.
+        notices: What `autopay_notices` makes of that.
+        before: What was told last under `PAUSE`; None for nothing.
+
+    Returns:
+        One more notice, if one is needed; and what is told now, if that is
+        something else than before.
+
+    """
+    rests = [each for each in notices if each.kind is NoticeKind.PAUSED]
+    if rests:
+        told = _pause(autopay, _RESTS, rests[-1])
+        return None, None if told == before else told
+    if before is None or before.said != _RESTS:
+        return None, None
+    if state_on(autopay, as_of) is not AutoPayState.ACTIVE:
+        return None, _pause(autopay, "", before)
+    for each in notices:
+        if each.kind is NoticeKind.RESUMED:
+            return None, _pause(autopay, "", each)
+    resumed = notice_for_autopay(
+        NoticeKind.RESUMED,
+        autopay.id,
+        payer=autopay.payer,
+        on=as_of,
+        name=autopay.name,
+        reason="Resumed",
+        detail=_runs_again(autopay, as_of, NOTHING_KNOWN),
+        occasion=before.key,
+    )
+    return resumed, _pause(autopay, "", resumed)
+
+
+def _pause(autopay: AutoPay, said: str, of: Notice | Told) -> Told:
+    return Told(autopay=autopay.id, topic=PAUSE, said=said, key=of.key)
 
 
 def _rests(autopay: AutoPay) -> list[tuple[date, date | None]]:

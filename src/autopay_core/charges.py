@@ -21,6 +21,7 @@ from autopay_core._checks import (
     Readable,
     ReadOnly,
     a,
+    a_link,
     a_number,
     a_text,
     an_id,
@@ -59,6 +60,8 @@ __all__ = [
     "IdempotencyKey",
     "Indeterminate",
     "LookupOutcome",
+    "Moving",
+    "NeedsPayer",
     "NotFound",
     "Pending",
     "idempotency_key",
@@ -269,6 +272,41 @@ class Pending(Readable):
 
 @final
 @attrs.frozen(kw_only=True, repr=False, eq=False)
+class NeedsPayer(Readable):
+    """
+    The payer has to act before money moves: approve it, say who they are.
+
+    It is under way as a bank debit is: what it asks for stays reserved, and
+    the gateway is asked again. When its time is over, and when it is not
+    right any more, it is called off where the gateway can do that (R9).
+
+    Attributes:
+        key: The key it was requested under, as the gateway says.
+        amount: What is asked for, as the gateway says.
+        reference: The gateway's payment reference.
+        link: Where the payer acts: an ``https`` address of at most 1,000
+            visible ASCII characters. It is not in the repr.
+        until: The payer can act before this instant.
+        account: As `Captured.account`.
+        request: As `Captured.request`.
+
+    Raises:
+        InvalidValueError: *link* is no such address (``LinkInvalid``). A
+            field of another type.
+
+    """
+
+    key: IdempotencyKey | str = attrs.field(validator=an_id)
+    amount: Money = attrs.field(validator=a(Money))
+    reference: str = attrs.field(validator=an_id)
+    link: str = attrs.field(validator=a_link, repr=False)
+    until: datetime = attrs.field(validator=an_instant)
+    account: str = attrs.field(default="", validator=an_id_if_any)
+    request: str = attrs.field(default="", validator=an_id_if_any)
+
+
+@final
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class Declined(Readable):
     """
     The money was definitively not taken, and a later try is a new attempt.
@@ -344,13 +382,12 @@ class NotFound(Readable):
     """The gateway knows no request under the key, for now (R4)."""
 
 
-ChargeOutcome: TypeAlias = Captured | Pending | Declined | Indeterminate
-LookupOutcome: TypeAlias = (
-    Captured | Pending | Declined | Indeterminate | NotFound
-)
-CancelOutcome: TypeAlias = (
-    Captured | Pending | Declined | Indeterminate | Cancelled
-)
+Moving: TypeAlias = Captured | Pending | NeedsPayer
+"""What has taken money, or may still take it without being sent again."""
+
+ChargeOutcome: TypeAlias = Moving | Declined | Indeterminate
+LookupOutcome: TypeAlias = Moving | Declined | Indeterminate | NotFound
+CancelOutcome: TypeAlias = Moving | Declined | Indeterminate | Cancelled
 
 
 def _currencies(

@@ -1,11 +1,11 @@
 """
 What people are told (N1, N2).
 
-Holds: `Notice`, its kinds, and the functions that make them. Imports:
-`_checks`, `_hashes`, `money`, `references`. A notice is stored in the same
-step as what it tells, and delivered at least once under a key that removes
-duplicates. Its fields are typed data, never text to be formatted by a
-template.
+Holds: `Notice`, its kinds, who it is for, and the functions that make them.
+Imports: `_checks`, `_hashes`, `charges`, `money`, `references`. A notice is
+stored in the same step as what it tells, and delivered at least once under a
+key that removes duplicates. Its fields are typed data, never text to be
+formatted by a template.
 """
 
 from __future__ import annotations
@@ -21,17 +21,22 @@ from autopay_core._checks import (
     Readable,
     a,
     a_date,
+    a_link_if_any,
     a_text,
     an_id,
     an_id_if_any,
+    optional,
     report_text,
+    tuple_of,
 )
 from autopay_core._hashes import sha256
+from autopay_core.charges import ChargeLine
 from autopay_core.money import Money
 from autopay_core.references import AutoPayId, PayerId, RunKey
 
 __all__ = [
     "FAILED_AUTOPAY",
+    "Audience",
     "Notice",
     "NoticeFacts",
     "NoticeKind",
@@ -93,6 +98,9 @@ class NoticeKind(Choice):
     OVERPAID = "overpaid"
     """An invoice shows a credit after payments that crossed."""
 
+    NEEDS_PAYER = "needs_payer"
+    """The payer has to approve a charge, at a link and until a time."""
+
     @property
     def title(self) -> str:
         """The line that people see first."""
@@ -139,7 +147,25 @@ _TITLES: Final = {
     NoticeKind.BALANCE_UNEXPECTED: "AutoPay: balances do not fit",
     NoticeKind.GONE: "AutoPay: invoice not found any more",
     NoticeKind.OVERPAID: "AutoPay: overpaid invoice",
+    NoticeKind.NEEDS_PAYER: "AutoPay: your approval is needed",
 }
+
+
+class Audience(Choice):
+    """Who a notice is for (N1, N5)."""
+
+    PAYER = "payer"
+    """Whose auto-pay it is."""
+    FIRM = "firm"
+    """The law firm's staff."""
+
+
+_FOR_BOTH: Final = frozenset({NoticeKind.RETURNED, NoticeKind.REINSTATED})
+
+_PAYER_CAN_ACT: Final = frozenset(
+    {"Declined", "MethodGone", "EnrollmentEnded", "NotAuthorized"}
+)
+"""Reasons of a failure that the payer can do something about (N1)."""
 
 
 @final
@@ -159,6 +185,16 @@ class Notice(Readable):
         amount: The money it is about, if any.
         reason: Stable code, such as ``"Declined"``; may be empty.
         detail: What a person can act on.
+        run: The run that it is about, if it is about one.
+        lines: What each invoice gets, or was to get.
+        reference: The gateway's payment reference; empty if there is none.
+        method: The payment method, masked, such as ``"visa …4242"``.
+        left: What the considered invoices still owe besides, on hold or not,
+            and less what is on its way already; None if nobody looked.
+        next_on: The firm-local date on which the auto-pay is to charge next,
+            the retry of a decline among these; None if there is none.
+        link: Where the payer acts, of `NoticeKind.NEEDS_PAYER`; not in the
+            repr.
 
     """
 
@@ -171,11 +207,44 @@ class Notice(Readable):
     amount: Money | None = None
     reason: str = attrs.field(default="", validator=a_text(most=64))
     detail: str = attrs.field(default="", validator=a_text())
+    run: RunKey | None = attrs.field(
+        default=None, validator=optional(a(RunKey))
+    )
+    lines: tuple[ChargeLine, ...] = attrs.field(
+        default=(), validator=tuple_of(ChargeLine)
+    )
+    reference: str = attrs.field(default="", validator=an_id_if_any)
+    method: str = attrs.field(default="", validator=a_text(most=64))
+    left: Money | None = attrs.field(
+        default=None, validator=optional(a(Money))
+    )
+    next_on: date | None = attrs.field(
+        default=None, validator=optional(a_date)
+    )
+    link: str = attrs.field(default="", validator=a_link_if_any, repr=False)
 
     @property
     def title(self) -> str:
         """The line that people see first, such as "Error-Failed AutoPay"."""
         return self.kind.title
+
+    @property
+    def audience(self) -> frozenset[Audience]:
+        """
+        Who it is for (N1, N5).
+
+        A failure is for the firm always, and for the payer when the payer can
+        act.
+        """
+        if self.kind.is_for_firm or not self.payer:
+            return frozenset({Audience.FIRM})
+        if self.kind is NoticeKind.FAILED:
+            if self.reason in _PAYER_CAN_ACT:
+                return frozenset(Audience)
+            return frozenset({Audience.FIRM})
+        if self.kind in _FOR_BOTH:
+            return frozenset(Audience)
+        return frozenset({Audience.PAYER})
 
 
 def _key(*parts: str) -> str:
@@ -192,6 +261,12 @@ class NoticeFacts(TypedDict, total=False):
     name: str
     amount: Money | None
     reason: str
+    lines: tuple[ChargeLine, ...]
+    reference: str
+    method: str
+    left: Money | None
+    next_on: date | None
+    link: str
 
 
 def notice_for_run(
@@ -221,6 +296,7 @@ def notice_for_run(
         kind=kind,
         autopay=key.autopay,
         detail=report_text(detail),
+        run=key,
         **facts,
     )
 

@@ -33,6 +33,7 @@ from autopay_core.charges import (
     GatewayCapabilities,
     Indeterminate,
     LookupOutcome,
+    NeedsPayer,
     NotFound,
     Pending,
 )
@@ -111,6 +112,7 @@ __all__ = [
     "Money",
     "MovementRecord",
     "MovementState",
+    "NeedsPayer",
     "NotFound",
     "Notice",
     "Notifier",
@@ -237,12 +239,16 @@ class PaymentGateway(Protocol):
     PG-13 No two payments at the account have one reference, if
           `unique_references` is declared.
     PG-14 `Captured` is said of money that was taken, `Declined` of money
-          that never will be; what is under way is `Pending`, and a state
-          that the adapter does not know is `Indeterminate`.
+          that never will be; what is under way is `Pending`, what waits for
+          the payer `NeedsPayer`, and a state that the adapter does not know
+          `Indeterminate`.
     PG-15 The request's amount is taken, in the units in which the company
           counts the currency, into the request's deposit account.
     PG-16 An answer is of one of these classes and no subclass; what is raised
           is a `PortError`, and nothing of a driver or SDK.
+    PG-17 `NeedsPayer` says where the payer acts and until when. Money may move
+          until then, PG-6 notwithstanding, and not once `cancel` was answered
+          `Cancelled`.
 
     Beside the methods here there are two of the second edition, each behind
     a capability: ``cancel(key, reference)`` with `cancels`, whose answer is a
@@ -306,6 +312,7 @@ class TwoStepGateway(Protocol):
     TS-14 Captured, declined, under way and unknown are told apart, as PG-14.
     TS-15 The request's amount is taken into its deposit account, as PG-15.
     TS-16 Answers and errors are the port's own, as PG-16.
+    TS-17 What needs the payer is as PG-17 says.
     """
 
     @property

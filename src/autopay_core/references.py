@@ -173,6 +173,16 @@ class PaymentMethodRef:
         shown = self.token[-4:] if len(self.token) >= _LONG_TOKEN else ""
         return f"…{shown}"
 
+    @property
+    def described(self) -> str:
+        """
+        The method as people know it, such as ``"visa …4242"`` (E3).
+
+        By its network, else its kind.
+        """
+        name = self.network or self.kind.value.replace("_", " ")
+        return f"{name} {self.masked}"
+
     def forgotten(self) -> PaymentMethodRef:
         """
         Return it without its token, which nothing is charged with any more.

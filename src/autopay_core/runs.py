@@ -39,6 +39,8 @@ from autopay_core.charges import (
     ChargeRequest,
     Declined,
     IdempotencyKey,
+    Moving,
+    NeedsPayer,
     Pending,
 )
 from autopay_core.decisions import Decision, Recomputed, again
@@ -142,8 +144,10 @@ RUN_MOVES: Final[Mapping[RunState | None, frozenset[RunState]]] = (
         {
             None: frozenset(RunState)
             - {RunState.PENDING, RunState.REVIEW, RunState.PAID},
+            # ANNOUNCED to ANNOUNCED: its date moved, and was told anew (N4).
             RunState.ANNOUNCED: frozenset(
                 {
+                    RunState.ANNOUNCED,
                     RunState.OPEN,
                     RunState.WAITING,
                     RunState.FAILED,
@@ -195,6 +199,8 @@ class Intent(Readable):
         plans: Numbers of the invoices that are paid by a plan only (S7).
         calendar: The open days on which a decline may be tried again, of a
             schedule that rolls; None for every day (N3).
+        next_on: The auto-pay's next charge date after this one, as it stood
+            then; for notices.
 
     Raises:
         InvalidValueError: The amounts differ.
@@ -208,6 +214,9 @@ class Intent(Readable):
     retry: RetryPolicy | None = None
     plans: tuple[InvoiceNumber | str, ...] = ()
     calendar: BusinessCalendar | None = None
+    next_on: date | None = attrs.field(
+        default=None, validator=optional(a_date)
+    )
 
     def __attrs_post_init__(self) -> None:
         """Refuse a charge of another amount than was allocated (R3)."""
@@ -254,7 +263,7 @@ class Attempt(Readable):
             of the other form is ever sent the same attempt again.
         tries: How often a request may have been sent.
         reference: What a two-step gateway prepared; None for one step.
-        outcome: Captured, pending, declined or cancelled; None while in
+        outcome: Captured, under way, declined or cancelled; None while in
             doubt, and for an attempt that never left the machine, whose
             number and key the next one takes over (R2).
         request_hash: Of the whole request under the key (R2).
@@ -278,7 +287,7 @@ class Attempt(Readable):
     two_step: bool = attrs.field(default=False, validator=a(bool))
     tries: int = attrs.field(default=1, validator=a(int))
     reference: str | None = None
-    outcome: Captured | Pending | Declined | Cancelled | None = None
+    outcome: Moving | Declined | Cancelled | None = None
     account: str = attrs.field(default="", validator=an_id_if_any)
     epoch: int = attrs.field(default=0, validator=a_number(0))
     missing_since: datetime | None = attrs.field(
@@ -400,9 +409,9 @@ class RunRecord(Shown):
 
     @property
     def payment_reference(self) -> str | None:
-        """The gateway's reference of what was captured, or is pending."""
+        """The gateway's reference of what was captured, or is under way."""
         outcome = self.attempts[-1].outcome if self.attempts else None
-        if isinstance(outcome, (Captured, Pending)):
+        if isinstance(outcome, (Captured, Pending, NeedsPayer)):
             return outcome.reference
         return None
 
@@ -690,7 +699,7 @@ class RunStatus(Choice):
     OPEN = "open"
     """It is not known yet whether money moved."""
     PENDING = "pending"
-    """A bank debit is under way."""
+    """A bank debit is under way, or the payer has to approve it."""
     REVIEW = "review"
     """A person has to look at it."""
     WAITING = "waiting"

@@ -21,7 +21,12 @@ import attrs
 from autopay_core import associations, charges, notices, reads, retries, runs
 from autopay_core.adapters.memory import MemoryPostingStore
 from autopay_core.associations import InvoiceQuery
-from autopay_core.charges import Declined, Indeterminate, NotFound
+from autopay_core.charges import (
+    Cancelled,
+    Declined,
+    Indeterminate,
+    NotFound,
+)
 from autopay_core.commits import Change, Committed, OpenAmounts
 from autopay_core.engine import (
     asking,
@@ -1271,3 +1276,34 @@ def _made_up(planting: Planting) -> None:
         yield
 
     planting.swap(sweeping._record_dropped, record_dropped)
+
+
+# -- Payers who have to approve (PG-17) ---------------------------------------
+
+
+@_mutant(
+    "a cancel in doubt is taken for one",
+    seeds=3_000,
+    first=392,
+    theme="approvals",
+    rules="I8 I2 I6",
+)
+def _cancel_believed(planting: Planting) -> None:
+    true = requests.call_off
+
+    def call_off(key: Any, reference: Any) -> Any:
+        yield from true(key, reference)
+        return Cancelled(key=key)
+
+    planting.swap(true, call_off, recovery)
+
+
+@_mutant(
+    "a payer has time without end",
+    seeds=3_000,
+    first=18,
+    theme="approvals",
+    rules="R4",
+)
+def _payer_without_end(planting: Planting) -> None:
+    planting.swap(steps.payer_is_late, lambda record, now: False)

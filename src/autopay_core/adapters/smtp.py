@@ -25,7 +25,7 @@ from email.message import Message
 from email.policy import compat32
 from email.utils import format_datetime
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Final, NoReturn, final
+from typing import Any, Final, NoReturn, final
 
 from autopay_core._checks import check_text, clean_text
 from autopay_core.errors import (
@@ -33,10 +33,8 @@ from autopay_core.errors import (
     PortError,
     PortUnavailableError,
 )
+from autopay_core.notices import Audience, Notice
 from autopay_core.show.sentences import notice_facts
-
-if TYPE_CHECKING:
-    from autopay_core.notices import Notice
 
 __all__ = ["Security", "SmtpNotifier", "compose"]
 
@@ -185,10 +183,10 @@ class SmtpNotifier:
         sender: The address that messages come from.
         receiver: Returns who is told of a notice, as one address; None tells
             nobody, for good.
-        firm: The firm's address. What is for the firm only, or about no
-            single payer, goes there and nowhere else; *receiver* is not asked
-            about it (N1). Without one, *receiver* must know what
-            `NoticeKind.is_for_firm` says.
+        firm: The firm's address. It gets what `Notice.audience` says is for
+            the firm, such as every failure, in a message of its own;
+            *receiver* is asked only about what is for the payer (N1). Without
+            one, *receiver* is asked about all, and must know that.
         port: The mail server's; None for the usual one of *security*.
         security: How the connection is protected.
         credentials: User and password, if the server asks for them.
@@ -281,40 +279,53 @@ class SmtpNotifier:
                 the receiver is no address (``ReceiverInvalid``).
 
         """
-        receiver = self._receiver_of(notice)
-        if receiver is None:
+        receivers = self._receivers_of(notice)
+        if not receivers:
             return
-        if not _is_address(receiver):
-            raise PortError(
-                "the receiver of the notice is no address",
-                code="ReceiverInvalid",
-            )
+        for receiver in receivers:
+            if not _is_address(receiver):
+                raise PortError(
+                    "the receiver of the notice is no address",
+                    code="ReceiverInvalid",
+                )
+        at = self._clock()
+        with contextlib.closing(self._connect()) as server:
+            for receiver in receivers:
+                self._write(server, notice, receiver, at)
+            # Once the messages are taken, it does not matter whether the
+            # farewell works.
+            with contextlib.suppress(OSError, smtplib.SMTPException):
+                server.quit()
+
+    def _write(
+        self, server: smtplib.SMTP, notice: Notice, receiver: str, at: datetime
+    ) -> None:
         mail = compose(
             notice,
             sender=self._sender,
             receiver=receiver,
             domain=self._domain,
-            at=self._clock(),
+            at=at,
         )
-        with contextlib.closing(self._connect()) as server:
-            refusal: PortError | None = None
-            try:
-                server.sendmail(self._sender, [receiver], mail)
-            except (OSError, smtplib.SMTPException) as error:
-                refusal = _refusal(error)
-            if refusal is not None:
-                raise refusal
-            # Once the message is taken, it does not matter whether the
-            # farewell works.
-            with contextlib.suppress(OSError, smtplib.SMTPException):
-                server.quit()
+        refusal: PortError | None = None
+        try:
+            server.sendmail(self._sender, [receiver], mail)
+        except (OSError, smtplib.SMTPException) as error:
+            refusal = _refusal(error)
+        if refusal is not None:
+            raise refusal
 
-    def _receiver_of(self, notice: Notice) -> str | None:
-        """Return who is told; what is for the firm only goes there only."""
-        is_for_firm = notice.kind.is_for_firm or not notice.payer
-        if is_for_firm and self._firm is not None:
-            return self._firm
-        return self._receiver(notice)
+    def _receivers_of(self, notice: Notice) -> list[str]:
+        """Return who is told: the firm, the payer, or both (N1)."""
+        if self._firm is None:
+            receiver = self._receiver(notice)
+            return [] if receiver is None else [receiver]
+        receivers: list[str | None] = []
+        if Audience.FIRM in notice.audience:
+            receivers.append(self._firm)
+        if Audience.PAYER in notice.audience:
+            receivers.append(self._receiver(notice))
+        return [*dict.fromkeys(each for each in receivers if each is not None)]
 
     def _connect(self) -> smtplib.SMTP:
         """Connect and log in; nothing was sent if that fails."""

@@ -55,13 +55,12 @@ from autopay_core.commits import PostingFilter, Standing
 from autopay_core.engine import sweeping
 from autopay_core.engine.case import InHand, case_of
 from autopay_core.engine.gate import Cause
+from autopay_core.engine.knowing import record_of
 from autopay_core.engine.planning import look_ahead
 from autopay_core.engine.requests import (
     READ_AT_ONCE,
     ReadPostings,
-    ReadSpent,
     Terms,
-    ask,
     ask_many,
     read_standing,
 )
@@ -72,7 +71,6 @@ from autopay_core.errors import (
     PortError,
 )
 from autopay_core.invoices import SearchBy, SearchResult
-from autopay_core.limits import Spent
 from autopay_core.money import Money
 from autopay_core.payers import KeptAssociation, Payer, SavedMethod
 from autopay_core.postings import Posting
@@ -85,9 +83,6 @@ __all__ = ["AskBook", "Done", "Look", "Outlook", "Preview"]
 
 _T = TypeVar("_T")
 BookFlow: TypeAlias = Generator[Any, Any, _T]
-
-_RECENT: Final = timedelta(days=62)
-"""For so long a payment keeps its week, half month or month (S15)."""
 
 _DATES_SHOWN: Final = 3
 _METHOD_GONE: Final = "the payer no longer has its payment method"
@@ -339,55 +334,9 @@ def known_of(
         autopay.method.fingerprint,
         autopay.payer,
     )
-    since = None if autopay.payments is not None else as_of - _RECENT
-    collected = yield from _collected(autopay, since)
-    spent = None
-    if autopay.limit.lifetime is not None:
-        currency = autopay.limit.currency
-        taken = yield from ask(
-            ReadSpent(autopay.id, date.min, date.max, currency), Money
-        )
-        spent = Spent(month=Money.zero(currency), lifetime=taken)
-    return (
-        Known(
-            spent=spent,
-            collected=len(collected),
-            recent=tuple(
-                each for each in collected if each.charge_on >= as_of - _RECENT
-            ),
-            holds=tuple(each.reason for each in standing.holds),
-        ),
-        standing,
-    )
-
-
-def _collected(
-    autopay: AutoPay, since: date | None
-) -> BookFlow[list[Occurrence]]:
-    """Read the dates that were collected and not returned, ascending."""
-    net: dict[RunKey, int] = {}
-    taken_on: dict[RunKey, date] = {}
-    after = None
-    while True:
-        wanted = PostingFilter(
-            payer=autopay.payer, charged_from=since, after=after
-        )
-        page = yield from ask_many(ReadPostings(wanted), Posting)
-        for each in page:
-            key = each.run
-            if key.autopay != autopay.id or key.number:
-                continue
-            net[key] = net.get(key, 0) + each.amount.amount_minor
-            if each.reverses is None:
-                taken_on[key] = each.charged_on
-        if len(page) < wanted.most:
-            break
-        after = page[-1].id
-    return [
-        Occurrence(nominal_on=key.nominal_on, charge_on=on)
-        for key, on in sorted(taken_on.items())
-        if net[key] > 0
-    ]
+    known = yield from record_of(autopay, as_of)
+    holds = tuple(each.reason for each in standing.holds)
+    return attrs.evolve(known, holds=holds), standing
 
 
 def _with_paid_off(

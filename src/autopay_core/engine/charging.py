@@ -18,7 +18,6 @@ from autopay_core.charges import (
     ChargeOutcome,
     Declined,
     Indeterminate,
-    Pending,
 )
 from autopay_core.commits import (
     Change,
@@ -41,6 +40,7 @@ from autopay_core.engine.requests import (
 from autopay_core.engine.steps import (
     conclude,
     decline,
+    is_as_before,
     is_known,
     mismatch,
     not_sent,
@@ -66,7 +66,6 @@ from autopay_core.runs import (
     RESERVING_STATES,
     RunRecord,
     RunResult,
-    RunState,
     result_of,
 )
 
@@ -196,8 +195,8 @@ def settle(
         if standing.run is None:
             raise HostProtocolError(f"the record of {record.key} is gone")
         record = standing.run
-        is_news = not isinstance(outcome, Indeterminate) and not (
-            isinstance(outcome, Pending) and record.state is RunState.PENDING
+        is_news = not isinstance(outcome, Indeterminate) and not is_as_before(
+            record, outcome
         )
         is_current = (
             record.state in RESERVING_STATES and record.attempts[-1].key == key

@@ -1,10 +1,10 @@
 """
 One run from look-up to posting (R1 to R10).
 
-Holds: `collect`. Imports: `asking`, `case`, `charging`, `gate`, `planning`,
-`recovery`, `requests`, `restoring`, `steps`, `telling` and the values. Every
-yield is a point where the process may die; a flow remembers nothing, for the
-posting store is the memory.
+Holds: `collect`. Imports: `asking`, `case`, `charging`, `gate`, `knowing`,
+`planning`, `recovery`, `requests`, `restoring`, `steps`, `telling` and the
+values. Every yield is a point where the process may die; a flow remembers
+nothing, for the posting store is the memory.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Final
+
+import attrs
 
 from autopay_core.charges import Declined
 from autopay_core.commits import (
@@ -24,8 +26,9 @@ from autopay_core.commits import (
 )
 from autopay_core.engine.asking import verdict_on
 from autopay_core.engine.case import Case, case_again
-from autopay_core.engine.charging import answer_no, settle, take
+from autopay_core.engine.charging import answer_no, as_it_stands, settle, take
 from autopay_core.engine.gate import Cause
+from autopay_core.engine.knowing import is_fulfilled
 from autopay_core.engine.planning import Plan, plan_run, why_not_chargeable
 from autopay_core.engine.recovery import go_on
 from autopay_core.engine.requests import (
@@ -51,6 +54,7 @@ from autopay_core.engine.steps import (
     request_of,
     rests,
     rests_on,
+    set_again,
     why_nothing,
 )
 from autopay_core.engine.telling import tell
@@ -189,6 +193,10 @@ def _turn(
     verdict = verdict_on(case, standing)
     if verdict is None and not case.associations:
         verdict = _NO_ASSOCIATIONS
+    if verdict is None and (
+        yield from is_fulfilled(case.autopay, case.key, standing)
+    ):
+        verdict = _FULFILLED
     if verdict is not None:
         return (yield from _end(case, standing, verdict))
     try:
@@ -206,11 +214,46 @@ def _turn(
     [record] = change.runs
     result = result_of(record)
     if record.state is RunState.OPEN:
-        result = yield from take(
-            record, case.terms, case.on, standing.incidents
-        )
+        result = yield from _send(case, standing, change, written)
     yield from tell(change.notices, written)
     return result
+
+
+def _send(
+    case: Case, standing: Standing, change: Change, written: Committed
+) -> Flow[RunResult]:
+    """Send what was written down just now, while there is time (R15)."""
+    record = yield from _in_time(change, written)
+    if record is None:
+        return (yield from as_it_stands(change.runs[0]))
+    return (yield from take(record, case.terms, case.on, standing.incidents))
+
+
+def _in_time(change: Change, written: Committed) -> Flow[RunRecord | None]:
+    """
+    Give an intent whose reads were slow the time that a request has (R15).
+
+    Its deadline counts from before they began. When most of it was over at
+    the commit, it is written again from there before anything is sent; None
+    if somebody was at the run meanwhile.
+    """
+    [record] = change.runs
+    at = written.at
+    if at is None or at + _LEAST_TIME <= record.attempts[-1].deadline:
+        return record
+    again = set_again(record, at)
+    answer = yield from commit(
+        Change(
+            runs=(again,),
+            only_doubtful=True,
+            unless_held=change.unless_held,
+            expect_holds=change.expect_holds,
+        )
+    )
+    return None if isinstance(answer, Conflict) else again
+
+
+_LEAST_TIME: Final = timedelta(seconds=300)
 
 
 def _end(
@@ -305,13 +348,21 @@ def _decide(
 def _announced(
     case: Case, before: RunRecord | None
 ) -> Mapping[str, Money] | None:
-    """Return what was announced, unless that is too long ago (N4)."""
+    """
+    Return what was announced, unless for a later day, or too long ago (N4).
+
+    What was announced stands in the run until something else becomes of it:
+    till then its day is the one that people were told.
+    """
     if before is None or before.announced is None:
         return None
+    told_on = case.occurrence.charge_on
+    if before.state is RunState.ANNOUNCED:
+        told_on = before.charge_on
     late_days = timedelta(days=case.terms.policy.late_days)
-    if case.on > case.occurrence.charge_on + late_days:
-        return None
-    return before.announced
+    if told_on <= case.on <= told_on + late_days:
+        return before.announced
+    return None
 
 
 def _intend(
@@ -341,7 +392,10 @@ def _intend(
         if isinstance(answer, Declined) and answer.key == request.key:
             record = refused(case, standing, plan, request)
             change = yield from answer_no(record, answer, case.terms)
-            return rests_on(change, standing, plan)
+            # Nothing of an auto-pay is written while another run is in doubt.
+            return attrs.evolve(
+                rests_on(change, standing, plan), only_doubtful=True
+            )
         if not isinstance(answer, str) or not answer:
             wrong = wrong_answer(Prepare(request), answer)
             return (yield from _late(case, standing, wrong, "gateway"))
@@ -409,6 +463,11 @@ _NO_ASSOCIATIONS: Final = Verdict(
     RunState.NOTHING_DUE,
     "NoAssociations",
     "Nothing is enrolled, so nothing is paid.",
+)
+_FULFILLED: Final = Verdict(
+    RunState.NOTHING_DUE,
+    "PaymentsCollected",
+    "The agreed number of payments was collected.",
 )
 _AMOUNT_CHANGED: Final = Verdict(
     RunState.FAILED,

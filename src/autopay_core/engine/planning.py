@@ -9,7 +9,7 @@ worst, never not at all.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import date, datetime, timedelta
 from types import MappingProxyType
 from typing import Final, final
@@ -17,6 +17,7 @@ from typing import Final, final
 import attrs
 
 from autopay_core._checks import Readable
+from autopay_core._life import NOTHING_KNOWN, Known
 from autopay_core.allocation import Allocation, Reason, allocate
 from autopay_core.associations import (
     Association,
@@ -49,6 +50,8 @@ __all__ = [
     "PAGES_MOST",
     "Outlook",
     "Plan",
+    "added",
+    "announced_of",
     "look_ahead",
     "look_out",
     "plan_run",
@@ -459,12 +462,14 @@ def why_not_chargeable(
     return None
 
 
-def look_ahead(case: Case, standing: Standing) -> Flow[Plan]:
+def look_ahead(
+    case: Case, standing: Standing, others: Mapping[str, Money] = _NOTHING
+) -> Flow[Plan]:
     """
     Return what a run would pay, and why; nothing is written (preview).
 
     At most what was announced for it, and without what is announced for
-    other dates (N4).
+    other dates (N4), or by *others*.
 
     Raises:
         InvalidValueError: The matter data cannot be used.
@@ -476,7 +481,7 @@ def look_ahead(case: Case, standing: Standing) -> Flow[Plan]:
         yield from plan_run(
             case,
             standing,
-            beside=_announced_beside(case, standing),
+            beside=added(_announced_beside(case, standing), others),
             ceilings=None if record is None else record.announced,
         )
     )
@@ -496,6 +501,7 @@ class Outlook(Readable):
         spent: What the auto-pay took before, if its limits ask for it.
         minimum: The gateway's smallest charge.
         announced: The most that each invoice gets, by nominal date.
+        known: What was collected before, if its end depends on it.
 
     """
 
@@ -505,6 +511,7 @@ class Outlook(Readable):
     spent: Spent | None
     minimum: Money
     announced: Mapping[date, Mapping[str, Money]]
+    known: Known = NOTHING_KNOWN
 
 
 def look_out(case: Case, standing: Standing) -> Flow[Outlook]:
@@ -529,13 +536,28 @@ def look_out(case: Case, standing: Standing) -> Flow[Outlook]:
     )
 
 
+def added(
+    amounts: Mapping[str, Money], more: Mapping[str, Money]
+) -> dict[str, Money]:
+    """Add amounts up, by invoice."""
+    found = dict(amounts)
+    for number, amount in more.items():
+        known = found.get(number)
+        found[number] = amount if known is None else known + amount
+    return found
+
+
 def _announced_beside(case: Case, standing: Standing) -> dict[str, Money]:
     """Add up what is announced for other dates of the auto-pay (N4)."""
+    return announced_of(
+        each for each in standing.unfinished if each.key != case.key
+    )
+
+
+def announced_of(records: Iterable[RunRecord]) -> dict[str, Money]:
+    """Add up what is announced, and not collected yet, by invoice (N4)."""
     found: dict[str, Money] = {}
-    for each in standing.unfinished:
-        if each.state is not RunState.ANNOUNCED or each.key == case.key:
-            continue
-        for number, amount in (each.announced or {}).items():
-            known = found.get(number)
-            found[number] = amount if known is None else known + amount
+    for each in records:
+        if each.state is RunState.ANNOUNCED:
+            found = added(found, each.announced or {})
     return found

@@ -18,7 +18,7 @@ import attrs
 
 from autopay_core._checks import report_text
 from autopay_core._shown import Listed
-from autopay_core.charges import Captured, Pending
+from autopay_core.charges import Captured, NeedsPayer, Pending
 from autopay_core.commits import Change, Committed, Told
 from autopay_core.engine.breaking import list_holds
 from autopay_core.engine.recovery import recover_one
@@ -211,7 +211,7 @@ def _runs_of(movement: Movement, terms: Terms) -> Flow[tuple[RunRecord, ...]]:
     if reference is None:
         assert movement.key is not None
         answer = yield from look_up(movement.key, None, terms)
-        if not isinstance(answer, (Captured, Pending)):
+        if not isinstance(answer, (Captured, Pending, NeedsPayer)):
             return ()
         reference, account = answer.reference, terms.capabilities.account
     return (yield from ask_many(ReadReferenced(reference, account), RunRecord))
@@ -547,6 +547,7 @@ def _kept(
             reason=reason,
             detail=detail,
             occasion=occasion,
+            reference=record.payment_reference or "",
         )
     is_told = known is not None and known.state is state
     return Change(
@@ -560,6 +561,7 @@ def _told(movement: Movement, record: RunRecord) -> Notice:
     """Tell of a movement that did what it does (N2)."""
     rule = rule_for(movement)
     kind, detail = _SAID[rule.effect]
+    assert record.intent is not None  # It has taken money, or asked for it.
     return notice_for_run(
         kind,
         record.key,
@@ -569,6 +571,9 @@ def _told(movement: Movement, record: RunRecord) -> Notice:
         reason="Inquiry" if rule.books is None else rule.books.name.title(),
         detail=f"{movement.amount} {detail}",
         occasion=movement.id,
+        name=record.intent.name,
+        reference=record.payment_reference or "",
+        method=record.intent.request.method.described,
     )
 
 

@@ -15,9 +15,12 @@ from autopay_core._checks import report_text
 from autopay_core.charges import (
     Cancelled,
     Captured,
+    DeclineClass,
     Declined,
     Indeterminate,
     LookupOutcome,
+    Moving,
+    NeedsPayer,
     NotFound,
     Pending,
 )
@@ -55,6 +58,7 @@ from autopay_core.engine.requests import (
 from autopay_core.engine.steps import (
     SEND_SECONDS,
     found,
+    is_as_before,
     is_of_account,
     is_of_form,
     is_proven_absent,
@@ -62,8 +66,10 @@ from autopay_core.engine.steps import (
     look_later,
     mismatch,
     missing,
+    payer_is_late,
     try_again,
     wait,
+    waits_for_payer,
     withdraw,
 )
 from autopay_core.engine.telling import (
@@ -138,8 +144,16 @@ def _look(
             standing.now,
             f"The gateway is not sure. {outcome.detail}",
         )
-    elif _is_news(record, outcome):
+    elif _is_news(record, outcome) and not (
+        # Nobody is told of a link that leads nowhere any more.
+        isinstance(outcome, NeedsPayer)
+        and outcome.until <= standing.now
+        and terms.capabilities.cancels
+        and not mismatch(record, outcome)
+    ):
         return (yield from settle(record, outcome, terms))
+    elif isinstance(outcome, NeedsPayer):
+        return (yield from _payer_acts(record, outcome, standing, terms, case))
     elif record.state is RunState.PENDING:
         change = found(record, standing.now)
     else:
@@ -161,14 +175,70 @@ def _is_unprepared(record: RunRecord) -> bool:
     )
 
 
-def _is_news(
-    record: RunRecord, outcome: Captured | Pending | Declined
-) -> bool:
+def _is_news(record: RunRecord, outcome: Moving | Declined) -> bool:
     """Tell whether a look-up says more than the record knows."""
-    if record.state is RunState.PENDING and isinstance(outcome, Pending):
+    if is_as_before(record, outcome):
         return False
     # In review the same wrong answer was told before.
     return record.state is not RunState.REVIEW or not mismatch(record, outcome)
+
+
+def _payer_acts(
+    record: RunRecord,
+    asked: NeedsPayer,
+    standing: Standing,
+    terms: Terms,
+    case: Case | None,
+) -> Flow[RunResult]:
+    """
+    Wait for the payer, while there is time and it is right (R7, R9).
+
+    When the time is over it is called off at the gateway, and that is a no.
+    """
+    if mismatch(record, asked):
+        # Which is what put it into review.
+        return (
+            yield from finish_or_read(record, wait(record, standing.now, ""))
+        )
+    if asked.until <= standing.now and not standing.is_clock_suspect:
+        return (yield from _time_is_over(record, asked, standing, terms))
+    if record.state is RunState.REVIEW:
+        # By a clock that may be wrong, nothing is called off (R11).
+        change = wait(record, standing.now, "")
+        return (yield from finish_or_read(record, change))
+    change = found(record, standing.now)
+    if case is not None and terms.capabilities.cancels:
+        try:
+            opened = yield from _right(record, standing, case)
+        except (PortError, HostProtocolError):
+            return (yield from finish_or_read(record, change))
+        if opened is None:
+            return (yield from _cancel(record, standing, terms, change))
+    return (yield from finish_or_read(record, change))
+
+
+def _time_is_over(
+    record: RunRecord, asked: NeedsPayer, standing: Standing, terms: Terms
+) -> Flow[RunResult]:
+    """Call off what the payer did not approve in time, where it can be."""
+    outcome: LookupOutcome | Cancelled = asked
+    if terms.capabilities.cancels:
+        attempt = record.attempts[-1]
+        outcome = yield from call_off(attempt.key, attempt.reference)
+    if isinstance(outcome, Cancelled) and outcome.key == asked.key:
+        outcome = Declined(
+            key=asked.key,
+            code="PayerAbsent",
+            decline_class=DeclineClass.LATER,
+            message="The payer did not approve it in time.",
+            account=asked.account,
+        )
+    if isinstance(outcome, (Captured, Pending, Declined)):
+        return (yield from settle(record, outcome, terms))
+    change = found(record, standing.now)
+    if record.state is RunState.REVIEW or payer_is_late(record, standing.now):
+        change = wait(record, standing.now, "The payer's time is over.")
+    return (yield from finish_or_read(record, change))
 
 
 def _absent(
@@ -179,8 +249,15 @@ def _absent(
 ) -> Flow[RunResult]:
     """Act on a request that the gateway does not know, or wait (R4, R9)."""
     change = wait(record, standing.now, "The gateway does not know it.")
-    if record.state is RunState.PENDING:
+    if record.state is RunState.PENDING and not payer_is_late(
+        record, standing.now
+    ):
         change = missing(record, standing.now)
+    if waits_for_payer(record) and terms.capabilities.cancels:
+        # Called off, and the answer was lost, perhaps: ask again.
+        return (yield from _cancel(record, standing, terms, change))
+    if record.state is RunState.PENDING:
+        pass
     elif standing.is_clock_suspect or not is_of_form(record, terms):
         # Another form of gateway knows nothing of it, so its word proves
         # nothing; nor does a look at a clock that is wrong.
@@ -269,7 +346,10 @@ def _right(
 
 
 def _cancel(
-    record: RunRecord, standing: Standing, terms: Terms
+    record: RunRecord,
+    standing: Standing,
+    terms: Terms,
+    later: Change | None = None,
 ) -> Flow[RunResult]:
     """Call off at the gateway what is not right any more, if it can (R9)."""
     detail = "It is not right any more, and may still arrive."
@@ -279,11 +359,11 @@ def _cancel(
         if isinstance(outcome, Cancelled) and outcome.key == attempt.key:
             change = withdraw(record, "It was called off at the gateway.")
             return (yield from finish_or_read(record, change))
-        if isinstance(outcome, (Captured, Pending, Declined)) and _is_news(
-            record, outcome
-        ):
+        if isinstance(
+            outcome, (Captured, Pending, NeedsPayer, Declined)
+        ) and _is_news(record, outcome):
             return (yield from settle(record, outcome, terms))
-    change = wait(record, standing.now, detail)
+    change = wait(record, standing.now, detail) if later is None else later
     return (yield from finish_or_read(record, change))
 
 

@@ -27,6 +27,7 @@ from autopay_core.charges import (
     GatewayCapabilities,
     Indeterminate,
     LookupOutcome,
+    NeedsPayer,
     NotFound,
     Pending,
 )
@@ -395,7 +396,7 @@ def commit(change: Change) -> Flow[Committed | Conflict]:
     raise wrong_answer(Commit(change), answer)
 
 
-_TAKEN: Final = (Captured, Pending, Declined, Indeterminate)
+_TAKEN: Final = (Captured, Pending, NeedsPayer, Declined, Indeterminate)
 _FOUND: Final = (*_TAKEN, NotFound)
 _CALLED_OFF: Final = (*_TAKEN, Cancelled)
 

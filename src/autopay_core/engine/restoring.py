@@ -19,6 +19,8 @@ from autopay_core.charges import (
     ChargeRequest,
     Declined,
     Indeterminate,
+    Moving,
+    NeedsPayer,
     Pending,
     idempotency_key,
 )
@@ -49,7 +51,7 @@ def is_after_restore(case: Case, standing: Standing) -> bool:
 
 def sent_before(
     case: Case, standing: Standing, request: ChargeRequest
-) -> Flow[tuple[ChargeRequest, Captured | Pending | None]]:
+) -> Flow[tuple[ChargeRequest, Moving | None]]:
     """
     Look up what was sent for a date and is not on record (R12).
 
@@ -68,7 +70,7 @@ def sent_before(
         for store in _stores(standing):
             key = idempotency_key(secret, case.key, number, store=store)
             outcome = yield from look_up(key, None, case.terms)
-            if isinstance(outcome, (Captured, Pending)):
+            if isinstance(outcome, (Captured, Pending, NeedsPayer)):
                 asked = attrs.evolve(request, key=key, number=number)
                 return asked, outcome
             if isinstance(outcome, Indeterminate):

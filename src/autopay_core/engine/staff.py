@@ -24,6 +24,7 @@ from autopay_core.charges import (
     Declined,
     Indeterminate,
     LookupOutcome,
+    NeedsPayer,
     Pending,
 )
 from autopay_core.commits import (
@@ -409,13 +410,11 @@ def _ask_first(
 ) -> Flow[None]:
     """Refuse a word that the gateway contradicts, or may contradict (R4)."""
     attempt = record.attempts[-1]
-    answer: LookupOutcome = Indeterminate(detail="another account")
-    if is_of_account(record, terms):
-        answer = yield from look_up(attempt.key, attempt.reference, terms)
-    if isinstance(answer, (Captured, Pending, Declined)):
+    answer = yield from _answer_for(record, now, terms)
+    if isinstance(answer, (Captured, Pending, NeedsPayer, Declined)):
         if mismatch(record, answer):
             return  # What put it into review says nothing new.
-        took = isinstance(answer, (Captured, Pending))
+        took = not isinstance(answer, Declined)
         if took != isinstance(said, Captured) or (
             isinstance(answer, Captured)
             and isinstance(said, Captured)
@@ -461,6 +460,20 @@ def _ask_first(
                 path="second",
                 value=second,
             )
+
+
+def _answer_for(
+    record: RunRecord, now: datetime, terms: Terms
+) -> Flow[LookupOutcome]:
+    """Return what the gateway says of a run that a person speaks for."""
+    if not is_of_account(record, terms):
+        return Indeterminate(detail="another account")
+    attempt = record.attempts[-1]
+    answer = yield from look_up(attempt.key, attempt.reference, terms)
+    if isinstance(answer, NeedsPayer) and answer.until <= now:
+        # Nobody acts any more, and nothing says that nobody did.
+        return Indeterminate(detail="The payer's time is over.")
+    return answer
 
 
 UNASKED_MOST: Final = timedelta(hours=72)

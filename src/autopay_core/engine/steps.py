@@ -11,17 +11,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
-from typing import Final, final
+from typing import Final, TypedDict, final
 
 import attrs
 
 from autopay_core._checks import Readable, report_text
-from autopay_core.allocation import Reason
+from autopay_core.allocation import Allocation, Reason
 from autopay_core.associations import (
     Level,
     split_covered,
 )
-from autopay_core.autopay import AutoPay
+from autopay_core.autopay import AutoPay, upcoming
 from autopay_core.business_days import BusinessCalendar, Roll
 from autopay_core.charges import (
     Cancelled,
@@ -31,6 +31,8 @@ from autopay_core.charges import (
     ChargeRequest,
     Declined,
     Indeterminate,
+    Moving,
+    NeedsPayer,
     Pending,
     idempotency_key,
 )
@@ -190,6 +192,55 @@ def _about(
         reason=reason or record.reason,
         detail=detail or record.detail,
         occasion=occasion,
+        **facts_of(record),
+    )
+
+
+class RunFacts(TypedDict, total=False):
+    """What a notice tells of a run beside its state (N5)."""
+
+    lines: tuple[ChargeLine, ...]
+    reference: str
+    method: str
+    left: Money | None
+    next_on: date | None
+
+
+def facts_of(record: RunRecord) -> RunFacts:
+    """Return what stands on record, and nothing that was worked out since."""
+    facts = RunFacts(reference=record.payment_reference or "")
+    allocation, intent = record.allocation, record.intent
+    if allocation is not None:
+        facts["lines"] = charge_lines(allocation)
+        facts["left"] = left_of(allocation)
+    if intent is not None:
+        facts["method"] = intent.request.method.described
+    on = record.next_try_on
+    if on is None and intent is not None:
+        on = intent.next_on
+    facts["next_on"] = on
+    return facts
+
+
+def charge_lines(allocation: Allocation) -> tuple[ChargeLine, ...]:
+    """Return what each invoice gets."""
+    return tuple(
+        ChargeLine(invoice=line.invoice.number, amount=line.amount)
+        for line in allocation.lines
+        if line.amount.is_positive
+    )
+
+
+def left_of(allocation: Allocation) -> Money:
+    """Return what could still be paid besides, in the charge's currency."""
+    nothing = Money.zero(allocation.limit.currency)
+    return Money.total(
+        (
+            line.payable - line.amount
+            for line in allocation.lines
+            if line.payable.currency == nothing.currency
+        ),
+        nothing.currency,
     )
 
 
@@ -397,10 +448,10 @@ def why_nothing(case: Case, plan: Plan, standing: Standing) -> Verdict:
             Verdict(
                 RunState.NOTHING_DUE,
                 "LifetimeReached",
-                f"All of {limit.lifetime} has been paid.",
+                _all_paid(limit),
                 (NoticeKind.ENDED,),
             ),
-            "ended",
+            _ENDED,
         )
     # Silent unless the order says otherwise (N2).
     kinds: tuple[NoticeKind, ...] = ()
@@ -433,6 +484,19 @@ def _plan_over(case: Case, plan: Plan, standing: Standing) -> Verdict:
             ),
             "gone",
         )
+    never = _never_seen(case, plan, standing)
+    if never:
+        return _told_once(
+            case,
+            standing,
+            Verdict(
+                RunState.NOTHING_DUE,
+                "PlanGone",
+                f"Not found, and never seen: {', '.join(never)}.",
+                (NoticeKind.GONE,),
+            ),
+            "gone",
+        )
     return _told_once(
         case,
         standing,
@@ -443,6 +507,30 @@ def _plan_over(case: Case, plan: Plan, standing: Standing) -> Verdict:
             (NoticeKind.PLAN_PAID_OFF,),
         ),
         PAID_OFF,
+    )
+
+
+def _never_seen(case: Case, plan: Plan, standing: Standing) -> tuple[str, ...]:
+    """
+    Return the invoices of plans of which nothing was ever known (N5).
+
+    What a run of the order has paid, or told of, was seen.
+    """
+    if PAID_OFF in standing.told or (
+        standing.latest is not None
+        and (standing.latest.state is RunState.PAID)
+    ):
+        return ()
+    seen = {
+        *(line.invoice.number for line in plan.allocation.lines),
+        *plan.checked.paid_off,
+        *(each.invoice for each in plan.opened.expected),
+        *(each.invoice for each in plan.expected),
+    }
+    return tuple(
+        str(each.invoice)
+        for each in case.associations
+        if each.invoice not in seen
     )
 
 
@@ -487,11 +575,7 @@ def request_of(case: Case, standing: Standing, plan: Plan) -> ChargeRequest:
         not_after=standing.now + timedelta(seconds=SEND_SECONDS),
         run=case.key,
         payer=autopay.payer,
-        lines=tuple(
-            ChargeLine(invoice=line.invoice.number, amount=line.amount)
-            for line in plan.allocation.lines
-            if line.amount.is_positive
-        ),
+        lines=charge_lines(plan.allocation),
         number=number,
         authorization=terms.authorization,
     )
@@ -602,7 +686,14 @@ def _intent(case: Case, plan: Plan, request: ChargeRequest) -> Intent:
         retry=case.autopay.retry,
         plans=_plans(case, plan),
         calendar=open_days(case.autopay),
+        next_on=_next_on(case),
     )
+
+
+def _next_on(case: Case) -> date | None:
+    """Return the order's next charge date after this one, as it stands."""
+    following = upcoming(case.autopay, case.on + timedelta(days=1))
+    return None if following is None else following.charge_on
 
 
 def open_days(autopay: AutoPay) -> BusinessCalendar | None:
@@ -682,7 +773,7 @@ def _moved(
     detail: str,
     next_try_at: datetime | None = None,
     *notices: tuple[NoticeKind, str],
-    outcome: Captured | Pending | Declined | Cancelled | None = None,
+    outcome: Moving | Declined | Cancelled | None = None,
 ) -> Change:
     """Move *record*, and tell of it as it stands then."""
     after = _step(record, state, reason, detail, next_try_at, outcome=outcome)
@@ -703,7 +794,7 @@ def _step(
     detail: str = "",
     next_try_at: datetime | None = None,
     *,
-    outcome: Captured | Pending | Declined | Cancelled | None = None,
+    outcome: Moving | Declined | Cancelled | None = None,
 ) -> RunRecord:
     """Return *record* moved, its last attempt with an outcome if given."""
     attempts = record.attempts
@@ -810,6 +901,19 @@ def try_again(record: RunRecord, now: datetime, opened: OpenAmounts) -> Change:
     )
 
 
+def set_again(record: RunRecord, at: datetime) -> RunRecord:
+    """Return an intent that was not sent yet, with time from *at* on (R15)."""
+    last = attrs.evolve(
+        record.attempts[-1], deadline=at + timedelta(seconds=SEND_SECONDS)
+    )
+    return attrs.evolve(
+        record,
+        version=next_version(record, record.state, record.key),
+        attempts=_with_last(record, last),
+        next_try_at=at + timedelta(seconds=FIRST_LOOK_SECONDS),
+    )
+
+
 def wait(record: RunRecord, now: datetime, detail: str) -> Change:
     """
     Look again later; a doubt that is 18 hours old goes to review (R4).
@@ -819,7 +923,9 @@ def wait(record: RunRecord, now: datetime, detail: str) -> Change:
     """
     later = look_later(record.attempts[-1].began_at, now)
     age = now - record.attempts[-1].began_at
-    if record.state is RunState.OPEN and age >= DOUBT_MOST:
+    if (record.state is RunState.OPEN and age >= DOUBT_MOST) or (
+        record.state is RunState.PENDING and payer_is_late(record, now)
+    ):
         why = f"Nobody can say yet whether money moved. {detail}"
         return review(record, "Unresolved", why, later, since=now)
     version = next_version(record, record.state, record.key)
@@ -888,12 +994,16 @@ def missing(record: RunRecord, now: datetime) -> Change:
 def found(record: RunRecord, now: datetime) -> Change:
     """Note that a debit is still pending, whatever an earlier look said."""
     last = attrs.evolve(record.attempts[-1], missing_since=None)
+    later = look_later(last.began_at, now)
+    if isinstance(last.outcome, NeedsPayer):
+        end = last.outcome.until
+        later = min(later, end if now < end else now + timedelta(hours=1))
     return Change(
         runs=(
             attrs.evolve(
                 record,
                 version=next_version(record, record.state, record.key),
-                next_try_at=look_later(last.began_at, now),
+                next_try_at=later,
                 attempts=_with_last(record, last),
             ),
         )
@@ -947,7 +1057,7 @@ def mismatch(
 
 
 def _mismatch_of_money(
-    attempt: Attempt, outcome: Captured | Pending, *, may_be_less: bool
+    attempt: Attempt, outcome: Moving, *, may_be_less: bool
 ) -> str:
     if outcome.request not in ("", attempt.request_hash):
         return "The gateway answered another request."
@@ -986,6 +1096,8 @@ def conclude(record: RunRecord, outcome: ChargeOutcome) -> Change:
             attempt.began_at + timedelta(hours=1),
             outcome=outcome,
         )
+    if isinstance(outcome, NeedsPayer):
+        return _ask_payer(record, outcome)
     assert isinstance(outcome, Indeterminate)
     if outcome.unexpected and not attempt.erred:
         record = attrs.evolve(
@@ -1000,6 +1112,60 @@ def conclude(record: RunRecord, outcome: ChargeOutcome) -> Change:
         "Indeterminate",
         f"It is not known whether money moved. {outcome.detail}",
         look_later(attempt.began_at, sent_at),
+    )
+
+
+def _ask_payer(record: RunRecord, asked: NeedsPayer) -> Change:
+    """Let the payer know where, and until when, to act."""
+    attempt = record.attempts[-1]
+    after = _step(
+        record,
+        RunState.PENDING,
+        "NeedsPayer",
+        f"The payer has to approve it by {asked.until}.",
+        min(attempt.began_at + timedelta(hours=1), asked.until),
+        outcome=asked,
+    )
+    notice = _about(
+        NoticeKind.NEEDS_PAYER,
+        after,
+        name="" if after.intent is None else after.intent.name,
+        # Another link, or more time, is told again.
+        occasion=f"{attempt.number} {asked.until} {asked.link}",
+    )
+    return Change(
+        runs=(after,), notices=(attrs.evolve(notice, link=asked.link),)
+    )
+
+
+def is_as_before(record: RunRecord, outcome: ChargeOutcome) -> bool:
+    """Tell whether a gateway only repeats that a request is under way."""
+    last = record.attempts[-1].outcome
+    if isinstance(outcome, NeedsPayer):
+        return last == outcome
+    return (
+        isinstance(outcome, Pending)
+        and record.state is RunState.PENDING
+        and not isinstance(last, NeedsPayer)
+    )
+
+
+def waits_for_payer(record: RunRecord) -> bool:
+    """Tell whether the payer has to approve what is under way."""
+    last = record.attempt
+    return last is not None and isinstance(last.outcome, NeedsPayer)
+
+
+def payer_is_late(record: RunRecord, now: datetime) -> bool:
+    """
+    Tell whether a payer's time was over 18 hours ago.
+
+    It is no answer that money did not move, so it becomes a doubt (R4).
+    """
+    last = record.attempts[-1]
+    return (
+        isinstance(last.outcome, NeedsPayer)
+        and now - last.outcome.until >= DOUBT_MOST
     )
 
 
@@ -1018,19 +1184,55 @@ def pay(record: RunRecord, captured: Captured) -> Change:
     postings = postings_of(paid)
     notices = _paid_notices(paid, postings)
     ended = [each for each in notices if each.kind is NoticeKind.PLAN_PAID_OFF]
-    return Change(
-        runs=(paid,),
-        postings=postings,
-        notices=notices,
-        told=tuple(
+    told = [
+        Told(
+            autopay=paid.key.autopay,
+            topic=PAID_OFF,
+            said="What was enrolled is paid off.",
+            key=each.key,
+        )
+        for each in ended[:1]
+    ]
+    last = _last_of_lifetime(paid, captured)
+    if last is not None:
+        notices = (*notices, last)
+        told.append(
             Told(
                 autopay=paid.key.autopay,
-                topic=PAID_OFF,
-                said="What was enrolled is paid off.",
-                key=each.key,
+                topic=_ENDED,
+                said=last.detail,
+                key=last.key,
             )
-            for each in ended[:1]
-        ),
+        )
+    return Change(
+        runs=(paid,), postings=postings, notices=notices, told=tuple(told)
+    )
+
+
+_ENDED: Final = "ended"
+"""The topic under which it is kept that a lifetime's limit was told."""
+
+
+def _all_paid(limit: Limit) -> str:
+    return f"All of {limit.lifetime} has been paid."
+
+
+def _last_of_lifetime(paid: RunRecord, captured: Captured) -> Notice | None:
+    """Tell that a payment used up the limit of a lifetime (S8, N2)."""
+    decision, intent = paid.decision, paid.intent
+    if decision is None or decision.spent is None or intent is None:
+        return None
+    limit, spent = intent.allocation.limit, decision.spent
+    if limit.lifetime is None or (
+        spent.lifetime + captured.amount < limit.lifetime
+    ):
+        return None
+    return _about(
+        NoticeKind.ENDED,
+        paid,
+        name=intent.name,
+        reason="LifetimeReached",
+        detail=_all_paid(limit),
     )
 
 
@@ -1075,9 +1277,13 @@ def decline(
         (NoticeKind.FAILED, f"declined {record.attempts[-1].number}"),
         outcome=declined,
     )
-    [after] = change.runs
+    [after], [notice] = change.runs, change.notices
+    after = attrs.evolve(after, next_try_on=again)
     return attrs.evolve(
-        change, runs=(attrs.evolve(after, next_try_on=again),), holds=holds
+        change,
+        runs=(after,),
+        notices=(attrs.evolve(notice, **facts_of(after)),),
+        holds=holds,
     )
 
 
@@ -1175,7 +1381,7 @@ def _paid_notices(
 
 def reference_reused(record: RunRecord, outcome: ChargeOutcome) -> Change:
     """Park a run whose payment reference another run has (R8)."""
-    assert isinstance(outcome, (Captured, Pending))
+    assert isinstance(outcome, (Captured, Pending, NeedsPayer))
     later = record.attempts[-1].deadline + timedelta(hours=1)
     return review(
         record,

@@ -2,25 +2,28 @@
 An auto-pay's turn: what was left open, missed, due, or is coming (S12, N4).
 
 Holds: `preview`, `run`, `sweep`, and the turn of one auto-pay: `sweep_one`
-within a sweep, `turn` by itself.
-Imports: `case`, `collecting`, `driving`, `gate`, `planning`, `receiving`,
-`recovery`, `requests`, `steps`, `telling`, `words` and the values.
+within a sweep, `turn` by itself. Imports: `case`, `collecting`, `driving`,
+`gate`, `knowing`, `planning`, `receiving`, `recovery`, `requests`, `steps`,
+`telling`, `words` and the values. Long, since all that a turn does, in its
+order, stands here once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date, timedelta
-from typing import Final, cast
+from typing import Final, cast, final
 
 import attrs
 
 from autopay_core._checks import check_date
 from autopay_core._hashes import sha256
-from autopay_core._life import latest_on
+from autopay_core._life import NOTHING_KNOWN, latest_on
+from autopay_core._told import PAUSE, pause_told
 from autopay_core.allocation import Allocation
 from autopay_core.autopay import (
     AutoPay,
+    Known,
     autopay_notices,
     due,
     occurrence_on,
@@ -36,7 +39,14 @@ from autopay_core.engine.collecting import (
 )
 from autopay_core.engine.driving import Given
 from autopay_core.engine.gate import Cause
-from autopay_core.engine.planning import Outlook, look_ahead, look_out
+from autopay_core.engine.knowing import is_fulfilled, record_of
+from autopay_core.engine.planning import (
+    Outlook,
+    added,
+    announced_of,
+    look_ahead,
+    look_out,
+)
 from autopay_core.engine.receiving import bring_in
 from autopay_core.engine.recovery import go_on, recover, set_back
 from autopay_core.engine.requests import (
@@ -51,7 +61,14 @@ from autopay_core.engine.requests import (
     commit,
     read_standing,
 )
-from autopay_core.engine.steps import is_taken_care_of, next_version, rests
+from autopay_core.engine.steps import (
+    charge_lines,
+    is_taken_care_of,
+    left_of,
+    next_version,
+    rests,
+    waits_for_payer,
+)
 from autopay_core.engine.telling import Night, announce, tell
 from autopay_core.engine.words import a_person_says
 from autopay_core.errors import (
@@ -60,6 +77,7 @@ from autopay_core.errors import (
     InvalidValueError,
     PortError,
 )
+from autopay_core.money import Money
 from autopay_core.notices import Notice, NoticeKind, notice_for_run
 from autopay_core.references import MethodKind, RunKey
 from autopay_core.runs import (
@@ -119,6 +137,9 @@ def preview(autopay: AutoPay, on: date, terms: Terms) -> Flow[Allocation]:
 
 def _preview(case: Case) -> Flow[Allocation]:
     standing = yield from _read(case)
+    if (yield from is_fulfilled(case.autopay, case.key, standing)):
+        ended = attrs.evolve(case.autopay, enrollments=())
+        case = attrs.evolve(case, autopay=ended)
     return (yield from look_ahead(case, standing)).allocation
 
 
@@ -128,12 +149,16 @@ def outlook(autopay: AutoPay, as_of: date, terms: Terms) -> Flow[Outlook]:
     coming = upcoming(autopay, as_of)
     if coming is None:
         coming = Occurrence(nominal_on=as_of, charge_on=as_of)
-    return _outlook(case_of(autopay, coming, terms))
+    return _outlook(case_of(autopay, coming, terms), as_of)
 
 
-def _outlook(case: Case) -> Flow[Outlook]:
+def _outlook(case: Case, as_of: date) -> Flow[Outlook]:
     standing = yield from _read(case)
-    return (yield from look_out(case, standing))
+    known = NOTHING_KNOWN
+    if case.autopay.payments is not None:
+        known = yield from record_of(case.autopay, as_of)
+    found = yield from look_out(case, standing)
+    return attrs.evolve(found, known=known)
 
 
 def _read(case: Case) -> Flow[Standing]:
@@ -268,7 +293,7 @@ def _sweep(
 ) -> Stream[Request | NextAutoPay]:
     yield from recover(terms)
     yield from _bring_in(terms)
-    night, seen = Night(), dict[str, str]()
+    night, seen = Night(), Seen()
     while True:
         answer = yield NextAutoPay()
         assert isinstance(answer, list)
@@ -300,7 +325,7 @@ def _sweep(
         for result in results:
             night.note(result)
             yield Given(result)
-    yield from _tell_at_end(night, as_of, seen)
+    yield from _tell_at_end(night, as_of, seen.contents)
 
 
 def _tell_at_end(
@@ -346,13 +371,73 @@ def _checked(autopay: object, path: str = "autopays") -> AutoPay:
 # -- An auto-pay's turn -------------------------------------------------------
 
 
+@final
+class Seen:
+    """
+    What a sweep has seen of the auto-pays before this one.
+
+    Attributes:
+        contents: By id, a hash of the content of each auto-pay that had
+            something to do, so that two contents show (R13).
+        announced: By payer and id, what each has announced, by invoice (N4).
+
+    """
+
+    def __init__(self) -> None:
+        self.contents: dict[str, str] = {}
+        self.announced: dict[str, dict[str, dict[str, Money]]] = {}
+
+    def note(
+        self, autopay: AutoPay, standing: Standing, *, has_to_do: bool
+    ) -> None:
+        """
+        Keep what is to be known of an auto-pay when others have their turn.
+
+        Raises:
+            InvalidValueError: Another content came under its id
+                (``TwoContents``).
+
+        """
+        self.announce(autopay, announced_of(standing.unfinished))
+        if not (
+            has_to_do or standing.unfinished or autopay.id in self.contents
+        ):
+            return
+        # Without the token's text in it; the fingerprint stands for that.
+        content = sha256(f"{autopay!r} {autopay.method.fingerprint}")
+        if self.contents.setdefault(autopay.id, content) != content:
+            raise InvalidValueError(
+                f"two different auto-pays came under the id {autopay.id!r} in "
+                "one sweep; the second one is left alone",
+                code="TwoContents",
+                path="autopays",
+                value=autopay.id,
+            )
+
+    def announce(self, autopay: AutoPay, amounts: Mapping[str, Money]) -> None:
+        """Keep what an auto-pay has announced, besides what it had."""
+        if amounts:
+            of_payer = self.announced.setdefault(autopay.payer, {})
+            before = of_payer.get(autopay.id, {})
+            of_payer[autopay.id] = added(before, amounts)
+
+    def besides(self, autopay: AutoPay) -> dict[str, Money]:
+        """Return what the payer's others have announced, by invoice (N4)."""
+        found: dict[str, Money] = {}
+        of_payer = self.announced.get(autopay.payer, {})
+        for name, announced in of_payer.items():
+            if name != autopay.id:
+                found = added(found, announced)
+        return found
+
+
 def sweep_one(
     autopay: AutoPay,
     as_of: date,
     terms: Terms,
     *,
     claim_seconds: int = 0,
-    seen: dict[str, str] | None = None,
+    seen: Seen | None = None,
 ) -> Flow[tuple[RunResult, ...]]:
     """
     Do all that is to be done for one auto-pay on a date (S12, R4, N2).
@@ -366,8 +451,7 @@ def sweep_one(
         terms: The gateway's promises and the host's secret.
         claim_seconds: Claim each run for so long, so that other workers
             leave it alone; 0 claims nothing.
-        seen: By id, a hash of the content of each auto-pay that had something
-            to do in this sweep, so that two contents show (R13).
+        seen: What this sweep has seen before.
 
     """
     latest = latest_on(autopay, as_of)
@@ -377,13 +461,11 @@ def sweep_one(
     check_day(as_of, standing, terms, "as_of")
     check_owner(autopay.payer, standing.run or standing.latest)
     fallen = due(autopay, as_of, after=_latest(standing))
-    if seen is not None and (
-        fallen or standing.unfinished or autopay.id in seen
-    ):
-        _check_content(autopay, seen)
+    if seen is not None:
+        seen.note(autopay, standing, has_to_do=bool(fallen))
     if standing.is_clock_suspect:
         return (yield from _look_only(autopay, as_of, terms, standing, fallen))
-    yield from announce(*_untold(autopay_notices(autopay, as_of), standing))
+    yield from _tell_of_it(autopay, as_of, standing)
     results = yield from _go_on(autopay, as_of, terms, standing)
     if results:
         standing = yield from _stand(autopay, key)
@@ -411,7 +493,9 @@ def sweep_one(
             (yield from _record_dropped(autopay, as_of, standing, done))
         )
     if autopay.advance_notice is not None:
-        results.extend((yield from _announce_ahead(autopay, as_of, terms)))
+        results.extend(
+            (yield from _announce_ahead(autopay, as_of, terms, seen))
+        )
     return tuple(results)
 
 
@@ -470,24 +554,18 @@ def _stand(autopay: AutoPay, key: RunKey) -> Flow[Standing]:
     return read_standing(key, autopay.method.fingerprint, autopay.payer)
 
 
-def _check_content(autopay: AutoPay, seen: dict[str, str]) -> None:
-    """
-    Refuse a second content under one id in one sweep (R13).
-
-    Raises:
-        InvalidValueError: Code ``TwoContents``.
-
-    """
-    # Without the token's text in it; the fingerprint stands for that.
-    content = sha256(f"{autopay!r} {autopay.method.fingerprint}")
-    if seen.setdefault(autopay.id, content) != content:
-        raise InvalidValueError(
-            f"two different auto-pays came under the id {autopay.id!r} in one "
-            "sweep; the second one is left alone",
-            code="TwoContents",
-            path="autopays",
-            value=autopay.id,
-        )
+def _tell_of_it(
+    autopay: AutoPay, as_of: date, standing: Standing
+) -> Flow[None]:
+    """Tell what there is to tell of an auto-pay itself (N2, N5)."""
+    known = yield from _known(autopay, as_of)
+    notices = autopay_notices(autopay, as_of, known=known)
+    resumed, told = pause_told(
+        autopay, as_of, notices, standing.told.get(PAUSE)
+    )
+    if resumed is not None:
+        notices = (*notices, resumed)
+    yield from announce(*_untold(notices, standing), told=told)
 
 
 def _untold(notices: Sequence[Notice], standing: Standing) -> Sequence[Notice]:
@@ -525,6 +603,7 @@ def _record_dropped(
         if each.state is RunState.ANNOUNCED
         and each.charge_on <= as_of
         and each.key not in done
+        and not _is_to_come(autopay, each.key.nominal_on, as_of)
     }
     for key, each in announced.items():
         occurrence = Occurrence(
@@ -545,6 +624,21 @@ def _record_dropped(
         if key not in done
     )
     return (yield from _write(records, ()))
+
+
+def _is_to_come(autopay: AutoPay, nominal_on: date, as_of: date) -> bool:
+    """Tell whether an announced date was moved, and is still ahead."""
+    moved = autopay.schedule.occurrence_of(
+        nominal_on,
+        pauses=autopay.pauses,
+        skips=autopay.skips,
+        moves=autopay.moves,
+    )
+    return (
+        moved is not None
+        and moved.nominal_on == nominal_on
+        and moved.charge_on > as_of
+    )
 
 
 _DROPPED: Final = {
@@ -575,7 +669,7 @@ def _go_on(
     for record in standing.unfinished:
         if record.state is RunState.ANNOUNCED:
             continue
-        if record.state.is_doubtful:
+        if record.state.is_doubtful or waits_for_payer(record):
             if is_taken_care_of(record, standing.now):
                 continue
         elif rests(record, standing.now, autopay.method.fingerprint):
@@ -631,8 +725,35 @@ def _record_missed(
     return (yield from _write(tuple(records), (notice,)))
 
 
+def _known(autopay: AutoPay, as_of: date) -> Flow[Known]:
+    """Read what its end depends on, if that is anything on record (S8)."""
+    if autopay.payments is None:
+        return NOTHING_KNOWN
+    return (yield from record_of(autopay, as_of))
+
+
+def _is_news(before: RunRecord | None, occurrence: Occurrence) -> bool:
+    """Tell whether a date is to be announced: first, or since it moved."""
+    return before is None or (
+        before.state is RunState.ANNOUNCED
+        and before.charge_on != occurrence.charge_on
+    )
+
+
+def _is_used_up(autopay: AutoPay, known: Known, standing: Standing) -> bool:
+    """Tell whether other dates have the payments that are left (S8, N4)."""
+    if autopay.payments is None:
+        return False
+    ahead = sum(
+        not each.key.number
+        for each in standing.unfinished
+        if standing.run is None or each.key != standing.run.key
+    )
+    return known.payments + ahead >= autopay.payments
+
+
 def _announce_ahead(
-    autopay: AutoPay, as_of: date, terms: Terms
+    autopay: AutoPay, as_of: date, terms: Terms, seen: Seen | None
 ) -> Flow[list[RunResult]]:
     """
     Announce amount and date of the next debit, once, in good time (N4).
@@ -642,17 +763,30 @@ def _announce_ahead(
     """
     policy = autopay.advance_notice
     assert policy is not None
-    occurrence = upcoming(autopay, as_of + timedelta(days=policy.days))
+    known = yield from _known(autopay, as_of)
+    occurrence = upcoming(
+        autopay, as_of + timedelta(days=policy.days), known=known
+    )
     if occurrence is None or (
         (occurrence.charge_on - as_of).days > policy.days + _ANNOUNCE_DAYS
     ):
         return []
     case = case_of(autopay, occurrence, terms)
     standing = yield from _read(case)
-    if standing.run is not None or standing.holds:
+    before = standing.run
+    if (
+        not _is_news(before, occurrence)
+        or standing.holds
+        or _is_used_up(autopay, known, standing)
+    ):
         return []
     try:
-        plan = yield from look_ahead(case, standing)
+        # A date that was moved is planned as if it had not been announced.
+        plan = yield from look_ahead(
+            case,
+            attrs.evolve(standing, run=None),
+            {} if seen is None else seen.besides(autopay),
+        )
     except (InvalidValueError, HostProtocolError, PortError):
         return []  # The run itself will say what is wrong.
     allocation = plan.allocation
@@ -661,7 +795,7 @@ def _announce_ahead(
     record = RunRecord(
         key=case.key,
         payer=autopay.payer,
-        version=next_version(None, RunState.ANNOUNCED, case.key),
+        version=next_version(before, RunState.ANNOUNCED, case.key),
         state=RunState.ANNOUNCED,
         charge_on=occurrence.charge_on,
         plan=allocation,
@@ -677,9 +811,22 @@ def _announce_ahead(
         amount=allocation.total,
         reason="Upcoming",
         detail=f"At most this is debited on {occurrence.charge_on}.",
-        # Another amount on another day is another announcement.
-        occasion=str(allocation.total),
+        # Another amount, or another day, is another announcement.
+        occasion=str(allocation.total)
+        if before is None
+        else f"{allocation.total} {occurrence.charge_on}",
+        lines=charge_lines(allocation),
+        left=left_of(allocation),
+        method=autopay.method.described,
     )
+    told = yield from _say(record, notice)
+    if told and seen is not None:
+        seen.announce(autopay, allocation.amounts)
+    return told
+
+
+def _say(record: RunRecord, notice: Notice) -> Flow[list[RunResult]]:
+    """Announce, and put it on record when the notifier has accepted it."""
     yield from commit(Change(notices=(notice,)))
     try:
         yield Send(notice)

@@ -12,7 +12,7 @@ from datetime import date, timedelta
 from typing import Final, final
 
 from autopay_core.allocation import Reason
-from autopay_core.commits import Change, Committed, Unreadable
+from autopay_core.commits import Change, Committed, Told, Unreadable
 from autopay_core.engine.requests import (
     READ_AT_ONCE,
     Flow,
@@ -71,11 +71,20 @@ def tell(notices: Sequence[Notice], committed: Committed) -> Flow[None]:
         yield from commit(Change(delivered=tuple(delivered)))
 
 
-def announce(*notices: Notice) -> Flow[None]:
-    """Store notices that no run's step carries, and deliver them."""
-    if not notices:
+def announce(*notices: Notice, told: Told | None = None) -> Flow[None]:
+    """
+    Store notices that no run's step carries, and deliver them.
+
+    Args:
+        notices: What is told.
+        told: What was told last of a topic, if that is something else now.
+
+    """
+    if not notices and told is None:
         return
-    written = yield from commit(Change(notices=notices))
+    written = yield from commit(
+        Change(notices=notices, told=() if told is None else (told,))
+    )
     if isinstance(written, Committed):
         yield from tell(notices, written)
 

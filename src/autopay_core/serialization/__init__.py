@@ -1,8 +1,8 @@
 """
 Values as versioned JSON, strict in both directions (E2).
 
-Holds: `dumps`, `loads` and `Format`; gives `KINDS`. Imports: `kinds`,
-`reading`, `writing`, `errors`. Everything that the stores
+Holds: `dumps`, `loads` and `Format`; gives `KINDS` and `json_schema`. Imports:
+`kinds`, `reading`, `schema`, `writing`, `errors`. Everything that the stores
 keep and that hosts may want to keep, such as an `AutoPay`, is an envelope of
 three fields::
 
@@ -37,6 +37,7 @@ from autopay_core.serialization.reading import (
     refuse,
     under,
 )
+from autopay_core.serialization.schema import json_schema
 from autopay_core.serialization.writing import writer
 
 __all__ = [
@@ -45,6 +46,7 @@ __all__ = [
     "Format",
     "Upgrade",
     "dumps",
+    "json_schema",
     "loads",
 ]
 

@@ -312,6 +312,7 @@ def forecast(
         minimum=found.minimum,
         barred=found.barred,
         announced=found.announced,
+        known=found.known,
     )
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
-from autopay_core._checks import DATE_MIN, clean_text
+from autopay_core._checks import DATE_MIN, clean_text, some_of
 from autopay_core.allocation import Order
 from autopay_core.business_days import Roll
 from autopay_core.limits import LimitName
@@ -40,7 +40,21 @@ def notice_facts(notice: Notice, /) -> dict[str, str]:
         "Date": "" if notice.on == DATE_MIN else notice.on.isoformat(),
         "Amount": "" if notice.amount is None else str(notice.amount),
         "Reason": notice.reason,
+        **{label: said for label, said in _more_facts(notice) if said},
     }
+
+
+def _more_facts(notice: Notice) -> Iterator[tuple[str, str]]:
+    """Return what not every notice has (N5)."""
+    yield (
+        "Invoices",
+        some_of([f"{each.invoice} ({each.amount})" for each in notice.lines]),
+    )
+    yield "Still owed", "" if notice.left is None else str(notice.left)
+    yield "Method", notice.method
+    yield "Payment", notice.reference
+    yield "Next date", "" if notice.next_on is None else str(notice.next_on)
+    yield "Link", notice.link
 
 
 def notice_text(notice: Notice, /) -> str:

@@ -118,6 +118,10 @@ UNPROVEN: Final[Mapping[str, str]] = MappingProxyType(
             "An error or a value of the company's SDK may reach records and "
             "logs, with what is in it."
         ),
+        "PG-17": (
+            "A payer who has to approve a charge is never asked, or approves "
+            "it after it was called off."
+        ),
         "TS-1": "Money may move before anything about it is on record.",
         "TS-2": "A run whose answer was lost may be charged twice.",
         "TS-3": (
@@ -172,6 +176,10 @@ UNPROVEN: Final[Mapping[str, str]] = MappingProxyType(
         "TS-16": (
             "An error or a value of the company's SDK may reach records and "
             "logs, with what is in it."
+        ),
+        "TS-17": (
+            "A payer who has to approve a charge is never asked, or approves "
+            "it after it was called off."
         ),
         "PS-1": (
             "A crash or an interruption may leave half a step on record: a "

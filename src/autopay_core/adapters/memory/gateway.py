@@ -1,5 +1,5 @@
 """
-Payment gateways in memory: one step (PG-1 to PG-16), two (TS-1 to TS-16).
+Payment gateways in memory: one step (PG-1 to PG-17), two (TS-1 to TS-17).
 
 Holds: `MemoryGateway`, `MemoryTwoStepGateway`, `Fault`, `Clock`. Imports:
 `charges` and the values.
@@ -12,7 +12,7 @@ import itertools
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import Enum
 from functools import partial
 from typing import Final, Self, cast, final
@@ -31,6 +31,8 @@ from autopay_core.charges import (
     GatewayCapabilities,
     Indeterminate,
     LookupOutcome,
+    Moving,
+    NeedsPayer,
     NotFound,
     Pending,
 )
@@ -96,7 +98,7 @@ class _Executed:
     """What the gateway has on record under a key, or for a reference."""
 
     request: ChargeRequest
-    outcome: Captured | Pending | Declined
+    outcome: Moving | Declined
     is_visible: bool = True
     is_kept: bool = True
 
@@ -108,6 +110,7 @@ _ONE_STEP: Final = GatewayCapabilities(
 )
 _TWO_STEP: Final = attrs.evolve(_ONE_STEP, two_step=True)
 _BUSY_SECONDS: Final = 30
+_PAYER_SECONDS: Final = 24 * 3600
 _Decline = Callable[..., Declined]
 """Makes the answer of a key."""
 
@@ -136,6 +139,7 @@ class _Machine:
         self._lock = threading.RLock()
         self._faults: deque[Fault] = deque()
         self._declines: dict[str, _Decline] = {}
+        self._asked: dict[str, tuple[str, timedelta]] = {}
         self._prepared: dict[str, ChargeRequest] = {}
         self._executed: dict[str, _Executed] = {}
         self._cancelled: set[str] = set()
@@ -169,8 +173,23 @@ class _Machine:
         )
 
     def accept(self, token: str) -> None:
-        """Stop declining *token*."""
+        """Stop declining *token*, and asking its payer."""
         self._declines.pop(token, None)
+        self._asked.pop(token, None)
+
+    def ask_payer(
+        self,
+        token: str,
+        link: str = "https://pay.example/approve",
+        seconds: int = _PAYER_SECONDS,
+    ) -> None:
+        """
+        Let the payer approve what *token* is charged, from now on.
+
+        `settle` is the payer's yes, `fail` a no; the link ends after *seconds*
+        and nothing else happens then.
+        """
+        self._asked[token] = link, timedelta(seconds=seconds)
 
     def forget(self, key: str) -> None:
         """Forget a key, as after its retention: PG-1 ends there."""
@@ -194,7 +213,7 @@ class _Machine:
         return len(self.captured) - before
 
     def settle(self, key: str) -> None:
-        """Let a pending bank debit succeed."""
+        """Let a pending bank debit succeed, or a payer approve."""
         with self._lock:
             known = self._pending(key)
             known.outcome = self._capture(known.request)
@@ -205,7 +224,7 @@ class _Machine:
         code: str = "R01",
         decline_class: DeclineClass = DeclineClass.LATER,
     ) -> None:
-        """Let a pending bank debit fail."""
+        """Let a pending bank debit fail, or a payer refuse."""
         with self._lock:
             known = self._pending(key)
             known.outcome = Declined(
@@ -273,8 +292,14 @@ class _Machine:
             if self.trouble is not None:
                 return _in_trouble(self.trouble)
             executed = self._under(key)
-            if executed:
+            if any(
+                not isinstance(each.outcome, NeedsPayer) for each in executed
+            ):
                 return _of_all(each.outcome for each in executed)
+            # What waits for the payer has taken nothing, and will not now.
+            for place, each in [*self._executed.items()]:
+                if each.request.key == key:
+                    del self._executed[place]
             self._cancelled.add(key)
             return Cancelled(key=key)
 
@@ -305,7 +330,7 @@ class _Machine:
 
     def _pending(self, key: str) -> _Executed:
         for known in self._under(key):
-            if isinstance(known.outcome, Pending):
+            if isinstance(known.outcome, (Pending, NeedsPayer)):
                 return known
         raise InvalidValueError(
             "the debit is not pending", code="NotPending", path="key"
@@ -370,12 +395,24 @@ class _Machine:
 
     def _judge(
         self, request: ChargeRequest, *, pends: bool
-    ) -> Captured | Pending | Declined:
+    ) -> Moving | Declined:
         """Decide what becomes of a new request."""
         account = self.capabilities.account
         decline = self._declines.get(request.method.token)
         if decline is not None:
             return decline(key=request.key, account=account)
+        asked = self._asked.get(request.method.token)
+        if asked is not None:
+            link, time = asked
+            return NeedsPayer(
+                key=request.key,
+                amount=request.amount,
+                reference=f"ask-{next(self._numbers):06d}",
+                link=link,
+                until=self._clock() + time,
+                account=account,
+                request=request.request_hash,
+            )
         is_debit = request.method.kind is MethodKind.BANK_ACCOUNT
         if pends or (self._bank_debits_pend and is_debit):
             return Pending(
@@ -422,8 +459,8 @@ class _Machine:
 
 
 def _of_all(
-    outcomes: Iterable[Captured | Pending | Declined],
-) -> Captured | Pending | Declined | Indeterminate:
+    outcomes: Iterable[Moving | Declined],
+) -> Moving | Declined | Indeterminate:
     """
     Return the outcome that stands for all under one key.
 
@@ -443,9 +480,7 @@ def _busy() -> PortUnavailableError:
     )
 
 
-def _spoiled(
-    fault: Fault, outcome: Captured | Pending | Declined
-) -> ChargeOutcome:
+def _spoiled(fault: Fault, outcome: Moving | Declined) -> ChargeOutcome:
     """Break what comes after the money moved."""
     if fault is Fault.RAISE:
         raise RuntimeError("the adapter broke after the money moved")

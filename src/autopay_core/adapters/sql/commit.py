@@ -70,6 +70,7 @@ from autopay_core.adapters.sql.rows import (
     postings_digest,
     run_row,
     step_row,
+    without_token,
 )
 from autopay_core.adapters.sql.schema import UNFINISHED
 from autopay_core.adapters.sql.words import (
@@ -202,6 +203,7 @@ _RUN: Final = (
     "account",
     "alone",
     "data",
+    "token",
     "autopay",
     "nominal_on",
     "number",
@@ -823,7 +825,8 @@ def _write_run(
 ) -> None:
     """Add the statements that write a run and what it holds back."""
     key = key_row(record.key)
-    data = dumps(record)
+    proven, token = without_token(record)
+    data = dumps(proven)
     writes.digests[str(record.key)] = digest(data)
     before = facts.runs.get(key)
     alone = None
@@ -831,14 +834,14 @@ def _write_run(
         is_alone or (before is not None and before[2] == 1)
     ):
         alone = 1
-    values = (*run_row(record), alone, data, *key)
+    values = (*run_row(record), alone, data, token, *key)
     writes.prove(RUNS, _RUN, values)
     if before is None:
         writes.must_find(
             "INSERT INTO autopay_runs (version, state, charge_on, "
             "next_try_at, taken_minor, taken_currency, reference, account, "
-            "alone, data, autopay, nominal_on, number) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
+            "alone, data, token, autopay, nominal_on, number) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
             "ON CONFLICT (autopay, nominal_on, number) "
             "DO NOTHING RETURNING version",
             *values,
@@ -848,7 +851,7 @@ def _write_run(
             "UPDATE autopay_runs SET version = ?, state = ?, "  # noqa: S608 - constants
             "charge_on = ?, next_try_at = ?, taken_minor = ?, "
             "taken_currency = ?, reference = ?, account = ?, alone = ?, "
-            f"data = ? {_OF_RUN} AND version = ? RETURNING version",
+            f"data = ?, token = ? {_OF_RUN} AND version = ? RETURNING version",
             *values,
             before[0],
         )

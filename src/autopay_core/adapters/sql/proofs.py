@@ -3,9 +3,10 @@ How rows are proven by the history, and read to be compared with it (T2).
 
 Holds: `Proof`, functions that make proofs of rows, and `SqlProofs`, which
 reads every row there is. Imports: `engine.driving`, `history`, `methods`,
-`rows`, `words`. A proof covers every column of a row but those in `LEFT_OUT`.
-When rows are read to be compared, the columns are those of the schema: one
-that nobody writes a proof of is not passed over, it differs.
+`rows`, `runs`, `serialization`, `words`. A proof covers every column of a row
+but those in `LEFT_OUT`. When rows are read to be compared, the columns are
+those of the schema: one that nobody writes a proof of is not passed over, it
+differs.
 """
 
 from __future__ import annotations
@@ -32,10 +33,14 @@ from autopay_core.adapters.sql.rows import (
     RESERVATIONS,
     STEPS,
     TOLD,
+    with_token,
 )
 from autopay_core.adapters.sql.words import Ask, Calls, Dialect, Read, Row
 from autopay_core.engine.driving import Given
+from autopay_core.errors import AutopayError, InvalidValueError
 from autopay_core.history import ProvenRow, digest
+from autopay_core.runs import RunRecord, RunState
+from autopay_core.serialization import loads
 
 __all__ = [
     "CHAINS",
@@ -217,10 +222,38 @@ def proven_rows(
         elif table == CHAINS:
             committed: int = row[names.index("committed_at")]
             yield ProvenRow(table=table, key=key, digest=str(committed))
+        elif table == RUNS and not _fits_token(names, row):
+            yield ProvenRow(table=table, key=key, digest="another token")
         else:
             yield ProvenRow(
                 table=table, key=key, digest=row_digest(table, names, row)
             )
+
+
+_FINISHED: Final = frozenset(
+    each.value for each in RunState if each.is_finished
+)
+
+
+def _fits_token(names: tuple[str, ...], row: Row) -> bool:
+    """
+    Tell whether a run's token is the one that its record is made with (T3).
+
+    No digest covers it: the record's fingerprint, which one does, proves it.
+    """
+    columns = dict(zip(names, row, strict=True))
+    token: str | None = columns["token"]
+    if token is None and columns["state"] in _FINISHED:
+        return True
+    try:
+        record = loads(columns["data"], RunRecord)
+    except AutopayError:
+        return True  # It differs, or is of a newer version.
+    try:
+        with_token(record, token)
+    except InvalidValueError:
+        return False
+    return True
 
 
 class SqlProofs:

@@ -28,6 +28,7 @@ from autopay_core.adapters.sql.rows import (
     key_row,
     key_text,
     posting_of,
+    with_token,
 )
 from autopay_core.adapters.sql.schema import UNFINISHED, UNSETTLED
 from autopay_core.adapters.sql.words import (
@@ -63,6 +64,7 @@ from autopay_core.engine.driving import Given
 from autopay_core.errors import (
     AutopayError,
     CommitUnknownError,
+    InvalidValueError,
     PortError,
     PortUnavailableError,
 )
@@ -89,7 +91,9 @@ _T = TypeVar("_T")
 _PAGE: Final = 500
 _TRIES: Final = 3
 
-_RUN: Final = "SELECT autopay, nominal_on, number, data FROM autopay_runs "
+_RUN: Final = (
+    "SELECT autopay, nominal_on, number, data, token FROM autopay_runs "
+)
 _KEY: Final = "autopay, nominal_on, number"
 _ASK_RUN: Final = _RUN + "WHERE autopay = ? AND nominal_on = ? AND number = ?"
 _ASK_UNFINISHED: Final = (
@@ -100,15 +104,15 @@ _ASK_LATEST: Final = (
     "ORDER BY nominal_on DESC LIMIT 1"
 )
 _ASK_REFERENCED: Final = (
-    "SELECT autopay, nominal_on, number, data, account FROM autopay_runs "  # noqa: S608 - constants
-    f"WHERE reference = ? ORDER BY {_KEY}"
+    "SELECT autopay, nominal_on, number, data, token, account "  # noqa: S608 - constants
+    f"FROM autopay_runs WHERE reference = ? ORDER BY {_KEY}"
 )
 _ASK_KEYED: Final = (
     _RUN + f"WHERE ({_KEY}) IN (SELECT {_KEY} "  # noqa: S608 - constants
     "FROM autopay_keys WHERE key = ?)"
 )
 _ASK_SENT: Final = (
-    "SELECT autopay, nominal_on, number, data FROM autopay_runs "  # noqa: S608 - constants
+    "SELECT autopay, nominal_on, number, data, token FROM autopay_runs "  # noqa: S608 - constants
     f"JOIN (SELECT {_KEY}, MAX(at) AS last FROM autopay_attempts "
     f"WHERE at >= ? GROUP BY {_KEY} "
     "ORDER BY last DESC, autopay DESC, nominal_on DESC, number DESC LIMIT ?) "
@@ -216,8 +220,15 @@ def _found(kind: type[_T], key: str, data: str) -> _T | Unreadable:
 
 
 def _run(row: Row) -> RunRecord | Unreadable:
-    autopay, nominal_on, number, data, *_ = row
-    return _found(RunRecord, key_text(autopay, nominal_on, number), data)
+    autopay, nominal_on, number, data, token, *_ = row
+    key = key_text(autopay, nominal_on, number)
+    found = _found(RunRecord, key, data)
+    if isinstance(found, Unreadable):
+        return found
+    try:
+        return with_token(found, token)
+    except InvalidValueError as error:
+        return Unreadable(key=key, code=error.code)
 
 
 def _certainly(found: _T | Unreadable) -> _T:

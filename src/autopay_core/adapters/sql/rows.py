@@ -12,6 +12,9 @@ from datetime import UTC, date, datetime, timedelta
 from operator import attrgetter
 from typing import Any, Final, TypeAlias
 
+import attrs
+
+from autopay_core._checks import stored
 from autopay_core.adapters._holds import client_of
 from autopay_core.adapters.sql.words import Row, Table
 from autopay_core.balances import ShareStep
@@ -20,8 +23,13 @@ from autopay_core.errors import InvalidValueError
 from autopay_core.history import digest, microseconds
 from autopay_core.money import Money
 from autopay_core.postings import Posting, PostingStatus
-from autopay_core.references import AccountKind, DepositAccount, RunKey
-from autopay_core.runs import RunRecord
+from autopay_core.references import (
+    AccountKind,
+    DepositAccount,
+    PaymentMethodRef,
+    RunKey,
+)
+from autopay_core.runs import RESERVING_STATES, RunRecord
 from autopay_core.serialization import dumps
 
 __all__ = [
@@ -56,6 +64,8 @@ __all__ = [
     "postings_digest",
     "run_row",
     "step_row",
+    "with_token",
+    "without_token",
 ]
 
 Key: TypeAlias = tuple[str, str, int]
@@ -313,6 +323,76 @@ def run_row(record: RunRecord) -> tuple[Any, ...]:
         None if taken is None else taken.currency,
         reference,
         None if reference is None else record.attempts[-1].account,
+    )
+
+
+def without_token(record: RunRecord) -> tuple[RunRecord, str | None]:
+    """
+    Part a run under way from the token that it would be charged with (T3).
+
+    The token has a column of its own, which no digest covers and no finished
+    run fills; the record keeps the method's fingerprint.
+    """
+    intent = record.intent
+    if intent is None:
+        return record, None
+    forgetful = intent.forgetting()
+    if forgetful is intent:
+        return record, None
+    return (
+        attrs.evolve(record, intent=forgetful),
+        intent.request.method.token,
+    )
+
+
+def with_token(record: RunRecord, token: str | None) -> RunRecord:
+    """
+    Return a run as it was before `without_token`.
+
+    Raises:
+        InvalidValueError: The token is gone, or is not the one that the
+            record's fingerprint is made of (``TokenMismatch``).
+
+    """
+    intent = record.intent
+    if intent is None or record.state.is_finished:
+        if token is None:
+            return record
+        raise _mismatch()
+    request = intent.request
+    known_as = request.method.known_as
+    if token is None and (
+        not known_as or record.state not in RESERVING_STATES
+    ):
+        # Written before tokens had a column; or taken back to waiting after
+        # its end: it is planned afresh, and nothing is sent with this.
+        return record
+    if token is None or not known_as:
+        raise _mismatch()
+    # It was let in when it was first written.
+    method = stored(
+        PaymentMethodRef,
+        {
+            **attrs.asdict(request.method, recurse=False),
+            "token": token,
+            "known_as": "",
+        },
+    )
+    if method.fingerprint != known_as:
+        raise _mismatch()
+    return attrs.evolve(
+        record,
+        intent=attrs.evolve(
+            intent, request=attrs.evolve(request, method=method)
+        ),
+    )
+
+
+def _mismatch() -> InvalidValueError:
+    return InvalidValueError(
+        "the token beside a run is not the run's",
+        code="TokenMismatch",
+        path="token",
     )
 
 

@@ -473,6 +473,42 @@ class PaymentGatewayContract(GatewayFixtures):
             settle,
         )
 
+    def test_pg_17_what_needs_the_payer_says_where_and_until_when(
+        self,
+        gateway: PaymentGateway,
+        charge_request: ChargeRequest,
+        asking_method: PaymentMethodRef | None,
+        settle: Callable[[str], None] | None,
+        captures: Captures | None,
+    ) -> None:
+        """PG-17: nothing is taken before the payer has approved it."""
+        method = kit.given(asking_method, "asking_method")
+        kit.waits_for_the_payer(
+            gateway,
+            gateway.charge,
+            attrs.evolve(charge_request, method=method),
+            settle,
+            captures,
+        )
+
+    def test_pg_17_called_off_it_takes_no_money(
+        self,
+        gateway: PaymentGateway,
+        charge_request: ChargeRequest,
+        asking_method: PaymentMethodRef | None,
+        settle: Callable[[str], None] | None,
+        captures: Captures | None,
+    ) -> None:
+        """PG-17: whatever the payer does then."""
+        method = kit.given(asking_method, "asking_method")
+        kit.is_called_off_for_the_payer(
+            gateway,
+            gateway.charge,
+            attrs.evolve(charge_request, method=method),
+            settle,
+            captures,
+        )
+
     def test_pg_16_answers_are_of_the_port_s_own_classes(
         self,
         gateway: PaymentGateway,
@@ -1019,6 +1055,42 @@ class TwoStepGatewayContract(GatewayFixtures):
             other_deposit_account,
             taken,
             settle,
+        )
+
+    def test_ts_17_what_needs_the_payer_says_where_and_until_when(
+        self,
+        gateway: TwoStepGateway,
+        charge_request: ChargeRequest,
+        asking_method: PaymentMethodRef | None,
+        settle: Callable[[str], None] | None,
+        captures: Captures | None,
+    ) -> None:
+        """TS-17: nothing is taken before the payer has approved it."""
+        method = kit.given(asking_method, "asking_method")
+        kit.waits_for_the_payer(
+            gateway,
+            kit.in_two_steps(gateway),
+            attrs.evolve(charge_request, method=method),
+            settle,
+            captures,
+        )
+
+    def test_ts_17_called_off_it_takes_no_money(
+        self,
+        gateway: TwoStepGateway,
+        charge_request: ChargeRequest,
+        asking_method: PaymentMethodRef | None,
+        settle: Callable[[str], None] | None,
+        captures: Captures | None,
+    ) -> None:
+        """TS-17: whatever the payer does then."""
+        method = kit.given(asking_method, "asking_method")
+        kit.is_called_off_for_the_payer(
+            gateway,
+            kit.in_two_steps(gateway),
+            attrs.evolve(charge_request, method=method),
+            settle,
+            captures,
         )
 
     def test_ts_16_answers_are_of_the_port_s_own_classes(

@@ -7,6 +7,7 @@ Imports: `_base`, `_sandbox` and the core.
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -26,10 +27,15 @@ from autopay_core.charges import (
     Declined,
     Indeterminate,
     LookupOutcome,
+    NeedsPayer,
     NotFound,
     Pending,
 )
-from autopay_core.errors import PortError, PortUnavailableError
+from autopay_core.errors import (
+    AutopayError,
+    PortError,
+    PortUnavailableError,
+)
 from autopay_core.money import MINOR_DIGITS, Money
 from autopay_core.ports import (
     CancellingGateway,
@@ -50,7 +56,7 @@ _T = TypeVar("_T")
 Take: TypeAlias = Callable[[ChargeRequest], ChargeOutcome]
 Captures: TypeAlias = Callable[[str], int]
 
-_MOVED: Final = (Captured, Pending)
+_MOVED: Final = (Captured, Pending, NeedsPayer)
 
 
 def given(fixture: _T | None, name: str) -> _T:
@@ -479,6 +485,50 @@ def is_declined_when_it_fails_later(
     assert isinstance(gateway.lookup(request.key), Declined)
 
 
+def waits_for_the_payer(
+    gateway: Gateway,
+    take: Take,
+    request: ChargeRequest,
+    settle: Callable[[str], None] | None,
+    captures: Captures | None,
+) -> None:
+    """Take a payment that the payer has to approve, and approve it."""
+    outcome = take(request)
+    assert isinstance(outcome, NeedsPayer), "nobody has approved it"
+    assert (outcome.key, outcome.amount) == (request.key, request.amount)
+    wait_for_look_ups(gateway)
+    found = gateway.lookup(request.key)
+    assert isinstance(found, NeedsPayer)
+    assert found.reference == outcome.reference
+    if captures is not None:
+        assert captures(request.key) == 0
+    given(settle, "settle")(request.key)
+    assert isinstance(gateway.lookup(request.key), Captured)
+    if captures is not None:
+        assert captures(request.key) == 1
+
+
+def is_called_off_for_the_payer(
+    gateway: Gateway,
+    take: Take,
+    request: ChargeRequest,
+    settle: Callable[[str], None] | None,
+    captures: Captures | None,
+) -> None:
+    """Call off what waits for the payer, who approves it all the same."""
+    outcome = take(request)
+    assert isinstance(outcome, NeedsPayer), "nobody has approved it"
+    answer = cancel(gateway, request.key, outcome.reference)
+    assert isinstance(answer, (Cancelled, Declined)), f"it was {answer!r}"
+    assert answer.key == request.key
+    approve = given(settle, "settle")
+    with contextlib.suppress(AutopayError):
+        approve(request.key)
+    wait_for_look_ups(gateway)
+    assert not isinstance(gateway.lookup(request.key), _MOVED)
+    nothing_moved(gateway, captures, request)
+
+
 def a_strange_state_is_a_doubt(
     gateway: Gateway,
     take: Take,
@@ -549,7 +599,7 @@ def goes_where_it_was_sent(
 
 
 _FIELDS: Final = {"amount": Money, "key": str, "reference": str, "code": str}
-_ANSWERS: Final = (Captured, Pending, Declined, Indeterminate)
+_ANSWERS: Final = (Captured, Pending, NeedsPayer, Declined, Indeterminate)
 
 
 def is_plain(answer: object, *kinds: type) -> None:

@@ -109,6 +109,11 @@ class GatewayFixtures(Contract):
         return None
 
     @pytest.fixture
+    def asking_method(self) -> PaymentMethodRef | None:
+        """Return a method whose charges the payer has to approve."""
+        return None
+
+    @pytest.fixture
     def key(self) -> str:
         """Return a key that nobody used; a constant one replays a charge."""
         return f"kit{secrets.token_hex(14)}"

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, final
 
 from autopay_core.allocation import Reason
 from autopay_core.autopay import AutoPay, in_force
-from autopay_core.charges import DeclineClass, Declined
+from autopay_core.charges import DeclineClass, Declined, NeedsPayer
 from autopay_core.notices import NoticeKind
 from autopay_core.postings import PostingStatus, ReversalKind
 from autopay_core.references import RunKey
@@ -192,6 +192,7 @@ class KeyFacts:
         "declined",
         "hash",
         "known_on",
+        "let_go",
         "may_have_left",
         "method",
         "number",
@@ -227,6 +228,7 @@ class KeyFacts:
         self.captured = 0
         self.reversed = 0
         self.pending = False
+        self.let_go = False
         self.declined: Declined | None = None
 
 
@@ -335,6 +337,12 @@ class Oracle:
         ):
             return
         facts.known_on = reader.now.date()
+        if facts.declined is None:
+            if not (
+                facts.let_go or attempt.key in self.refused or reader.person
+            ):
+                raise PromiseBroken("I8", f"{record.key}: nobody said no")
+            facts.declined = attempt.outcome
         if attempt.outcome.decline_class is DeclineClass.NEVER:
             self.never[attempt.method] = attempt.outcome.code
 
@@ -454,7 +462,12 @@ class Oracle:
             raise PromiseBroken(
                 "H2", f"{record.key}: {attempt.method} never answers"
             )
-        if record.key in self.rested and not record.demanded_by:
+        if (
+            record.key in self.rested
+            and not record.demanded_by
+            # What was intended before it rested is not made up.
+            and (before is None or before.state is not RunState.OPEN)
+        ):
             raise PromiseBroken("S11", f"{record.key} is made up")
         self._not_barred(record)
         self._in_windows(autopay.method)
@@ -701,6 +714,18 @@ class Oracle:
             and reader.looked_on - attempt.began_at >= _DOUBT_MOST
         ):
             raise PromiseBroken("R4", f"{record.key}: a doubt without end")
+        if (
+            record.state is RunState.PENDING
+            and before is not None
+            and before.state is RunState.PENDING
+            and not reader.is_clock_suspect
+            and isinstance(attempt.outcome, NeedsPayer)
+            and attempt.key in reader.looked
+            and reader.looked_on - attempt.outcome.until >= _DOUBT_MOST
+        ):
+            raise PromiseBroken("R4", f"{record.key}: waits for a payer")
+        if not facts.may_have_left:
+            facts.deadlines.add(attempt.deadline)  # Its reads were slow (R15).
         if attempt.tries > facts.tries:
             facts.tries = attempt.tries
             facts.deadlines.add(attempt.deadline)
@@ -886,6 +911,12 @@ class Oracle:
             back = min(minor, share - gone)
             minor -= back
             self.live[number] -= back
+
+    def let_go(self, key: str) -> None:
+        """Book that what waited for the payer was called off."""
+        self.unaccepted(key)
+        self.keys[key].pending = False
+        self.keys[key].let_go = True
 
     def unaccepted(self, key: str) -> None:
         """Book a bank debit that failed."""

@@ -20,6 +20,8 @@ from autopay_core.charges import (
     DeclineClass,
     Declined,
     Indeterminate,
+    Moving,
+    NeedsPayer,
     NotFound,
     Pending,
 )
@@ -99,7 +101,7 @@ class Executed:
     def __init__(
         self,
         request: ChargeRequest,
-        outcome: Captured | Pending | Declined,
+        outcome: Moving | Declined,
         at: int,
         visible_at: int,
         account: str,
@@ -246,11 +248,21 @@ class Gateway:
             raise PromiseBroken("R12", f"{key} is of another account")
         if world.settings.is_mute:
             return Indeterminate(detail="mute")
-        if found is None:
+        waits = found is not None and isinstance(found.outcome, NeedsPayer)
+        if found is None or waits:
             self._cancelled.add(key)
+        if found is not None and waits:
+            # It has taken nothing, and the payer's yes comes too late now.
+            world.oracle.let_go(key)
+            del self._by_key[key]
+            self._done = {
+                slot: each
+                for slot, each in self._done.items()
+                if each is not found
+            }
         if world.fails("answer_lost"):
             raise PortError("lost", code="Timeout")
-        if found is None:
+        if found is None or waits:
             return Cancelled(key=key)
         return found.outcome
 
@@ -317,7 +329,7 @@ class Gateway:
 
     def _execute(
         self, slot: str, request: ChargeRequest, account: str
-    ) -> Captured | Pending | Declined:
+    ) -> Moving | Declined:
         world = self._world
         known = self._done.get(account + slot)
         if known is not None and self._is_kept(known):
@@ -331,12 +343,22 @@ class Gateway:
             or world.now > world.seconds(request.not_after)
         ):
             raise PortUnavailableError("too late", code="DeadlinePassed")
-        outcome: Captured | Pending | Declined
+        outcome: Moving | Declined
         self._count += 1
         facts = world.oracle.keys[request.key]
         if world.is_declined or world.fails("declines"):
             outcome = world.decline(request)
             facts.declined = outcome
+        elif world.fails("asks_payer"):
+            world.oracle.accepted(request.key)
+            facts.pending = True
+            outcome = NeedsPayer(
+                key=request.key,
+                amount=request.amount,
+                reference=f"ask-{self._count}",
+                link="https://pay.example/approve",
+                until=at(world.now + world.rng.randint(600, 172_800)),
+            )
         elif request.method.kind is MethodKind.BANK_ACCOUNT:
             world.oracle.accepted(request.key)
             facts.pending = True
@@ -365,11 +387,11 @@ class Gateway:
         return outcome
 
     def pending(self) -> list[Executed]:
-        """Return the debits that are under way."""
+        """Return the debits under way, and what payers have to approve."""
         return [
             each
             for each in self._by_key.values()
-            if isinstance(each.outcome, Pending)
+            if isinstance(each.outcome, (Pending, NeedsPayer))
         ]
 
     def captures(self) -> list[Executed]:
@@ -385,8 +407,12 @@ class Gateway:
         return self._by_key.get(key)
 
     def settle(self, each: Executed, *, fails: bool) -> None:
-        """Let a bank debit end."""
+        """Let a bank debit end, or a payer act, if there is time."""
         key = each.request.key
+        if isinstance(each.outcome, NeedsPayer) and (
+            self._world.now >= self._world.seconds(each.outcome.until)
+        ):
+            fails = True
         facts = self._world.oracle.keys[key]
         facts.pending = False
         each.at = self._world.now
@@ -401,7 +427,7 @@ class Gateway:
                 key=key,
                 amount=each.request.amount,
                 reference=each.outcome.reference
-                if isinstance(each.outcome, Pending)
+                if isinstance(each.outcome, (Pending, NeedsPayer))
                 else "pay",
             )
 
@@ -412,8 +438,8 @@ class Gateway:
 
 
 def _garbled(
-    outcome: Captured | Pending | Declined,
-) -> Captured | Pending | Declined:
+    outcome: Moving | Declined,
+) -> Moving | Declined:
     """Spoil an answer on its way: another amount (R8)."""
     if isinstance(outcome, Declined):
         return outcome

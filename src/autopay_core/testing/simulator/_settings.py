@@ -73,6 +73,7 @@ FAULTS: Final = (
     "garbled",
     "declines",
     "refuses",
+    "asks_payer",
     "lag",
     "vanishes",
     "pages",
@@ -233,6 +234,19 @@ THEMES: Final[Mapping[str, Theme]] = {
         events={"edit": 12, "by_hand": 4, "minutes": 8, "days": 1, "stop": 0},
         retention=(24 * 3_600,),
     ),
+    # Payers who have to approve a charge, and take their time.
+    "approvals": Theme(
+        rates={"asks_payer": 0.7, "answer_lost": 0.05, "down": 0.05},
+        events={
+            "hours": 10,
+            "minutes": 4,
+            "days": 4,
+            "debits": 1,
+            "by_hand": 2,
+            "stop": 2,
+        },
+        settle=(0, 30),
+    ),
     # A method that is declined for weeks.
     "declined": Theme(
         rates={"down": 0.01},
@@ -307,8 +321,9 @@ def _capabilities(
 
 _NO_THEME: Final = Theme()
 # Weeks of declines take ten times as long as any other world.
+_RARE: Final = frozenset({"declined", "approvals"})
 _THEMES_DRAWN: Final = (
-    (*(name for name in THEMES if name != "declined"),) * 14
+    (*(name for name in THEMES if name not in _RARE),) * 14
     + ("",) * 98
     + ("declined",)
 )
@@ -332,7 +347,13 @@ def draw_settings(rng: Random, theme_name: str | None = None) -> Settings:
         theme = THEMES[theme_name]
     else:
         theme = THEMES.get(choice(_THEMES_DRAWN), _NO_THEME)
-    rates = {name: choice(STRENGTHS) * RATE for name in FAULTS}
+    rates = {
+        name: choice(STRENGTHS) * RATE
+        for name in FAULTS
+        if name != "asks_payer"
+    }
+    # Without a draw of its own, so that worlds of before stay what they were.
+    rates["asks_payer"] = 0.3 if rng.getstate()[1][0] % 7 == 0 else 0.0
     rates.update(theme.rates)
     events: list[str] = []
     for name in EVENTS:

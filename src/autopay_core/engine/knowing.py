@@ -1,0 +1,101 @@
+"""
+What is on record of an auto-pay, as far as its dates depend on it (S14).
+
+Holds: `record_of`, `is_fulfilled`. Imports: `requests` and the values. What an
+order has collected is read from its postings, so that what was returned does
+not count.
+"""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from typing import Final
+
+from autopay_core.autopay import AutoPay, Known
+from autopay_core.commits import PostingFilter, Standing
+from autopay_core.engine.requests import (
+    Flow,
+    ReadPostings,
+    ReadSpent,
+    ask,
+    ask_many,
+)
+from autopay_core.limits import Spent
+from autopay_core.money import Money
+from autopay_core.postings import Posting
+from autopay_core.references import RunKey
+from autopay_core.runs import RESERVING_STATES
+from autopay_core.schedules import Occurrence
+
+__all__ = ["is_fulfilled", "record_of"]
+
+_RECENT: Final = timedelta(days=62)
+"""For so long a payment keeps its week, half month or month (S15)."""
+
+
+def record_of(autopay: AutoPay, as_of: date) -> Flow[Known]:
+    """Read what an order has collected, as far as its end depends on it."""
+    since = None if autopay.payments is not None else as_of - _RECENT
+    collected = yield from _collected(autopay, since)
+    spent = None
+    if autopay.limit.lifetime is not None:
+        currency = autopay.limit.currency
+        taken = yield from ask(
+            ReadSpent(autopay.id, date.min, date.max, currency), Money
+        )
+        spent = Spent(month=Money.zero(currency), lifetime=taken)
+    return Known(
+        spent=spent,
+        collected=len(collected),
+        recent=tuple(
+            each for each in collected if each.charge_on >= as_of - _RECENT
+        ),
+    )
+
+
+def is_fulfilled(
+    autopay: AutoPay, key: RunKey, standing: Standing
+) -> Flow[bool]:
+    """
+    Tell whether the agreed number of payments is collected, or on its way.
+
+    Besides the run *key* itself; a payment on demand is none of them (S8,
+    R14).
+    """
+    if autopay.payments is None or key.number:
+        return False
+    collected = yield from _collected(autopay, None)
+    dates = {each.nominal_on for each in collected}
+    dates |= {
+        each.key.nominal_on
+        for each in standing.unfinished
+        if each.state in RESERVING_STATES and not each.key.number
+    }
+    return len(dates - {key.nominal_on}) >= autopay.payments
+
+
+def _collected(autopay: AutoPay, since: date | None) -> Flow[list[Occurrence]]:
+    """Read the dates that were collected and not returned, ascending."""
+    net: dict[RunKey, int] = {}
+    taken_on: dict[RunKey, date] = {}
+    after = None
+    while True:
+        wanted = PostingFilter(
+            payer=autopay.payer, charged_from=since, after=after
+        )
+        page = yield from ask_many(ReadPostings(wanted), Posting)
+        for each in page:
+            key = each.run
+            if key.autopay != autopay.id or key.number:
+                continue
+            net[key] = net.get(key, 0) + each.amount.amount_minor
+            if each.reverses is None:
+                taken_on[key] = each.charged_on
+        if len(page) < wanted.most:
+            break
+        after = page[-1].id
+    return [
+        Occurrence(nominal_on=key.nominal_on, charge_on=on)
+        for key, on in sorted(taken_on.items())
+        if net[key] > 0
+    ]
