@@ -74,7 +74,7 @@ html_show_sourcelink = False
 
 # "PG-1  A key seen before …", with its further lines indented: a clause of a
 # port. For docutils it is a paragraph that goes wrong.
-_CLAUSE = re.compile(r"([A-Z]{2}-\d+) +(.*)")
+_CLAUSE = re.compile(r"((?:[A-Z]{2}|PORT)-\d+) +(.*)")
 # "Imports: `money` and the standard library.": for maintainers only.
 _IMPORTS = re.compile(r"Imports: (?:`[^`]*`|[^.`])*\.\s?")
 _VALUE_MAX = 60

@@ -712,7 +712,7 @@ BROKEN: dict[str, type] = GATEWAYS | {
         _of(Reading, DropsAnotherWithThePaid, "MD-8"),
         _of(Reading, MovesAnInvoiceAbout, "MD-9"),
         _of(Telling, RefusesWhatItKnows, "NT-1"),
-        _of(Telling, LosesEverySecond, "NT-2"),
+        _of(Telling, LosesEverySecond, "NT-2", "PORT-1"),
         _of(Telling, AcceptsWhatItCannotSend, "NT-3"),
         _of(Telling, FillsInTemplates, "NT-4"),
         _of(Keeping, KeepsTheNoticesOfARefusedChange, "PS-1", "PS-9"),

@@ -76,6 +76,15 @@ class ChargesUnderANewKeyEachTime(Spoiled):
         return attrs.evolve(outcome, key=request.key)
 
 
+class MixesCallsUp(Spoiled):
+    """Keeps what it is about where other threads keep theirs."""
+
+    def charge(self, request: ChargeRequest) -> ChargeOutcome:
+        self.at_hand = request
+        time.sleep(0.01)
+        return self.inner.charge(self.at_hand)
+
+
 class DeclinesInOtherWords(Spoiled):
     numbers = itertools.count()
 
@@ -572,6 +581,7 @@ GATEWAYS: dict[str, type] = {
     for each in (
         _of(OneStep, ChargesUnderANewKeyEachTime, "PG-1", "PG-7", "PG-8"),
         _of(OneStep, DeclinesInOtherWords, "PG-1"),
+        _of(OneStep, MixesCallsUp, "PORT-1"),
         _of(OneStep, RaisesDeclines, "PG-1", "PG-2", "PG-5"),
         _of(OneStep, TakesATimeoutForADecline, "PG-3"),
         _of(OneStep, TakesATimeoutForUnavailable, "PG-3"),

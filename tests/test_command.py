@@ -225,6 +225,19 @@ def test_a_sweep_of_a_day_without_runs_is_done(tmp_path: Path) -> None:
     assert said == "Nothing was due.\n"
 
 
+def test_turns_side_by_side_come_to_the_same(tmp_path: Path) -> None:
+    whole, beside = tmp_path / "whole", tmp_path / "beside"
+    whole.mkdir()
+    beside.mkdir()
+    days = ("sweep", "--as-of", "2026-01-01", "--through", "2026-01-31")
+
+    one_by_one, _ = autopay(whole, *days)
+    at_once, _ = autopay(beside, *days, "--at-once", "8")
+
+    assert at_once == one_by_one
+    assert len(one_by_one.splitlines()) > 10
+
+
 def test_a_sweep_that_is_cut_off_goes_on_where_it_was(tmp_path: Path) -> None:
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     whole.mkdir()

@@ -22,12 +22,14 @@ GENERATED: Final = frozenset({"_build", "jupyter_execute", "__pycache__"})
 
 # R01 is a bank's code and M-1 a matter: a rule has no zero and no hyphen.
 _RULE: Final = re.compile(
-    r"(?<![\w-])((?:B0|[A-Z][1-9]\d?)|(?:(?:MD|PG|TS|PS|NT|BK)-\d+))"
+    r"(?<![\w-])((?:B0|[A-Z][1-9]\d?)|(?:(?:MD|PG|TS|PS|NT|BK|PORT)-\d+))"
     r"(?![\w-])"
 )
-_CLAUSE: Final = re.compile(r"(?<![\w-])((?:MD|PG|TS|PS|NT|BK)-\d+)(?![\w-])")
+_CLAUSE: Final = re.compile(
+    r"(?<![\w-])((?:MD|PG|TS|PS|NT|BK|PORT)-\d+)(?![\w-])"
+)
 _NAME: Final = re.compile(
-    r"test_(?:([msalrpnebhotx])|(md|pg|ts|ps|nt|bk)_)(\d+)_"
+    r"test_(?:([msalrpnebhotx])|(md|pg|ts|ps|nt|bk|port)_)(\d+)_"
 )
 _CODE: Final = re.compile(r"```.*?```|`[^`]*`", re.DOTALL)
 _FILE: Final = re.compile(r"(?<![\w*])[\w-]+\.md\b")

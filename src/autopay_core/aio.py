@@ -2,9 +2,9 @@
 The calls of the public face for hosts on an event loop.
 
 Holds: `Ports` and the protocols of `ports` with awaitable methods, and the
-calls of `calls` under the same names. Imports: `ports`, `engine` and the
-values. The flows are the same; only the loop that carries their requests
-awaits the answers.
+calls of `calls` under the same names. Imports: `ports`, `engine`, `_crews`
+(for many turns at once) and the values. The flows are the same; only the loop
+that carries their requests awaits the answers.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from collections.abc import (
     Iterable,
     Sequence,
 )
+from contextlib import aclosing
 from datetime import date, datetime
 from typing import Protocol, TypeVar, final, runtime_checkable
 
@@ -356,8 +357,14 @@ async def sweep(
     as_of: date,
     ports: Ports,
     claim_seconds: int = 0,
+    at_once: int = 1,
 ) -> AsyncIterator[RunResult]:
-    """Like `autopay_core.sweep`; the auto-pays may come awaited."""
+    """
+    Like `autopay_core.sweep`; the auto-pays may come awaited.
+
+    With *at_once* turns go on in tasks of the running loop. If the caller's
+    task is cancelled, so are they.
+    """
     answer, items = answering_async(ports), _each(autopays)
 
     async def answer_or_next(request: Request | NextAutoPay) -> object:
@@ -365,9 +372,20 @@ async def sweep(
             return await _next(items)
         return await answer(request)
 
-    flow = sweeping.sweep(as_of, terms_of(ports), claim_seconds=claim_seconds)
-    async for result in stream_async(flow, answer_or_next):
-        yield result
+    flow = sweeping.sweep(
+        as_of, terms_of(ports), claim_seconds=claim_seconds, at_once=at_once
+    )
+    if at_once == 1:
+        async for result in stream_async(flow, answer_or_next):
+            yield result
+        return
+    # As in `calls`.
+    from autopay_core._crews import stream_at_once_async  # noqa: PLC0415
+
+    turns = stream_at_once_async(flow, answer_or_next)
+    async with aclosing(turns):
+        async for result in turns:
+            yield result
 
 
 async def turn(

@@ -2,7 +2,8 @@
 What a host calls: preview, run, sweep, recover, and what staff do.
 
 Holds: the calls of the public face with blocking ports. Imports: `ports`,
-`engine` and the values. Nothing here decides anything about money.
+`engine`, `_crews` (for many turns at once) and the values. Nothing here
+decides anything about money.
 """
 
 from __future__ import annotations
@@ -156,6 +157,7 @@ def sweep(
     as_of: date,
     ports: Ports,
     claim_seconds: int = 0,
+    at_once: int = 1,
 ) -> Iterator[RunResult]:
     """
     Run all that is due by a date, and give the results as they end (S12, R6).
@@ -174,6 +176,12 @@ def sweep(
         claim_seconds: With several workers on the same auto-pays: claim each
             run for so long, so that they do not do the same work twice. Safe
             without: then they only waste time.
+        at_once: So many turns, 1 to 1,000, go on side by side, each in a
+            thread; the ports then bear calls from several threads (PORT-1).
+            Turns that have a client, a payer or a payment method in common
+            go on one after another, so the results are the same, and come in
+            the same order. Whoever leaves the loop waits until what is under
+            way has ended.
 
     """
     answer, items = answering(ports), iter(autopays)
@@ -183,8 +191,16 @@ def sweep(
             return list(islice(items, 1))
         return answer(request)
 
-    flow = sweeping.sweep(as_of, terms_of(ports), claim_seconds=claim_seconds)
-    yield from stream(flow, answer_or_next)
+    flow = sweeping.sweep(
+        as_of, terms_of(ports), claim_seconds=claim_seconds, at_once=at_once
+    )
+    if at_once == 1:
+        yield from stream(flow, answer_or_next)
+        return
+    # Threads and their clock: not in the core, and seldom wanted.
+    from autopay_core._crews import stream_at_once  # noqa: PLC0415
+
+    yield from stream_at_once(flow, answer_or_next, at_once)
 
 
 def turn(

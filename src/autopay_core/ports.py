@@ -182,6 +182,7 @@ class MatterData(Protocol):
           paid or is gone is not for this port to say.
     MD-9  An invoice does not move to another client between two reads of one
           run; open amounts are guarded by client.
+    PORT-1 With `sweep(at_once=…)` several threads call it at once.
     """
 
     @abstractmethod
@@ -249,6 +250,7 @@ class PaymentGateway(Protocol):
     PG-17 `NeedsPayer` says where the payer acts and until when. Money may move
           until then, PG-6 notwithstanding, and not once `cancel` was answered
           `Cancelled`.
+    PORT-1 With `sweep(at_once=…)` several threads call it at once.
 
     Beside the methods here there are two of the second edition, each behind
     a capability: ``cancel(key, reference)`` with `cancels`, whose answer is a
@@ -313,6 +315,7 @@ class TwoStepGateway(Protocol):
     TS-15 The request's amount is taken into its deposit account, as PG-15.
     TS-16 Answers and errors are the port's own, as PG-16.
     TS-17 What needs the payer is as PG-17 says.
+    PORT-1 With `sweep(at_once=…)` several threads call it at once.
     """
 
     @property
@@ -453,6 +456,7 @@ class PostingStore(Protocol):
     PS-24 A run is found by the key of any of its attempts.
     PS-25 Runs with an attempt that began since a time are read newest first,
           whatever became of them.
+    PORT-1 With `sweep(at_once=…)` several threads call it at once.
     """
 
     @abstractmethod
@@ -578,6 +582,7 @@ class Notifier(Protocol):
     NT-2  What is accepted is delivered at least once.
     NT-3  What cannot be accepted raises a `PortError`; it is offered again.
     NT-4  Fields are data: no template, header or markup in them is executed.
+    PORT-1 With `sweep(at_once=…)` several threads call it at once.
     """
 
     @abstractmethod

@@ -2,10 +2,10 @@
 The book: standing orders and what payers have, kept in versions (O1, O3).
 
 Holds: `Book` and `AsyncBook`, in one text, and gives the names that hosts use
-with them. Imports: its modules, `adapters.sql`, `aio`, `engine`, `ports` and
-the values. Nothing in here moves money or
-decides about it: the book hands `calls.sweep`'s turns the orders that are
-due, and keeps who changed what. Long for the descriptions of its calls.
+with them. Imports: its modules, `_crews` (for many turns at once),
+`adapters.sql`, `aio`, `engine`, `ports` and the values. Nothing in here moves
+money or decides about it: the book hands `calls.sweep`'s turns the orders that
+are due, and keeps who changed what. Long for the descriptions of its calls.
 """
 
 from __future__ import annotations
@@ -157,14 +157,15 @@ class _Asked(NamedTuple):
 
     flow: Any
     ports: AnyPorts | None
+    at_once: int = 1
 
 
 def _asks(flow: BookFlow[_T], ports: AnyPorts | None = None) -> Calls[_T]:
     return cast("Calls[_T]", _Asked(flow, ports))
 
 
-def _lists(flow: Any, ports: AnyPorts) -> Listing:  # noqa: ANN401 - a stream
-    return cast("Listing", _Asked(flow, ports))
+def _lists(flow: Any, ports: AnyPorts, at_once: int) -> Listing:  # noqa: ANN401 - a stream
+    return cast("Listing", _Asked(flow, ports, at_once))
 
 
 class Commands:
@@ -648,7 +649,12 @@ class Commands:
 
     @listing(RunResult)
     def sweep(
-        self, *, as_of: date, ports: AnyPorts, claim_seconds: int = 0
+        self,
+        *,
+        as_of: date,
+        ports: AnyPorts,
+        claim_seconds: int = 0,
+        at_once: int = 1,
     ) -> Listing:
         """
         Run all that is due by a date, and give the results as they end (O3).
@@ -663,12 +669,17 @@ class Commands:
             as_of: The date that the caller calls today, in the firm's zone.
             ports: The host's.
             claim_seconds: As `calls.sweep`.
+            at_once: As `calls.sweep`; the book itself is asked from one
+                thread.
 
         """
         flow = nights.sweep(
-            as_of, terms_of(ports), claim_seconds=claim_seconds
+            as_of,
+            terms_of(ports),
+            claim_seconds=claim_seconds,
+            at_once=at_once,
         )
-        return _lists(flow, ports)
+        return _lists(flow, ports, at_once)
 
 
 # -- Blocking and awaitable ---------------------------------------------------
@@ -709,12 +720,17 @@ class Book(Commands, Blocking):
         return getattr(self._store, wanted.method)(*wanted.arguments)
 
     def _call(self, calls: Calls[_T]) -> _T:
-        flow, ports = cast("_Asked", calls)
+        flow, ports, _ = cast("_Asked", calls)
         return cast("_T", drive(flow, self._answerer(ports)))
 
     def _list(self, calls: Listing) -> Iterator[Any]:
-        flow, ports = cast("_Asked", calls)
-        return stream(flow, self._answerer(ports))
+        flow, ports, at_once = cast("_Asked", calls)
+        if at_once == 1:
+            return stream(flow, self._answerer(ports))
+        # As in `calls`.
+        from autopay_core._crews import stream_at_once  # noqa: PLC0415
+
+        return stream_at_once(flow, self._answerer(ports), at_once)
 
     def _answerer(self, ports: AnyPorts | None) -> Callable[[Any], object]:
         if ports is None:
@@ -757,12 +773,17 @@ class AsyncBook(Commands, Awaitable):
         return (await made) if isawaitable(made) else made
 
     async def _call(self, calls: Calls[_T]) -> _T:
-        flow, ports = cast("_Asked", calls)
+        flow, ports, _ = cast("_Asked", calls)
         return cast("_T", await drive_async(flow, self._answerer(ports)))
 
     def _list(self, calls: Listing) -> AsyncIterator[Any]:
-        flow, ports = cast("_Asked", calls)
-        return stream_async(flow, self._answerer(ports))
+        flow, ports, at_once = cast("_Asked", calls)
+        if at_once == 1:
+            return stream_async(flow, self._answerer(ports))
+        # As in `calls`.
+        from autopay_core._crews import stream_at_once_async  # noqa: PLC0415
+
+        return stream_at_once_async(flow, self._answerer(ports))
 
     def _answerer(
         self, ports: AnyPorts | None

@@ -13,7 +13,6 @@ from datetime import date, timedelta
 from functools import partial
 from typing import Any, Final, TypeAlias, final
 
-from autopay_core._checks import check_date
 from autopay_core._life import latest_on
 from autopay_core.autopay import AutoPay, due
 from autopay_core.book.days import next_day
@@ -28,13 +27,14 @@ from autopay_core.book.values import Kept, Kind, Turned
 from autopay_core.commits import Unreadable
 from autopay_core.engine import sweeping
 from autopay_core.engine.case import InHand
-from autopay_core.engine.driving import Given
 from autopay_core.engine.requests import (
     READ_AT_ONCE,
+    Again,
     NextAutoPay,
     ReadUnfinished,
     ReadWaiting,
     Terms,
+    TurnOver,
     ask_either,
     read_standing,
 )
@@ -63,36 +63,26 @@ _OVER: Final = frozenset(
 """What needs no turn tomorrow."""
 
 
-def sweep(as_of: date, terms: Terms, *, claim_seconds: int = 0) -> BookStream:
-    """Run what is due by a date, and give the results as they end (O3)."""
-    check_date(as_of, "as_of")
-    return _sweep(as_of, terms, claim_seconds)
+def sweep(
+    as_of: date, terms: Terms, *, claim_seconds: int = 0, at_once: int = 1
+) -> BookStream:
+    """Run what is due by a date, and give the results in turn (O3)."""
+    inner = sweeping.sweep(
+        as_of, terms, claim_seconds=claim_seconds, at_once=at_once
+    )
+    return _sweep(inner, _Turns(as_of, terms))
 
 
-def _sweep(as_of: date, terms: Terms, claim_seconds: int) -> BookStream:
-    inner = sweeping.sweep(as_of, terms, claim_seconds=claim_seconds)
-    night = _Turns(as_of, terms)
-    broken: PortError | None = None
+def _sweep(inner: BookStream, night: _Turns) -> BookStream:
     go_on: Callable[[], Any] = partial(next, inner)
     while True:
         try:
             request = go_on()
         except StopIteration:
             break
-        if isinstance(request, NextAutoPay):
-            given: list[object] = []
-            if broken is None:
-                try:
-                    given = yield from night.next()
-                except PortError as error:
-                    # What is under way is told before that is.
-                    broken = error
-            go_on = partial(inner.send, given)
-            continue
-        if isinstance(request, Given):
-            night.note(request.result)
-            yield request
-            go_on = partial(next, inner)
+        if isinstance(request, (NextAutoPay, Again, TurnOver)):
+            answer = yield from night.answer(request)
+            go_on = partial(inner.send, answer)
             continue
         try:
             answer = yield request
@@ -100,8 +90,7 @@ def _sweep(as_of: date, terms: Terms, claim_seconds: int) -> BookStream:
             go_on = partial(inner.throw, error)
         else:
             go_on = partial(inner.send, answer)
-    if broken is not None:
-        raise broken
+    yield from night.finish()
 
 
 @final
@@ -117,34 +106,63 @@ class _Turns:
         self._as_of = as_of
         self._terms = terms
         self._after: tuple[date, str] | None = None
-        self._at_hand: tuple[Kept, object] | None = None
-        self._results: list[RunResult] = []
+        self._in_hand: dict[str, Kept] = {}
         self._turned: list[Turned] = []
         self._had: set[str] = set()
         self._page: list[str] = []
         self._woken: Iterator[str] | None = None
+        self._broken: PortError | None = None
 
-    def note(self, result: RunResult) -> None:
-        """Keep what became of the order at hand."""
-        if self._at_hand is not None:
-            self._results.append(result)
+    def answer(
+        self, request: NextAutoPay | Again | TurnOver
+    ) -> BookFlow[list[object]]:
+        """
+        Answer what a sweep asks of whoever gives it its orders.
 
-    def next(self) -> BookFlow[list[object]]:
-        """End the turn at hand; return the next order, or nothing."""
-        if self._at_hand is not None:
-            kept, given = self._at_hand
-            self._at_hand = None
-            if isinstance(given, InHand):
-                yield from self._end(kept, given.autopay)
-        kept_next = yield from self._next_one()
-        if kept_next is None or len(self._turned) >= _MOVED_AT_ONCE:
+        Without a book no other turn begins; what is under way ends, and is
+        told, before that is raised.
+        """
+        broken = self._broken
+        if broken is None:
+            try:
+                return (yield from self._asked(request))
+            except PortError as error:
+                self._broken = broken = error
+        if isinstance(request, Again):
+            # It may have been turned off while it waited.
+            return [Unreadable(key=request.given.autopay.id, code=broken.code)]
+        return []
+
+    def _asked(
+        self, request: NextAutoPay | Again | TurnOver
+    ) -> BookFlow[list[object]]:
+        if isinstance(request, NextAutoPay):
+            return (yield from self._next())
+        autopay = request.given.autopay
+        if isinstance(request, Again):
+            return (yield from self._again(autopay))
+        yield from self._end(autopay, request.results)
+        return []
+
+    def _next(self) -> BookFlow[list[object]]:
+        kept = yield from self._next_one()
+        if kept is None or len(self._turned) >= _MOVED_AT_ONCE:
             yield from self._move_on()
-        if kept_next is None:
+        if kept is None:
             return []
-        given = yield from self._given(kept_next)
-        self._at_hand = (kept_next, given)
-        self._results = []
-        return [given]
+        self._had.add(kept.id)
+        return [(yield from self._given(kept))]
+
+    def _again(self, autopay: AutoPay) -> BookFlow[list[object]]:
+        """Read an order again whose turn had to wait for others (R7)."""
+        found = yield from latest(Kind.AUTOPAY, [autopay.id])
+        return [(yield from self._given(found[autopay.id]))]
+
+    def finish(self) -> BookFlow[None]:
+        """Keep what is left to be kept; raise what the book raised."""
+        if self._broken is not None:
+            raise self._broken
+        yield from self._move_on()
 
     def _move_on(self) -> BookFlow[None]:
         if self._turned:
@@ -205,7 +223,7 @@ class _Turns:
 
     def _given(self, kept: Kept) -> BookFlow[object]:
         """Return an order as it may be collected, by what its payer has."""
-        self._had.add(kept.id)
+        self._in_hand[kept.id] = kept
         if isinstance(kept.version, Unreadable):
             return kept.version
         autopay = kept.version.autopay
@@ -219,23 +237,28 @@ class _Turns:
         payer = owner.version.payer
         return in_hand(autopay, payer, self._as_of, self._terms)
 
-    def _end(self, kept: Kept, autopay: AutoPay) -> BookFlow[None]:
+    def _end(
+        self, autopay: AutoPay, results: tuple[RunResult, ...]
+    ) -> BookFlow[None]:
         """Work out when an order is next, now that its turn is over."""
+        kept = self._in_hand.pop(autopay.id)
         next_on = self._as_of + _DAY
-        if not (yield from self._is_open(autopay)):
+        if not (yield from self._is_open(autopay, results)):
             next_on = next_day(autopay, self._as_of)
         self._turned.append(
             Turned(id=kept.id, number=kept.number, next_on=next_on)
         )
 
-    def _is_open(self, autopay: AutoPay) -> BookFlow[bool]:
+    def _is_open(
+        self, autopay: AutoPay, results: tuple[RunResult, ...]
+    ) -> BookFlow[bool]:
         """Tell whether a turn left something to be done tomorrow."""
-        if any(each.status not in _OVER for each in self._results):
+        if any(each.status not in _OVER for each in results):
             return True
         came = latest_on(autopay, self._as_of)
         nominal_on = self._as_of if came is None else came.nominal_on
         key = RunKey(autopay=autopay.id, nominal_on=nominal_on)
-        if any(each.key == key for each in self._results):
+        if any(each.key == key for each in results):
             return False
         # On record before; or left to another worker, who may have died; or
         # nothing was written, for the clock cannot be right.

@@ -141,11 +141,15 @@ class Place:
             )
         return self._autopays()
 
-    def sweep(self, as_of: date, /) -> Iterator[RunResult]:
+    def sweep(self, as_of: date, at_once: int = 1, /) -> Iterator[RunResult]:
         """Run all that is due by a date; a book knows what that is (O3)."""
         if self._book is not None:
-            return self._book.sweep(as_of=as_of, ports=self.ports)
-        return sweep(self.autopays(), as_of=as_of, ports=self.ports)
+            return self._book.sweep(
+                as_of=as_of, ports=self.ports, at_once=at_once
+            )
+        return sweep(
+            self.autopays(), as_of=as_of, ports=self.ports, at_once=at_once
+        )
 
     def count(self) -> int:
         """Return how many there are; each is read for it."""

@@ -46,6 +46,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DATE",
         help="go on day by day to this one (default: only the one day)",
     )
+    parser.add_argument(
+        "--at-once",
+        type=int,
+        default=1,
+        metavar="N",
+        help="so many turns side by side (default: 1)",
+    )
     add_place(parser)
     add_book(parser)
     add_output(parser)
@@ -72,7 +79,7 @@ def carry_out(options: argparse.Namespace) -> int:
         for done in range(days):
             day = first + done * _DAY
             place.begin(day)
-            for result in place.sweep(day):
+            for result in place.sweep(day, options.at_once):
                 counts[result.status] += 1
                 if result.charged is not None:
                     amount = result.charged

@@ -52,11 +52,15 @@ __all__ = [
     "CLOCK",
     "READ_AT_ONCE",
     "SILENT_MOST",
+    "Again",
+    "AwaitTurn",
+    "BeginTurn",
     "Cancel",
     "Charge",
     "Claim",
     "Commit",
     "Confirm",
+    "Ended",
     "Flow",
     "Lookup",
     "LookupReference",
@@ -81,6 +85,7 @@ __all__ = [
     "Send",
     "Stream",
     "Terms",
+    "TurnOver",
     "ask",
     "ask_either",
     "ask_many",
@@ -279,6 +284,42 @@ class NextAutoPay(NamedTuple):
 
     It holds the next auto-pay, or nothing when there is no other.
     """
+
+
+class Again(NamedTuple):
+    """
+    Answered with a list of one: an order of a book as it stands now (R7).
+
+    Asked when a turn that had to wait for others begins.
+    """
+
+    given: Any
+
+
+class TurnOver(NamedTuple):
+    """Tells a book that a turn is over; answered with None (O3)."""
+
+    given: Any
+    results: tuple[Any, ...]
+
+
+class BeginTurn(NamedTuple):
+    """Let a turn go on beside the others; answered with None."""
+
+    place: int
+    flow: Generator[Any, Any, Any]
+
+
+class AwaitTurn(NamedTuple):
+    """Answered with `Ended`, as soon as one of the turns is over."""
+
+
+class Ended(NamedTuple):
+    """How a turn ended that was begun: with results, or by an error."""
+
+    place: int
+    results: Any = ()
+    error: BaseException | None = None
 
 
 Request: TypeAlias = (

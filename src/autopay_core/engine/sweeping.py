@@ -3,16 +3,16 @@ An auto-pay's turn: what was left open, missed, due, or is coming (S12, N4).
 
 Holds: `preview`, `run`, `sweep`, and the turn of one auto-pay: `sweep_one`
 within a sweep, `turn` by itself. Imports: `case`, `collecting`, `driving`,
-`gate`, `knowing`, `planning`, `receiving`, `recovery`, `requests`, `steps`,
-`telling`, `words` and the values. Long, since all that a turn does, in its
-order, stands here once.
+`gate`, `knowing`, `lanes`, `planning`, `receiving`, `recovery`, `requests`,
+`steps`, `telling`, `words` and the values. Long, since all that a turn does,
+in its order, stands here once.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import date, timedelta
-from typing import Final, cast, final
+from typing import Any, Final, final
 
 import attrs
 
@@ -40,6 +40,7 @@ from autopay_core.engine.collecting import (
 from autopay_core.engine.driving import Given
 from autopay_core.engine.gate import Cause
 from autopay_core.engine.knowing import is_fulfilled, record_of
+from autopay_core.engine.lanes import one_by_one, side_by_side
 from autopay_core.engine.planning import (
     Outlook,
     added,
@@ -52,8 +53,6 @@ from autopay_core.engine.recovery import go_on, recover, set_back
 from autopay_core.engine.requests import (
     Claim,
     Flow,
-    NextAutoPay,
-    Request,
     Send,
     Stream,
     Terms,
@@ -91,6 +90,7 @@ from autopay_core.runs import (
 from autopay_core.schedules import Occurrence, split_missed
 
 __all__ = [
+    "AT_ONCE_MOST",
     "check_day",
     "outlook",
     "preview",
@@ -100,6 +100,9 @@ __all__ = [
     "sweep_one",
     "turn",
 ]
+
+AT_ONCE_MOST: Final = 1_000
+"""So many turns may go on side by side."""
 
 _DAY: Final = timedelta(days=1)
 
@@ -275,57 +278,81 @@ def _latest(standing: Standing) -> date | None:
 
 
 def sweep(
-    as_of: date, terms: Terms, *, claim_seconds: int = 0
-) -> Stream[Request | NextAutoPay]:
+    as_of: date, terms: Terms, *, claim_seconds: int = 0, at_once: int = 1
+) -> Stream[Any]:
     """
     Run all that is due by a date, auto-pay by auto-pay (S12, R6).
 
+    Args:
+        as_of: The date that the caller calls today.
+        terms: The gateway's promises and the host's secret.
+        claim_seconds: Claim each run for so long; 0 claims nothing.
+        at_once: So many turns may go on side by side (O3); see `lanes`.
+
     Raises:
-        InvalidValueError: *as_of* is no date that a run may carry.
+        InvalidValueError: *as_of* is no date that a run may carry, or
+            *at_once* is not from 1 to 1,000 (``OutOfRange``).
 
     """
     check_date(as_of, "as_of")
-    return _sweep(as_of, terms, claim_seconds)
+    if type(at_once) is not int or not 1 <= at_once <= AT_ONCE_MOST:
+        raise InvalidValueError(
+            f"expected a whole number from 1 to {AT_ONCE_MOST}",
+            code="OutOfRange",
+            path="at_once",
+            value=at_once,
+        )
+    return _sweep(as_of, terms, claim_seconds, at_once)
 
 
 def _sweep(
-    as_of: date, terms: Terms, claim_seconds: int
-) -> Stream[Request | NextAutoPay]:
+    as_of: date, terms: Terms, claim_seconds: int, at_once: int
+) -> Stream[Any]:
     yield from recover(terms)
     yield from _bring_in(terms)
     night, seen = Night(), Seen()
-    while True:
-        answer = yield NextAutoPay()
-        assert isinstance(answer, list)
-        if not answer:
-            break
-        [given] = cast("list[object]", answer)
-        of_turn = terms
-        if isinstance(given, InHand):
-            if given.is_method_gone or given.authorization:
-                of_turn = attrs.evolve(
-                    terms,
-                    is_method_gone=given.is_method_gone,
-                    authorization=given.authorization,
-                )
-            given = given.autopay
-        try:
-            autopay = _checked(given)
-            results = yield from sweep_one(
-                autopay,
-                as_of,
-                of_turn,
-                claim_seconds=claim_seconds,
-                seen=seen,
-            )
-        except Exception as error:
-            if isinstance(error, AutopayError) and error.code == "DateAhead":
-                raise  # The caller's mistake, about every one of them.
-            results = (_set_back(given, error),)
+
+    def turn_of(given: object) -> Flow[tuple[RunResult, ...]]:
+        return _turn_in_sweep(given, as_of, terms, claim_seconds, seen)
+
+    def hand_over(results: tuple[RunResult, ...]) -> Stream[Any]:
         for result in results:
             night.note(result)
             yield Given(result)
+
+    if at_once == 1:
+        yield from one_by_one(turn_of, hand_over)
+    else:
+        yield from side_by_side(turn_of, hand_over, at_once)
     yield from _tell_at_end(night, as_of, seen.contents)
+
+
+def _turn_in_sweep(
+    given: object, as_of: date, terms: Terms, claim_seconds: int, seen: Seen
+) -> Flow[tuple[RunResult, ...]]:
+    """Give one its turn; what is wrong with it stops no other (R6)."""
+    if isinstance(given, InHand):
+        if given.is_method_gone or given.authorization:
+            terms = attrs.evolve(
+                terms,
+                is_method_gone=given.is_method_gone,
+                authorization=given.authorization,
+            )
+        given = given.autopay
+    try:
+        return (
+            yield from sweep_one(
+                _checked(given),
+                as_of,
+                terms,
+                claim_seconds=claim_seconds,
+                seen=seen,
+            )
+        )
+    except Exception as error:
+        if isinstance(error, AutopayError) and error.code == "DateAhead":
+            raise  # The caller's mistake, about every one of them.
+        return (_set_back(given, error),)
 
 
 def _tell_at_end(

@@ -260,6 +260,10 @@ UNPROVEN: Final[Mapping[str, str]] = MappingProxyType(
             "Text that a payer typed may be executed by a template or end up "
             "in a header."
         ),
+        "PORT-1": (
+            "With several turns at once, one call may be given the answer of "
+            "another; sweep one after another."
+        ),
     }
 )
 """By clause of `autopay_core.ports`: what to expect when it does not hold."""

@@ -27,7 +27,7 @@ PROPERTY: Final = "autopay_clause"
 """The property of a test's report: a test class and a clause."""
 
 _NAME: Final = "autopay_core.testing.plugin"
-_TEST: Final = re.compile(r"test_([a-z]{2})_([0-9]+)_")
+_TEST: Final = re.compile(r"test_([a-z]{2}|port)_([0-9]+)_")
 _LINE: Final = re.compile(r"([A-Z]+)-([0-9]+)")
 
 

@@ -94,6 +94,7 @@ class MemoryPostingStore:
         self._told: dict[str, dict[str, Told]] = {}
         self._incidents: dict[tuple[str, date], Incident] = {}
         self._expected: dict[str, Expected] = {}
+        self._expected_of: dict[str, dict[str, Expected]] = {}
         self._distinct: dict[frozenset[str], Distinct] = {}
         self._movements: dict[str, MovementRecord] = {}
         self._keys: dict[str, RunKey] = {}
@@ -169,8 +170,11 @@ class MemoryPostingStore:
             amounts: dict[str, Money] = {}
             expected = tuple(
                 each
-                for _, each in sorted(self._expected.items())
-                if each.client in clients
+                for _, each in sorted(
+                    found
+                    for client in {*clients}
+                    for found in self._expected_of.get(client, {}).items()
+                )
             )
             since = steps_needed_since(expected, now)
             for client in clients:
@@ -506,7 +510,7 @@ class MemoryPostingStore:
             key = (incident.cause, incident.on)
             self._put(self._incidents, key, incident)
         for expected in change.expected:
-            self._put(self._expected, expected.invoice, expected)
+            self._put_expected(expected)
         for pair in change.distinct:
             both = frozenset({pair.first, pair.second})
             self._put(self._distinct, both, pair)
@@ -515,6 +519,16 @@ class MemoryPostingStore:
         if change.restored is not None:
             words = (*self._restored, change.restored)
             self._put(vars(self), "_restored", words)
+
+    def _put_expected(self, expected: Expected) -> None:
+        """Write what is expected of an invoice, whoever's it was before."""
+        number = expected.invoice
+        before = self._expected.get(number)
+        if before is not None and before.client != expected.client:
+            self._put(self._expected_of[before.client], number, _NOTHING)
+        book = self._expected_of.setdefault(expected.client, {})
+        self._put(book, number, expected)
+        self._put(self._expected, number, expected)
 
     # -- Holds ----------------------------------------------------------------
 

@@ -536,6 +536,14 @@ class PaymentGatewayContract(GatewayFixtures):
             lambda request: partial(gateway.charge, request),
         )
 
+    def test_port_1_calls_at_once_get_their_own_answers(
+        self,
+        gateway: PaymentGateway,
+        charge_request: ChargeRequest,
+    ) -> None:
+        """PORT-1: whatever other threads ask for meanwhile."""
+        kit.calls_do_not_mix(gateway.charge, charge_request)
+
 
 class TwoStepGatewayContract(GatewayFixtures):
     """The clauses of `TwoStepGateway`; override the fixtures in a subclass."""
@@ -1125,3 +1133,11 @@ class TwoStepGatewayContract(GatewayFixtures):
                 gateway.confirm, kit.prepared(gateway, request), request
             ),
         )
+
+    def test_port_1_calls_at_once_get_their_own_answers(
+        self,
+        gateway: TwoStepGateway,
+        charge_request: ChargeRequest,
+    ) -> None:
+        """PORT-1: whatever other threads ask for meanwhile."""
+        kit.calls_do_not_mix(kit.in_two_steps(gateway), charge_request)

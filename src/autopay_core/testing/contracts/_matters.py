@@ -28,7 +28,9 @@ from autopay_core.invoices import (
 )
 from autopay_core.ports import MatterData, Notifier
 from autopay_core.testing.contracts._base import (
+    RACERS,
     Contract,
+    at_once,
     invoice,
     notice,
     usd,
@@ -360,6 +362,23 @@ class MatterDataContract(Contract):
 
         assert owners == {("C-1", "M-2")}
 
+    def test_port_1_calls_at_once_get_their_own_answers(
+        self, matters: MatterData
+    ) -> None:
+        """PORT-1: whatever other threads ask for meanwhile."""
+        asked = [
+            Association.to_client(payer="p1", client="C-1"),
+            Association.to_matter(payer="p1", client="C-1", matter="M-2"),
+            Association.to_client(payer="p1", client="C-2"),
+        ]
+        expected = [_read(matters, each) for each in asked]
+        answers = at_once(
+            RACERS, lambda place: _read(matters, asked[place % len(asked)])
+        )
+
+        for place, answer in enumerate(answers):
+            assert answer == expected[place % len(asked)]
+
 
 def _query(*associations: Association) -> InvoiceQuery:
     return InvoiceQuery(payer="p1", associations=associations)
@@ -466,3 +485,21 @@ class NotifierContract(Contract):
         notifier.send(attrs.evolve(notice(), detail=_TRICKY))
 
         assert any(_TRICKY in each for each in arrived())
+
+    def test_port_1_calls_at_once_all_arrive(
+        self,
+        notifier: Notifier,
+        arrived: Callable[[], Sequence[str]] | None,
+    ) -> None:
+        """PORT-1: each notice as it is, whatever other threads tell."""
+        told = [
+            attrs.evolve(notice(f"n-{number}"), detail=f"At once {number}.")
+            for number in range(RACERS)
+        ]
+        answers = at_once(RACERS, lambda place: notifier.send(told[place]))
+
+        assert answers == [None] * RACERS
+        if arrived is None:
+            pytest.skip("no way to see what arrived was given: arrived")
+        for each in told:
+            assert any(each.detail in text for text in arrived())

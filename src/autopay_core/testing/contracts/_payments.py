@@ -396,6 +396,27 @@ def a_race_with_a_cancel_has_one_winner(
         nothing_moved(gateway, captures, request)
 
 
+def calls_do_not_mix(take: Take, request: ChargeRequest) -> None:
+    """Charge many requests at one moment; each gets its own answer."""
+    requests = [
+        attrs.evolve(
+            under(request, place),
+            amount=attrs.evolve(
+                request.amount,
+                amount_minor=request.amount.amount_minor + place,
+            ),
+        )
+        for place in range(RACERS)
+    ]
+    answers = at_once(RACERS, lambda place: take(requests[place]))
+
+    for asked, answer in zip(requests, answers, strict=True):
+        if isinstance(answer, PortUnavailableError):
+            continue  # Nothing happened; a sandbox has its limits.
+        assert isinstance(answer, (Captured, Pending)), answer
+        assert (answer.key, answer.amount) == (asked.key, asked.amount)
+
+
 def names_its_account(
     gateway: Gateway,
     take: Take,

@@ -1612,6 +1612,35 @@ class PostingStoreContract(Contract):
             store.standing(run_key("ap-1"), "")
         assert store.standing(run_key("ap-2"), "").run == lists[0][2]
 
+    def test_port_1_calls_at_once_get_their_own_answers(
+        self, store: PostingStore
+    ) -> None:
+        """PORT-1: whatever other threads read and write meanwhile."""
+        records = [
+            intended(
+                run_key(f"ap-{place}"),
+                invoice(f"INV-{place}", 100 + place, client=f"C-{place}"),
+                method=attrs.evolve(METHOD, token=f"tok_kit_{place:04}"),
+            )
+            for place in range(RACERS)
+        ]
+
+        def act(place: int) -> tuple[RunRecord | None, list[int]]:
+            record = records[place]
+            written = store.commit(Change(runs=(record,)))
+            assert isinstance(written, Committed)
+            shares = store.open_amounts((f"C-{place}",)).amounts.values()
+            return (
+                _run(store, record.key),
+                [each.amount_minor for each in shares],
+            )
+
+        answers = at_once(RACERS, act)
+
+        assert answers == [
+            (record, [100 + place]) for place, record in enumerate(records)
+        ]
+
 
 # -- Short words --------------------------------------------------------------
 
