@@ -26,6 +26,7 @@ from autopay_core.adapters.memory import (
     MemoryPostingStore,
 )
 from autopay_core.associations import Association, InvoicePage, InvoiceQuery
+from autopay_core.batches import PostingTotal
 from autopay_core.book import Kind, MemoryBookStore, Stands
 from autopay_core.commits import (
     Change,
@@ -33,6 +34,8 @@ from autopay_core.commits import (
     Conflict,
     ConflictReason,
     OpenAmounts,
+    PostingFilter,
+    PostingSort,
     Standing,
     Unreadable,
 )
@@ -45,6 +48,7 @@ from autopay_core.holds import HoldLevel
 from autopay_core.invoices import SearchPage, SearchQuery
 from autopay_core.money import Money
 from autopay_core.notices import Notice
+from autopay_core.postings import Posting
 from autopay_core.references import RunKey
 from autopay_core.runs import RunRecord, RunState, reservations
 from autopay_core.testing.contracts import (
@@ -549,6 +553,93 @@ class ForgetsOrderOfSendings(Spoiled):
         return self.inner.sent(since, most)[::-1]
 
 
+class LetsAPostingIntoTwoBatches(Spoiled):
+    """Whether it is in one already is not looked at."""
+
+    def commit(self, change: Change) -> Committed | Conflict:
+        if change.batches:
+            self.inner._batched.clear()
+        return self.inner.commit(change)
+
+
+class MakesABatchInTwoSteps(Spoiled):
+    """The postings first, and then the batch, if it comes to that."""
+
+    def commit(self, change: Change) -> Committed | Conflict:
+        if not (change.batches and change.moves):
+            return self.inner.commit(change)
+        moved = self.inner.commit(attrs.evolve(change, batches=()))
+        if isinstance(moved, Conflict):
+            return moved
+        return self.inner.commit(attrs.evolve(change, moves=()))
+
+
+class DoesNotNameWhatIsInTheWay(Spoiled):
+    def commit(self, change: Change) -> Committed | Conflict:
+        answer = self.inner.commit(change)
+        if isinstance(answer, Conflict):
+            return attrs.evolve(answer, postings=())
+        return answer
+
+
+class AddsUpOnePage(Spoiled):
+    def posting_totals(self, wanted: PostingFilter) -> Sequence[PostingTotal]:
+        ids = {each.id for each in self.inner.postings(wanted)}
+        postings = self.inner._postings
+        self.inner._postings = {
+            name: each for name, each in postings.items() if name in ids
+        }
+        try:
+            return self.inner.posting_totals(wanted)
+        finally:
+            self.inner._postings = postings
+
+
+class CountsWhatWentBackAsPaid(Spoiled):
+    def posting_totals(self, wanted: PostingFilter) -> Sequence[PostingTotal]:
+        found = self.inner.posting_totals(wanted)
+        back = [
+            each.amount
+            for each in self.inner.postings(wanted)
+            if each.amount.is_negative
+        ]
+        return [
+            attrs.evolve(each, amount=each.amount - sum_of - sum_of)
+            if each.amount.currency == "USD"
+            else each
+            for each in found
+            for sum_of in [Money.total(back, "USD")]
+        ]
+
+
+class SortsEachPageByItself(Spoiled):
+    """The pages are cut by id, whatever the order."""
+
+    def postings(self, wanted: PostingFilter) -> Sequence[Posting]:
+        plain = attrs.evolve(
+            wanted, sort=PostingSort.ID, descending=False, after=None
+        )
+        after = wanted.after or ""
+        found = [
+            each for each in self.inner.postings(plain) if each.id > after
+        ][: wanted.most]
+        return sorted(
+            found, key=lambda each: each.id, reverse=wanted.descending
+        )
+
+
+class ForgetsAnAmountsCurrency(Spoiled):
+    def postings(self, wanted: PostingFilter) -> Sequence[Posting]:
+        if wanted.least is None:
+            return self.inner.postings(wanted)
+        others = self.inner.postings(attrs.evolve(wanted, least=None))
+        return [
+            each
+            for each in others
+            if each.amount.amount_minor >= wanted.least.amount_minor
+        ]
+
+
 class StopsAtWhatItCannotRead(Spoiled):
     def __init__(self, inner: Any) -> None:
         super().__init__(inner)
@@ -746,6 +837,13 @@ BROKEN: dict[str, type] = GATEWAYS | {
         _of(Keeping, ReceivesAnewEachTime, "PS-23"),
         _of(Keeping, ForgetsEarlierKeys, "PS-24"),
         _of(Keeping, ForgetsOrderOfSendings, "PS-25"),
+        _of(Keeping, LetsAPostingIntoTwoBatches, "PS-26"),
+        _of(Keeping, MakesABatchInTwoSteps, "PS-1", "PS-26"),
+        _of(Keeping, DoesNotNameWhatIsInTheWay, "PS-26"),
+        _of(Keeping, AddsUpOnePage, "PS-27"),
+        _of(Keeping, CountsWhatWentBackAsPaid, "PS-27"),
+        _of(Keeping, SortsEachPageByItself, "PS-27"),
+        _of(Keeping, ForgetsAnAmountsCurrency, "PS-27"),
         IsHeldUp,
         _of(Booking, WritesOneByOne, "BK-1"),
         _of(Booking, LetsTheLastEditWin, "BK-2"),

@@ -97,6 +97,12 @@ MODELLED = [
     "LetsReferencesRepeat",
     "CountsNoAttempts",
     "KeepsTheFirstThatWasTold",
+    "LetsAPostingIntoTwoBatches",
+    "MakesABatchInTwoSteps",
+    "DoesNotNameWhatIsInTheWay",
+    "AddsUpOnePage",
+    "CountsWhatWentBackAsPaid",
+    "SortsEachPageByItself",
 ]
 
 
@@ -114,7 +120,7 @@ def test_the_model_finds_what_is_broken_by_itself(name: str) -> None:
                 database=None,
                 deadline=None,
                 derandomize=True,
-                max_examples=200,
+                max_examples=400,
                 phases=[Phase.generate],
                 stateful_step_count=20,
                 report_multiple_bugs=False,

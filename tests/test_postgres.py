@@ -59,7 +59,7 @@ WIPE = """
 TRUNCATE autopay_runs, autopay_reservations, autopay_attempts,
     autopay_postings, autopay_clients, autopay_notices, autopay_holds,
     autopay_steps, autopay_expected, autopay_distinct, autopay_told,
-    autopay_movements,
+    autopay_movements, autopay_batches, autopay_batch_lines,
     autopay_keys,
     autopay_incidents, autopay_claims, autopay_history RESTART IDENTITY;
 DELETE FROM autopay_store;
@@ -318,20 +318,20 @@ def test_an_async_store_refuses_at_its_first_use(conninfo: str) -> None:
 def test_a_newer_schema_is_left_alone(conninfo: str) -> None:
     PostgresPostingStore(conninfo).close()
     with psycopg.connect(conninfo) as connection:
-        connection.execute("INSERT INTO autopay_schema VALUES (5, 'later')")
+        connection.execute("INSERT INTO autopay_schema VALUES (6, 'later')")
     try:
         with pytest.raises(UnsafeStoreError) as caught:
             PostgresPostingStore(conninfo)
     finally:
         with psycopg.connect(conninfo) as connection:
-            connection.execute("DELETE FROM autopay_schema WHERE number = 5")
+            connection.execute("DELETE FROM autopay_schema WHERE number = 6")
 
     assert caught.value.code == "SchemaNewer"
 
 
 def test_an_older_schema_is_brought_up_to_date_with_its_data() -> None:
     fresh = shared_server().new_database("older")
-    with pytest.raises(UnsafeStoreError, match="version 0 of 4"):
+    with pytest.raises(UnsafeStoreError, match="version 0 of 5"):
         PostgresPostingStore(fresh, migrate=False)
     with psycopg.connect(fresh) as connection:
         for each in postgres.migrations()[:2]:

@@ -25,6 +25,17 @@ from autopay_core.associations import Association, InvoiceQuery
 from autopay_core.authorizations import Authorization, Given, words_hash
 from autopay_core.autopay import AdvanceNotice, AutoPay, Enrollment
 from autopay_core.balances import Expected
+from autopay_core.batches import (
+    Batch,
+    BatchAnswer,
+    LineAccepted,
+    LineRefused,
+    PostingTotal,
+    RefusalReason,
+    answer,
+    control_totals,
+    export,
+)
 from autopay_core.business_days import BusinessCalendar, Roll
 from autopay_core.charges import (
     Cancelled,
@@ -58,7 +69,12 @@ from autopay_core.movements import (
 )
 from autopay_core.notices import Notice, NoticeKind
 from autopay_core.payers import KeptAssociation, Payer, SavedMethod
-from autopay_core.postings import Reversal, ReversalKind
+from autopay_core.postings import (
+    Posting,
+    PostingStatus,
+    Reversal,
+    ReversalKind,
+)
 from autopay_core.references import AccountKind, RunKey
 from autopay_core.retries import AttemptRecord, RetryPolicy
 from autopay_core.runs import (
@@ -123,6 +139,69 @@ keys = st.from_regex(r"\Aap1[A-Z2-7]{1,32}\Z")
 run_keys = st.builds(
     RunKey, autopay=ids, nominal_on=dates, number=st.integers(0, 3)
 )
+postings = (
+    st.just(SAMPLE)
+    .map(paid)
+    .flatmap(lambda record: st.sampled_from(postings_of(record)))
+    .flatmap(
+        lambda each: st.builds(
+            attrs.evolve,
+            st.just(each),
+            posted_on=st.none() | dates,
+            ledger_number=st.just("") | ids,
+        )
+    )
+)
+lines_accepted = st.builds(
+    LineAccepted, posting=ids, number=ids, posted_on=dates
+)
+lines_refused = st.builds(
+    LineRefused,
+    posting=ids,
+    reason=st.sampled_from(RefusalReason),
+    detail=texts,
+)
+
+
+def answer_to(batch: Batch) -> BatchAnswer:
+    first, *others = batch.postings
+    return BatchAnswer(
+        batch=batch.id,
+        lines=(
+            LineRefused(posting=first.id, reason=RefusalReason.OTHER),
+            *(
+                LineAccepted(posting=each.id, number="L-1", posted_on=FIRST)
+                for each in others
+            ),
+        ),
+        booked=control_totals(others),
+    )
+
+
+def _id_of(posting: Posting) -> str:
+    return posting.id
+
+
+@st.composite
+def batches(draw: st.DrawFn) -> Batch:
+    several = draw(
+        st.lists(postings, min_size=1, max_size=3, unique_by=_id_of)
+    )
+    made = Batch(
+        id=draw(ids),
+        made_at=draw(instants),
+        by=draw(ids),
+        postings=tuple(
+            attrs.evolve(each, status=PostingStatus.QUEUED) for each in several
+        ),
+    )
+    at, by = draw(instants), draw(ids)
+    exported = export(made, at=at, by=by)
+    closed = answer(exported, answer_to(exported), at=at, by=by)
+    return draw(st.sampled_from([made, exported, closed]))
+
+
+FIRST = date(2026, 1, 31)
 allocations = cases().map(
     lambda case: allocate(case.invoices, case.limit, **_options(case))
 )
@@ -244,7 +323,6 @@ calendars = st.builds(
     weekend=st.sampled_from([frozenset({6, 7}), frozenset(), frozenset({5})]),
     name=st.sampled_from(["", "FED"]),
 )
-FIRST = date(2026, 1, 31)
 schedules = st.one_of(
     st.just(Schedule.once(FIRST)),
     st.builds(Schedule.daily, st.just(FIRST), every=st.integers(1, 9)),
@@ -473,9 +551,17 @@ STRATEGIES: dict[str, st.SearchStrategy[Any]] = {
     "payment_method": methods,
     "needs_payer": approvals,
     "pending": pendings,
-    "posting": st.just(SAMPLE)
-    .map(paid)
-    .flatmap(lambda record: st.sampled_from(postings_of(record))),
+    "posting": postings,
+    "posting_total": st.builds(
+        PostingTotal,
+        status=st.sampled_from(PostingStatus),
+        count=st.integers(1, 9),
+        amount=money(),
+    ),
+    "batch": batches(),
+    "batch_answer": batches().map(answer_to),
+    "line_accepted": lines_accepted,
+    "line_refused": lines_refused,
     "retry_policy": policies,
     "reversal": reversals,
     "movement": movements,
@@ -573,7 +659,7 @@ def plain(value: Any, *, tagged: bool = False) -> Any:  # noqa: PLR0911
             return sorted(map(plain, value), key=_compact)
         return [plain(each) for each in sorted(value)]
     if isinstance(value, tuple):
-        return [plain(each) for each in value]
+        return [plain(each, tagged=tagged) for each in value]
     if isinstance(value, Mapping):
         return {str(name): plain(each) for name, each in value.items()}
     if not attrs.has(type(value)):
@@ -581,7 +667,9 @@ def plain(value: Any, *, tagged: bool = False) -> Any:  # noqa: PLR0911
     [name] = [name for name, kind in KINDS.items() if kind is type(value)]
     return ({"type": name} if tagged else {}) | {
         each.name: plain(
-            getattr(value, each.name), tagged=each.name == "outcome"
+            getattr(value, each.name),
+            tagged=(name, each.name) == ("batch_answer", "lines")
+            or each.name == "outcome",
         )
         for each in attrs.fields(type(value))
         if each.init

@@ -19,9 +19,18 @@ from autopay_core.adapters.sql.rows import POSTINGS, posting_row
 from autopay_core.adapters.sql.words import Ask
 from autopay_core.adapters.sqlite import SqlitePostingStore
 from autopay_core.balances import Expected
+from autopay_core.batches import (
+    Batch,
+    BatchAnswer,
+    BatchState,
+    LineAccepted,
+    answer,
+    export,
+)
 from autopay_core.charges import Declined
 from autopay_core.commits import (
     AttemptsAllowed,
+    BatchFilter,
     Change,
     Committed,
     Conflict,
@@ -30,6 +39,7 @@ from autopay_core.commits import (
     Incident,
     PostingFilter,
     PostingMove,
+    PostingSort,
     Restored,
     Told,
     Unreadable,
@@ -57,6 +67,7 @@ from autopay_core.movements import (
     MovementState,
 )
 from autopay_core.postings import (
+    OPEN_STATUSES,
     PostingStatus,
     Reversal,
     ReversalKind,
@@ -412,7 +423,8 @@ def test_a_posting_of_before_has_no_step(
     back = attrs.evolve(posting, id="p-2", amount=usd(-9), reverses=posting.id)
     for each in (applied, back):
         columns = dict(zip(POSTINGS.columns, posting_row(each), strict=False))
-        del columns["number"]
+        for later in ("number", "posted_on", "ledger_number"):
+            del columns[later]
         old("postings", **columns)
 
     store = blocking.open()
@@ -1140,7 +1152,9 @@ def fill_every_table(store: Any) -> None:
     """Leave at least one row in every table."""
     use_everything(store)
     store.commit(Change(runs=(run_of("ä-3"),)))
-    [moving, *_] = store.postings(PostingFilter())
+    [moving, *_] = store.postings(
+        PostingFilter(statuses=frozenset({PostingStatus.PENDING}))
+    )
     for status in (PostingStatus.QUEUED, PostingStatus.APPLIED):
         moved = move_posting(moving, status)
         move = PostingMove(before=moving, after=moved)
@@ -1470,6 +1484,44 @@ def every_fact() -> Change:
     )
 
 
+def send_a_batch(store: Any) -> None:
+    """Make a batch of new postings, and let the ledger answer it."""
+    record = run_of("ap-9")
+    lines = tuple(
+        attrs.evolve(each, id=f"{each.id}-9", status=PostingStatus.QUEUED)
+        for each in postings_of(paid(record))
+    )
+    made = Batch(id="b-1", made_at=START, by="jo", postings=lines)
+    sent = export(made, at=START, by="jo")
+    given = BatchAnswer(
+        batch="b-1",
+        lines=tuple(
+            LineAccepted(posting=each.id, number="L-1", posted_on=DATES[0])
+            for each in lines
+        ),
+        booked=made.control,
+    )
+    moves = tuple(
+        PostingMove(
+            before=each,
+            after=move_posting(
+                each,
+                PostingStatus.POSTED,
+                posted_on=DATES[0],
+                ledger_number="L-1",
+            ),
+        )
+        for each in lines
+    )
+    for change in (
+        Change(postings=lines),
+        Change(batches=(made,)),
+        Change(batches=(sent,)),
+        Change(batches=(answer(sent, given, at=START, by="jo"),), moves=moves),
+    ):
+        assert isinstance(store.commit(change), Committed)
+
+
 def use_everything(store: Any) -> None:
     done = pay(store, "ap-1")
     record = run_of("ap/2")
@@ -1491,6 +1543,7 @@ def use_everything(store: Any) -> None:
     store.commit(Change(runs=(after(record, RunState.WAITING),)))
     store.commit(Change(delivered=("a",)))
     store.commit(every_fact())
+    send_a_batch(store)
     store.commit(Change(trusted_clock=True))
     store.standing(done.key, METHOD.fingerprint)
     store.open_amounts(["C-1", "C-2"])
@@ -1519,8 +1572,26 @@ def use_everything(store: Any) -> None:
         PostingFilter(
             statuses=frozenset({postings_of(done)[0].status}), after="p-1"
         ),
+        PostingFilter(matter="M-C-1"),
+        PostingFilter(batch="b-1"),
+        PostingFilter(least=usd(1)),
+        PostingFilter(greatest=usd(900)),
+        PostingFilter(sort=PostingSort.MADE),
+        PostingFilter(sort=PostingSort.MADE, after="p-1"),
+        PostingFilter(sort=PostingSort.CHARGED, descending=True, after="p-1"),
+        PostingFilter(descending=True, after="p-1"),
     ):
         store.postings(wanted)
+    store.posting_totals(PostingFilter(statuses=OPEN_STATUSES))
+    store.posting_totals(PostingFilter(client="C-1"))
+    store.batch("b-1")
+    for few in (
+        BatchFilter(),
+        BatchFilter(states=frozenset({BatchState.OPEN}), after="a"),
+        BatchFilter(states=frozenset(BatchState)),
+        BatchFilter(posting="p-1"),
+    ):
+        store.batches(few)
     store.history(0)
 
 

@@ -156,7 +156,7 @@ def test_tables_are_strict(path: Path, store: SqlitePostingStore) -> None:
             "SELECT name, strict FROM pragma_table_list "
             "WHERE name LIKE 'autopay%'"
         ).fetchall()
-        assert len(tables) == 19
+        assert len(tables) == 21
         assert all(strict for _, strict in tables)
         with pytest.raises(sqlite3.IntegrityError):
             connection.execute(
@@ -190,7 +190,7 @@ def test_migrations_are_numbered_statements_for_other_tools(
 
     with SqlitePostingStore(path, migrate=False) as store:
         assert reserve(store, "ap-1") == Committed()
-    assert [each.number for each in migrations()] == [1, 2, 3, 4]
+    assert [each.number for each in migrations()] == [1, 2, 3, 4, 5]
 
 
 def test_an_older_schema_is_brought_up_to_date_with_its_data(
@@ -216,6 +216,7 @@ def test_an_older_schema_is_brought_up_to_date_with_its_data(
             (2, "indexes"),
             (3, "second edition"),
             (4, "sent"),
+            (5, "batches"),
         ]
 
 
@@ -223,7 +224,7 @@ def test_a_newer_schema_is_left_alone(
     path: Path, store: SqlitePostingStore
 ) -> None:
     with closing(sqlite3.connect(path)) as connection, connection:
-        connection.execute("INSERT INTO autopay_schema VALUES (5, 'later')")
+        connection.execute("INSERT INTO autopay_schema VALUES (6, 'later')")
 
     with pytest.raises(UnsafeStoreError) as caught:
         SqlitePostingStore(path)

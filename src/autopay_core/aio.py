@@ -25,6 +25,12 @@ import attrs
 from autopay_core.allocation import Allocation
 from autopay_core.associations import InvoicePage, InvoiceQuery
 from autopay_core.autopay import AutoPay
+from autopay_core.batches import (
+    Batch,
+    BatchAnswer,
+    BatchState,
+    PostingTotal,
+)
 from autopay_core.charges import (
     CancelOutcome,
     Captured,
@@ -35,6 +41,7 @@ from autopay_core.charges import (
     LookupOutcome,
 )
 from autopay_core.commits import (
+    BatchFilter,
     Change,
     Committed,
     Conflict,
@@ -46,6 +53,7 @@ from autopay_core.commits import (
 )
 from autopay_core.engine import (
     breaking,
+    desk,
     receiving,
     recovery,
     staff,
@@ -77,16 +85,22 @@ __all__ = [
     "TwoStepGateway",
     "accept_balance",
     "advance_postings",
+    "answer_batch",
     "attest",
     "clock_is_right",
     "close_case",
     "deliver",
     "distinct",
+    "export_batch",
+    "find_postings",
     "hold",
     "lift",
     "lift_all",
+    "list_batches",
     "list_holds",
     "list_movements",
+    "make_batch",
+    "posting_totals",
     "preview",
     "read_postings",
     "receive",
@@ -286,6 +300,23 @@ class PostingStore(Protocol):
         ...
 
     @abstractmethod
+    async def posting_totals(
+        self, wanted: PostingFilter, /
+    ) -> Sequence[PostingTotal]:
+        """Like `ports.PostingStore.posting_totals`."""
+        ...
+
+    @abstractmethod
+    async def batch(self, id: str, /) -> Sequence[Batch]:  # noqa: A002 - the word
+        """Like `ports.PostingStore.batch`."""
+        ...
+
+    @abstractmethod
+    async def batches(self, wanted: BatchFilter, /) -> Sequence[Batch]:
+        """Like `ports.PostingStore.batches`."""
+        ...
+
+    @abstractmethod
     async def undelivered(self, most: int, /) -> Sequence[Notice | Unreadable]:
         """Like `ports.PostingStore.undelivered`."""
         ...
@@ -443,6 +474,59 @@ async def advance_postings(
 ) -> tuple[Posting, ...] | None:
     """Like `autopay_core.advance_postings`."""
     flow = staff.advance_postings(moved, to, by=by, note=note, sure=sure)
+    return await _drive(flow, ports)
+
+
+async def make_batch(
+    id: str,  # noqa: A002 - the word
+    postings: Sequence[Posting],
+    *,
+    by: str,
+    reason: str = "",
+    ports: Ports,
+) -> Batch | Conflict:
+    """Like `autopay_core.calls.make_batch`."""
+    flow = desk.make_batch(id, postings, by=by, reason=reason)
+    return await _drive(flow, ports)
+
+
+async def export_batch(
+    id: str,  # noqa: A002 - the word
+    *,
+    by: str,
+    ports: Ports,
+) -> Batch:
+    """Like `autopay_core.calls.export_batch`."""
+    return await _drive(desk.export_batch(id, by=by), ports)
+
+
+async def answer_batch(given: BatchAnswer, *, by: str, ports: Ports) -> Batch:
+    """Like `autopay_core.calls.answer_batch`."""
+    return await _drive(desk.answer_batch(given, by=by), ports)
+
+
+async def list_batches(
+    states: Sequence[BatchState] = (),
+    *,
+    posting: str | None = None,
+    ports: Ports,
+) -> list[Batch]:
+    """Like `autopay_core.calls.list_batches`."""
+    return await _drive(desk.list_batches(states, posting), ports)
+
+
+async def find_postings(
+    wanted: PostingFilter, *, ports: Ports
+) -> list[Posting]:
+    """Like `autopay_core.calls.find_postings`."""
+    return await _drive(desk.find_postings(wanted), ports)
+
+
+async def posting_totals(
+    wanted: PostingFilter | None = None, *, ports: Ports
+) -> tuple[PostingTotal, ...]:
+    """Like `autopay_core.calls.posting_totals`."""
+    flow = desk.posting_totals(wanted or PostingFilter())
     return await _drive(flow, ports)
 
 

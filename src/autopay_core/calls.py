@@ -15,10 +15,17 @@ from typing import TypeVar
 
 from autopay_core.allocation import Allocation
 from autopay_core.autopay import AutoPay
+from autopay_core.batches import (
+    Batch,
+    BatchAnswer,
+    BatchState,
+    PostingTotal,
+)
 from autopay_core.charges import Captured, Declined
-from autopay_core.commits import StopOrder
+from autopay_core.commits import Conflict, PostingFilter, StopOrder
 from autopay_core.engine import (
     breaking,
+    desk,
     receiving,
     recovery,
     staff,
@@ -39,16 +46,22 @@ from autopay_core.runs import RunResult
 __all__ = [
     "accept_balance",
     "advance_postings",
+    "answer_batch",
     "attest",
     "clock_is_right",
     "close_case",
     "deliver",
     "distinct",
+    "export_batch",
+    "find_postings",
     "hold",
     "lift",
     "lift_all",
+    "list_batches",
     "list_holds",
     "list_movements",
+    "make_batch",
+    "posting_totals",
     "preview",
     "read_postings",
     "receive",
@@ -301,6 +314,122 @@ def advance_postings(
     """
     flow = staff.advance_postings(moved, to, by=by, note=note, sure=sure)
     return _drive(flow, ports)
+
+
+def make_batch(
+    id: str,  # noqa: A002 - the word
+    postings: Sequence[Posting],
+    *,
+    by: str,
+    reason: str = "",
+    ports: Ports,
+) -> Batch | Conflict:
+    """
+    Put postings into a batch for the ledger, all or none (P5).
+
+    Args:
+        id: The batch's, such as ``"2026-02-03/1"``; once, for ever. The same
+            id with the same postings gives the batch that is there, so that a
+            double click makes one.
+        postings: Pending or queued, as they were read; in the order of the
+            export.
+        by: Who makes it.
+        reason: Why, for the history.
+        ports: The host's.
+
+    Returns:
+        The batch; or, if somebody else was faster, a `Conflict` whose
+        `postings` are the ids of those that are in the way: then nothing was
+        written.
+
+    Raises:
+        InvalidValueError: One of the postings is neither pending nor queued
+            (``PostingNotReady``); there is such a batch of other postings
+            (``BatchExists``); there is none, or too many (``BatchSize``).
+        PortError: The posting store cannot be reached; make it again.
+
+    """
+    return _drive(desk.make_batch(id, postings, by=by, reason=reason), ports)
+
+
+def export_batch(
+    id: str,  # noqa: A002 - the word
+    *,
+    by: str,
+    ports: Ports,
+) -> Batch:
+    """
+    Put on record that a batch goes to the ledger, and return it (P5).
+
+    Write its `postings` as `adapters.csv.postings_csv` does: they are the same
+    each time, whatever became of the records since.
+
+    Raises:
+        InvalidValueError: There is no such batch (``BatchUnknown``).
+
+    """
+    return _drive(desk.export_batch(id, by=by), ports)
+
+
+def answer_batch(given: BatchAnswer, *, by: str, ports: Ports) -> Batch:
+    """
+    Take in what the ledger says of each line of a batch, at once (P5).
+
+    What was accepted is posted, with the ledger's date and number; what was
+    refused is incomplete, with the reason as its note, and is told to the
+    firm; what was not sent waits again. The same answer again is nothing.
+
+    Raises:
+        InvalidValueError: There is no such batch (``BatchUnknown``); it has
+            another answer (``BatchAnswered``), or was not exported
+            (``BatchNotExported``); the answer is of other lines
+            (``BatchLines``) or does not add up (``ControlTotal``). Nothing
+            was written.
+
+    """
+    return _drive(desk.answer_batch(given, by=by), ports)
+
+
+def list_batches(
+    states: Sequence[BatchState] = (),
+    *,
+    posting: str | None = None,
+    ports: Ports,
+) -> list[Batch]:
+    """
+    Read batches, by id (P5).
+
+    Args:
+        states: Only these; empty for all.
+        posting: Only those that this posting is, or was, in.
+        ports: The host's.
+
+    """
+    return _drive(desk.list_batches(states, posting), ports)
+
+
+def find_postings(wanted: PostingFilter, *, ports: Ports) -> list[Posting]:
+    """
+    Read one page of the posting records that a filter shows (P3).
+
+    The next page comes with the last id of this one as `PostingFilter.after`.
+    """
+    return _drive(desk.find_postings(wanted), ports)
+
+
+def posting_totals(
+    wanted: PostingFilter | None = None, *, ports: Ports
+) -> tuple[PostingTotal, ...]:
+    """
+    Count and add up posting records, by status and currency (P3).
+
+    Args:
+        wanted: Which; None for all. Sort, place and number of the filter do
+            not matter.
+        ports: The host's.
+
+    """
+    return _drive(desk.posting_totals(wanted or PostingFilter()), ports)
 
 
 def receive(

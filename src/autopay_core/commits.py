@@ -4,7 +4,7 @@ What the posting store is asked to keep, in one atomic step each (R1, N1).
 Holds: `Change` (one step), its answers `Committed` and `Conflict`, and what is
 read from the store: `Standing`, `OpenAmounts`. Imports: the values. A change
 is computed by the core, so a store only compares versions and writes; that
-keeps every store equal.
+keeps every store equal. Long, since each field of a change is described.
 """
 
 from __future__ import annotations
@@ -31,18 +31,25 @@ from autopay_core._checks import (
     tuple_of,
 )
 from autopay_core.balances import Expected, ShareStep
-from autopay_core.errors import InvalidValueError
+from autopay_core.batches import Batch, BatchState
+from autopay_core.errors import CurrencyMismatchError, InvalidValueError
 from autopay_core.holds import Hold
 from autopay_core.money import Money
 from autopay_core.movements import MovementRecord
 from autopay_core.notices import Notice
 from autopay_core.postings import Posting, PostingStatus, move_posting
-from autopay_core.references import ClientId, InvoiceNumber, PayerId
+from autopay_core.references import (
+    ClientId,
+    InvoiceNumber,
+    MatterId,
+    PayerId,
+)
 from autopay_core.runs import RunRecord
 
 __all__ = [
     "CLOCK_BEHIND",
     "AttemptsAllowed",
+    "BatchFilter",
     "Change",
     "Committed",
     "Conflict",
@@ -52,6 +59,7 @@ __all__ = [
     "OpenAmounts",
     "PostingFilter",
     "PostingMove",
+    "PostingSort",
     "Restored",
     "Standing",
     "StopOrder",
@@ -85,11 +93,16 @@ class PostingMove(Readable):
     def __attrs_post_init__(self) -> None:
         """Refuse a step that does not exist, or changes something else."""
         step = move_posting(
-            self.before, self.after.status, note=self.after.note
+            self.before,
+            self.after.status,
+            note=self.after.note,
+            posted_on=self.after.posted_on,
+            ledger_number=self.after.ledger_number,
         )
         if step != self.after:
             raise InvalidValueError(
-                "a posting's step changes its status and note only",
+                "a posting's step changes its status, its note and what the "
+                "ledger says of it only",
                 code="PostingTransition",
                 path="after",
             )
@@ -411,6 +424,10 @@ class Change(Readable):
         incidents: Incidents that began or are over (N1).
         movements: Movements as they will stand (P4). Each has version 1 and
             must not exist, or one more than what stands.
+        batches: Batches as they will stand (P5). Each has version 1 and must
+            not exist, or one more than what stands. The postings of a new one
+            stand as it says, or come to do so by one of `moves`, and are in no
+            other batch that is not answered.
         restored: A person's word that the store was restored or copied: its
             epoch grows by one (R12).
         trusted_clock: A person's word that the clock is right: the mark goes
@@ -466,6 +483,9 @@ class Change(Readable):
     movements: tuple[MovementRecord, ...] = attrs.field(
         default=(), validator=tuple_of(MovementRecord)
     )
+    batches: tuple[Batch, ...] = attrs.field(
+        default=(), validator=tuple_of(Batch)
+    )
     restored: Restored | None = attrs.field(
         default=None, validator=optional(a(Restored))
     )
@@ -512,6 +532,9 @@ class ConflictReason(Choice):
     """A posting moved."""
     MOVEMENT = "movement"
     """A movement was received, or placed, by somebody else (P4)."""
+    BATCH = "batch"
+    """A batch was made, exported or answered by somebody else, or a posting
+    is in one that is not answered, or does not stand as it was read (P5)."""
 
 
 @final
@@ -525,6 +548,8 @@ class Conflict(Readable):
         open_amounts: With `ConflictReason.OPEN`: what is open on the invoices
             of `Change.expect_open`, so that planning again can count it even
             when it stands under another client.
+        postings: With `ConflictReason.BATCH`: ids of the postings that are in
+            the way, in the order of the change; empty if it is a batch.
 
     """
 
@@ -532,6 +557,20 @@ class Conflict(Readable):
     open_amounts: Mapping[InvoiceNumber | str, Money] = attrs.field(
         factory=dict[InvoiceNumber | str, Money], validator=mapping_of(Money)
     )
+    postings: tuple[str, ...] = attrs.field(
+        default=(), validator=tuple_of(str)
+    )
+
+
+class PostingSort(Choice):
+    """In what order postings are read; the id decides among equals."""
+
+    ID = "id"
+    """By id."""
+    MADE = "made"
+    """By when they were written; those of a store of before come first."""
+    CHARGED = "charged"
+    """By the date of the charge, or of the reversal."""
 
 
 def _statuses(
@@ -556,11 +595,20 @@ class PostingFilter(Readable):
         invoice: Only this invoice's; None for all.
         payer: Only this payer's; None for all.
         client: Only of this client's invoices; None for all.
+        matter: Only of this matter's invoices; None for all.
+        batch: Only those that are, or were, in this batch; None for all.
+        least: Only in this amount's currency, and at least so much; None for
+            all.
+        greatest: Only in this amount's currency, and at most so much; None
+            for all.
         payment_reference: Only of this payment, as the gateway names it; None
             for all.
         charged_from: Charged, or gone back, on this date or later.
         charged_before: Charged, or gone back, before this date.
-        after: Id after which to go on, in order of id; None from the start.
+        sort: In what order.
+        descending: In the reverse of that order.
+        after: Id of the posting after which to go on in that order; None from
+            the start. If it is not sorted by id, there must be such a posting.
         most: At most so many.
 
     """
@@ -578,6 +626,16 @@ class PostingFilter(Readable):
     client: ClientId | str | None = attrs.field(
         default=None, validator=optional(an_id)
     )
+    matter: MatterId | str | None = attrs.field(
+        default=None, validator=optional(an_id)
+    )
+    batch: str | None = attrs.field(default=None, validator=optional(an_id))
+    least: Money | None = attrs.field(
+        default=None, validator=optional(a(Money))
+    )
+    greatest: Money | None = attrs.field(
+        default=None, validator=optional(a(Money))
+    )
     payment_reference: str | None = attrs.field(
         default=None, validator=optional(an_id)
     )
@@ -587,5 +645,84 @@ class PostingFilter(Readable):
     charged_before: date | None = attrs.field(
         default=None, validator=optional(a_date)
     )
+    sort: PostingSort = attrs.field(
+        default=PostingSort.ID, validator=a(PostingSort)
+    )
+    descending: bool = attrs.field(default=False, validator=a(bool))
     after: str | None = attrs.field(default=None, validator=optional(a(str)))
     most: int = attrs.field(default=1_000, validator=a_number(1))
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse amounts of two currencies (M3)."""
+        if (
+            self.least is not None
+            and self.greatest is not None
+            and self.least.currency != self.greatest.currency
+        ):
+            raise CurrencyMismatchError(
+                self.least.currency, self.greatest.currency
+            )
+
+    def shows(self, posting: Posting, /) -> bool:
+        """
+        Tell whether a posting is of those that are wanted.
+
+        All but `batch`, of which a posting does not know.
+        """
+        return (
+            (not self.statuses or posting.status in self.statuses)
+            and self.run in (None, str(posting.run))
+            and self.invoice in (None, posting.invoice)
+            and self.payer in (None, posting.payer)
+            and self.client in (None, posting.client)
+            and self.matter in (None, posting.matter)
+            and self.payment_reference in (None, posting.payment_reference)
+            and _is_from(self.charged_from, posting.charged_on)
+            and (
+                self.charged_before is None
+                or posting.charged_on < self.charged_before
+            )
+            and (self.least is None or _is_at_most(self.least, posting.amount))
+            and (
+                self.greatest is None
+                or _is_at_most(posting.amount, self.greatest)
+            )
+        )
+
+
+def _is_from(first: date | None, on: date) -> bool:
+    return first is None or first <= on
+
+
+def _is_at_most(one: Money, other: Money) -> bool:
+    return one.currency == other.currency and one <= other
+
+
+def _batch_states(
+    _: object, field: attrs.Attribute[Any], value: frozenset[BatchState]
+) -> None:
+    check_type(value, frozenset, field.name)
+    for state in value:
+        check_type(state, BatchState, field.name)
+
+
+@final
+@attrs.frozen(kw_only=True, repr=False, eq=False)
+class BatchFilter(Readable):
+    """
+    Which batches to read.
+
+    Attributes:
+        states: Only these; empty for all.
+        posting: Only those that this posting is, or was, in; None for all.
+        after: Id after which to go on, in order of id.
+        most: At most so many; each comes with all of its postings.
+
+    """
+
+    states: frozenset[BatchState] = attrs.field(
+        default=frozenset[BatchState](), validator=_batch_states
+    )
+    posting: str | None = attrs.field(default=None, validator=optional(an_id))
+    after: str = attrs.field(default="", validator=a(str))
+    most: int = attrs.field(default=50, validator=a_number(1))

@@ -23,6 +23,7 @@ import hashlib
 import itertools
 import json
 import zlib
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, Protocol, final
@@ -30,6 +31,7 @@ from typing import Any, Final, Protocol, final
 import attrs
 
 from autopay_core._checks import a, a_number
+from autopay_core.batches import Batch
 from autopay_core.commits import Change, OpenAmounts, PostingFilter
 from autopay_core.postings import Posting
 from autopay_core.runs import RunRecord
@@ -195,7 +197,8 @@ def by_chain(change: Change, /) -> Mapping[int, Change]:
     Return what of a change is told in which chain, in order of the chains.
 
     What is about an auto-pay is told in its chain, so that its entries stand
-    in their order. What is about none goes to the first of these chains, or,
+    in their order. A batch is told in the chain of each of its postings. What
+    is about none goes to the first of these chains, or,
     if there are none, to the chain of what it is about.
     """
     named: dict[int, dict[str, list[Any]]] = {}
@@ -203,6 +206,9 @@ def by_chain(change: Change, /) -> Mapping[int, Change]:
         for each in getattr(change, name):
             chain = chain_of(autopay_of(each))
             named.setdefault(chain, {}).setdefault(name, []).append(each)
+    for batch in change.batches:
+        for chain in sorted({*_lines_of(batch)}):
+            named.setdefault(chain, {}).setdefault("batches", []).append(batch)
     if not named:
         others = itertools.chain(
             change.delivered,
@@ -219,7 +225,7 @@ def by_chain(change: Change, /) -> Mapping[int, Change]:
     rest = _about_none(change)
     told: dict[int, Change] = {}
     for chain, parts in sorted(named.items()):
-        fields: dict[str, Any] = dict.fromkeys(_OF_AUTOPAYS, ())
+        fields: dict[str, Any] = dict.fromkeys((*_OF_AUTOPAYS, "batches"), ())
         fields.update((name, tuple(part)) for name, part in parts.items())
         told[chain] = attrs.evolve(
             change if chain == first else rest, **fields
@@ -251,6 +257,11 @@ def _about_none(change: Change) -> Change:
     )
 
 
+def _lines_of(batch: Batch) -> Counter[int]:
+    """Return how many postings of a batch are told in which chain."""
+    return Counter(chain_of(each.run.autopay) for each in batch.postings)
+
+
 def chain_of(subject: str, /) -> int:
     """Return the chain in which an auto-pay, or something else, is told."""
     return zlib.crc32(subject.encode("utf-8", "replace")) % CHAINS
@@ -268,6 +279,7 @@ def entry_body(
     digests: Mapping[str, str],
     rows: Mapping[str, Sequence[Sequence[object]]] = _NOTHING,
     counts: Mapping[str, Mapping[str, int]] = _NOTHING,
+    chain: int | None = None,
 ) -> str:
     """
     Say what *change* does, without what must not be kept twice (E3).
@@ -282,6 +294,8 @@ def entry_body(
         rows: By table what it wrote: key, digest (None if the row is gone),
             and what orders it, if entries of several chains tell of it.
         counts: By table and key, how many more of what is counted.
+        chain: Which chain it is for; of a batch it tells of the lines that
+            are this chain's. None for all.
 
     """
     facts: dict[str, object] = {
@@ -332,6 +346,16 @@ def entry_body(
         "movements": [
             [each.id, each.state.value, str(each.run or "")]
             for each in change.movements
+        ],
+        "batches": [
+            [
+                each.id,
+                each.state.value,
+                len(each.postings)
+                if chain is None
+                else _lines_of(each)[chain],
+            ]
+            for each in change.batches
         ],
         "restored": change.restored
         and [

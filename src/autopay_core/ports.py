@@ -6,6 +6,7 @@ Holds: `MatterData`, `PaymentGateway` and `TwoStepGateway`, `PostingStore`,
 signatures name, so that an integrator imports from here alone. Imports: the
 values. Each clause has an id and a test of `autopay_core.testing.contracts`.
 The protocols are structural; who inherits is checked for missing methods.
+Long, since every promise of a port stands beside it.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from autopay_core._checks import a
 from autopay_core._moved import moved
 from autopay_core.associations import InvoicePage, InvoiceQuery
 from autopay_core.balances import Expected, ShareStep, ShareStepKind
+from autopay_core.batches import Batch, BatchState, PostingTotal
 from autopay_core.charges import (
     Cancelled,
     CancelOutcome,
@@ -39,6 +41,7 @@ from autopay_core.charges import (
 )
 from autopay_core.commits import (
     AttemptsAllowed,
+    BatchFilter,
     Change,
     Committed,
     Conflict,
@@ -48,6 +51,7 @@ from autopay_core.commits import (
     OpenAmounts,
     PostingFilter,
     PostingMove,
+    PostingSort,
     Restored,
     Standing,
     StopOrder,
@@ -82,6 +86,9 @@ from autopay_core.runs import RunRecord
 __all__ = [
     "AttemptRecord",
     "AttemptsAllowed",
+    "Batch",
+    "BatchFilter",
+    "BatchState",
     "CancelOutcome",
     "Cancelled",
     "CancellingGateway",
@@ -127,7 +134,9 @@ __all__ = [
     "PostingConflictError",
     "PostingFilter",
     "PostingMove",
+    "PostingSort",
     "PostingStore",
+    "PostingTotal",
     "Restored",
     "RunKey",
     "RunRecord",
@@ -456,6 +465,13 @@ class PostingStore(Protocol):
     PS-24 A run is found by the key of any of its attempts.
     PS-25 Runs with an attempt that began since a time are read newest first,
           whatever became of them.
+    PS-26 A batch is made once, with all of its postings as they stand, or not
+          at all; it goes on only from the version before. A posting is in at
+          most one batch that is not answered, and until then moves in a
+          change of that batch only. What is in the way is named.
+    PS-27 Lists of postings keep every filter, in the order that is asked for,
+          page by page; `posting_totals` says of the same filter how many
+          there are and their sum, by status and currency.
     PORT-1 With `sweep(at_once=…)` several threads call it at once.
     """
 
@@ -564,7 +580,29 @@ class PostingStore(Protocol):
 
     @abstractmethod
     def postings(self, wanted: PostingFilter, /) -> Sequence[Posting]:
-        """Read postings in order of id."""
+        """Read postings, in order of id if no other is asked for (PS-27)."""
+        ...
+
+    @abstractmethod
+    def posting_totals(
+        self, wanted: PostingFilter, /
+    ) -> Sequence[PostingTotal]:
+        """
+        Count and add up the postings of a filter (PS-27).
+
+        By status and currency, in the order of their texts. Sort, place and
+        number of the filter do not matter: it is all that match.
+        """
+        ...
+
+    @abstractmethod
+    def batch(self, id: str, /) -> Sequence[Batch]:  # noqa: A002 - the word
+        """Read the batch of an id, if there is one (PS-26)."""
+        ...
+
+    @abstractmethod
+    def batches(self, wanted: BatchFilter, /) -> Sequence[Batch]:
+        """Read batches in order of id."""
         ...
 
     @abstractmethod

@@ -257,6 +257,8 @@ class Posting(Shown):
         ar_message: The auto-pay's text for the firm's ledger.
         reverses: Id of the posting that this one corrects, or None.
         note: Why it is incomplete or was removed.
+        posted_on: The ledger's date of it; None until it says one.
+        ledger_number: Under what the ledger has it; empty until it says.
 
     """
 
@@ -274,6 +276,10 @@ class Posting(Shown):
     status: PostingStatus = PostingStatus.PENDING
     reverses: PostingId | str | None = None
     note: str = attrs.field(default="", validator=a_text())
+    posted_on: date | None = attrs.field(
+        default=None, validator=optional(a_date)
+    )
+    ledger_number: str = attrs.field(default="", validator=an_id_if_any)
 
     def __attrs_post_init__(self) -> None:
         """Refuse a sign that does not fit (P4)."""
@@ -308,11 +314,31 @@ class Posting(Shown):
         return self.status in OPEN_STATUSES and not self.amount.is_negative
 
 
+_WITH_LEDGER: Final = frozenset(
+    {PostingStatus.POSTED, PostingStatus.APPLIED, PostingStatus.REMOVED}
+)
+"""Where a posting keeps what the ledger said of it."""
+
+
 def move_posting(
-    posting: Posting, to: PostingStatus, /, *, note: str | None = None
+    posting: Posting,
+    to: PostingStatus,
+    /,
+    *,
+    note: str | None = None,
+    posted_on: date | None = None,
+    ledger_number: str = "",
 ) -> Posting:
     """
     Return *posting* one step further in its life (P3).
+
+    Args:
+        posting: As it stands.
+        to: Its next status.
+        note: Why; None keeps the one it has.
+        posted_on: The ledger's date; None keeps the one it has.
+        ledger_number: The ledger's number; empty keeps the one it has. Either
+            is forgotten by a step back to where it is to be sent again.
 
     Raises:
         InvalidValueError: There is no such step (``PostingTransition``).
@@ -325,8 +351,15 @@ def move_posting(
             path="status",
             value=to.value,
         )
+    is_kept = to in _WITH_LEDGER
     return attrs.evolve(
-        posting, status=to, note=posting.note if note is None else note
+        posting,
+        status=to,
+        note=posting.note if note is None else note,
+        posted_on=(posted_on or posting.posted_on) if is_kept else None,
+        ledger_number=(ledger_number or posting.ledger_number)
+        if is_kept
+        else "",
     )
 
 

@@ -402,7 +402,7 @@ class OnSqlite:
 @final
 class SqlitePostingStore(OnSqlite, BlockingStore):
     """
-    A posting store in one SQLite file (PS-1 to PS-25).
+    A posting store in one SQLite file (PS-1 to PS-27).
 
     >>> store = SqlitePostingStore("postings.db")  # doctest: +SKIP
 

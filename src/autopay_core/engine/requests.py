@@ -32,6 +32,7 @@ from autopay_core.charges import (
     Pending,
 )
 from autopay_core.commits import (
+    BatchFilter,
     Change,
     Committed,
     Conflict,
@@ -67,6 +68,8 @@ __all__ = [
     "NextAutoPay",
     "Prepare",
     "ReadAttempts",
+    "ReadBatch",
+    "ReadBatches",
     "ReadHolds",
     "ReadInvoices",
     "ReadKeyed",
@@ -78,6 +81,7 @@ __all__ = [
     "ReadSent",
     "ReadSpent",
     "ReadStanding",
+    "ReadTotals",
     "ReadUndelivered",
     "ReadUnfinished",
     "ReadWaiting",
@@ -172,6 +176,24 @@ class ReadPostings(NamedTuple):
     """Answered with `Posting` values."""
 
     wanted: PostingFilter
+
+
+class ReadTotals(NamedTuple):
+    """Answered with `PostingTotal` values."""
+
+    wanted: PostingFilter
+
+
+class ReadBatch(NamedTuple):
+    """Answered with a tuple of at most one `Batch`."""
+
+    id: str
+
+
+class ReadBatches(NamedTuple):
+    """Answered with `Batch` values."""
+
+    wanted: BatchFilter
 
 
 class ReadMovement(NamedTuple):
@@ -331,6 +353,9 @@ Request: TypeAlias = (
     | ReadWaiting
     | ReadHolds
     | ReadPostings
+    | ReadTotals
+    | ReadBatch
+    | ReadBatches
     | ReadMovement
     | ReadMovements
     | ReadReferenced

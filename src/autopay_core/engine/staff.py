@@ -15,7 +15,7 @@ from typing import Final
 
 import attrs
 
-from autopay_core._checks import check_text, clean_text
+from autopay_core._checks import check_text, clean_text, some_of
 from autopay_core._shown import Listed
 from autopay_core.balances import Expected, accepted
 from autopay_core.charges import (
@@ -30,6 +30,7 @@ from autopay_core.charges import (
 from autopay_core.commits import (
     Change,
     Conflict,
+    ConflictReason,
     Distinct,
     OpenAmounts,
     PostingFilter,
@@ -61,7 +62,7 @@ from autopay_core.engine.steps import (
     over,
     pay,
 )
-from autopay_core.engine.telling import announce, tell
+from autopay_core.engine.telling import announce, incomplete, tell
 from autopay_core.engine.words import a_person_says
 from autopay_core.errors import CurrencyMismatchError, InvalidValueError
 from autopay_core.holds import (
@@ -71,7 +72,7 @@ from autopay_core.holds import (
 )
 from autopay_core.money import Money
 from autopay_core.movements import Movement, MovementKind, MovementState
-from autopay_core.notices import Notice, NoticeKind, notice_for_run
+from autopay_core.notices import Notice
 from autopay_core.postings import (
     OPEN_STATUSES,
     Posting,
@@ -132,7 +133,8 @@ def advance_postings(
     Raises:
         InvalidValueError: There is no such step (``PostingTransition``); a
             step that needs a word has none (``FieldMissing``); the last
-            balance shows the share (``ShareShown``).
+            balance shows the share (``ShareShown``); one of them is in a
+            batch that is not answered (``PostingInBatch``).
 
     """
     check_text(by, "by", most=128)
@@ -154,23 +156,19 @@ def advance_postings(
         yield from _check_not_shown(backs)
     notices: tuple[Notice, ...] = ()
     if to is PostingStatus.INCOMPLETE:
-        notices = tuple(
-            notice_for_run(
-                NoticeKind.POSTING_INCOMPLETE,
-                each.run,
-                payer=each.payer,
-                on=each.charged_on,
-                amount=each.amount,
-                reason="PostingIncomplete",
-                detail=f"Invoice {each.invoice}: {note or 'see posting'}",
-                occasion=str(each.id),
-            )
-            for each in postings
-        )
+        notices = tuple(incomplete(each, note or "") for each in postings)
     written = yield from commit(
         Change(moves=moves, notices=notices, by=by, reason=note or "")
     )
     if isinstance(written, Conflict):
+        if written.reason is ConflictReason.BATCH:
+            raise InvalidValueError(
+                f"in a batch that is not answered: "
+                f"{some_of(written.postings)}; answer the batch",
+                code="PostingInBatch",
+                path="postings",
+                value=written.postings[0],
+            )
         return None
     yield from tell(notices, written)
     return tuple(each.after for each in moves)

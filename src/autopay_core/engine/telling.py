@@ -33,6 +33,7 @@ from autopay_core.notices import (
     notice_for_firm,
     notice_for_run,
 )
+from autopay_core.postings import Posting
 from autopay_core.references import RunKey
 from autopay_core.runs import (
     RunRecord,
@@ -46,6 +47,7 @@ __all__ = [
     "Night",
     "announce",
     "deliver",
+    "incomplete",
     "place_of",
     "tell",
     "tell_unreadable",
@@ -87,6 +89,21 @@ def announce(*notices: Notice, told: Told | None = None) -> Flow[None]:
     )
     if isinstance(written, Committed):
         yield from tell(notices, written)
+
+
+def incomplete(posting: Posting, note: str, batch: str = "") -> Notice:
+    """Return the notice of a posting that someone must mend (P2)."""
+    return notice_for_run(
+        NoticeKind.POSTING_INCOMPLETE,
+        posting.run,
+        payer=posting.payer,
+        on=posting.charged_on,
+        amount=posting.amount,
+        reason="PostingIncomplete",
+        detail=f"Invoice {posting.invoice}: {note or 'see posting'}",
+        # Each batch that refuses it is told.
+        occasion=f"{posting.id}/{batch}" if batch else str(posting.id),
+    )
 
 
 NOTICES_AT_ONCE: Final = 1_000

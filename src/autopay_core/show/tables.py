@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from autopay_core.allocation import Allocation
+    from autopay_core.batches import Batch
     from autopay_core.movements import MovementRecord
     from autopay_core.postings import Posting
     from autopay_core.runs import RunRecord, RunResult
@@ -46,6 +47,7 @@ __all__ = [
     "Table",
     "allocation_table",
     "autopays_table",
+    "batches_table",
     "holds_table",
     "movements_table",
     "postings_table",
@@ -641,6 +643,35 @@ def holds_table(holds: Iterable[Hold], /, title: str = "") -> Table:
         ),
         numeric=frozenset({1}),
         folded=frozenset({4, 5}),
+    )
+
+
+def batches_table(batches: Iterable[Batch], /, title: str = "") -> Table:
+    """Show batches, what they add up to, and what the ledger said (P5)."""
+    return Table(
+        title=title,
+        header=(
+            "batch",
+            "made",
+            "by",
+            "postings",
+            "total",
+            "state",
+            "refused",
+        ),
+        rows=tuple(
+            (
+                each.id,
+                str(each.made_at.date()),
+                each.by,
+                str(len(each.postings)),
+                ", ".join(map(str, each.control)),
+                _cell(each.state),
+                str(len(each.refused)) if each.is_closed else "",
+            )
+            for each in batches
+        ),
+        numeric=frozenset({3, 4, 6}),
     )
 
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from autopay_core._checks import clean_text
 from autopay_core.allocation import Allocation
 from autopay_core.autopay import AutoPay, ends_on
+from autopay_core.batches import Batch
 from autopay_core.holds import Hold
 from autopay_core.movements import Movement, MovementRecord
 from autopay_core.postings import Posting
@@ -25,6 +26,7 @@ from autopay_core.schedules import Schedule
 from autopay_core.show.tables import (
     Table,
     allocation_table,
+    batches_table,
     holds_table,
     movements_table,
     postings_table,
@@ -120,6 +122,10 @@ def _autopay(autopay: AutoPay) -> tuple[Part, ...]:
     return (Table(title=title, header=("what", "agreed"), rows=rows),)
 
 
+def _batch(batch: Batch) -> tuple[Part, ...]:
+    return (str(batch), postings_table(batch.postings))
+
+
 def _schedule(schedule: Schedule) -> tuple[Part, ...]:
     first = list(islice(schedule.occurrences(), _DATES_MOST + 1))
     rows = tuple(
@@ -162,6 +168,7 @@ def _movements(values: Iterable[Movement]) -> Table:
 
 _TABLES: Final[dict[type, Any]] = {
     Posting: postings_table,
+    Batch: batches_table,
     Hold: holds_table,
     MovementRecord: movements_table,
     Movement: _movements,
@@ -173,5 +180,6 @@ _PARTS: Final[dict[type, Any]] = {
     RunRecord: _record,
     AutoPay: _autopay,
     Schedule: _schedule,
+    Batch: _batch,
     list: _list,
 }

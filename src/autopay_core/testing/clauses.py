@@ -253,6 +253,14 @@ UNPROVEN: Final[Mapping[str, str]] = MappingProxyType(
             "While a gateway answers nonsense, payment after payment may be "
             "tried, and method after method put on hold."
         ),
+        "PS-26": (
+            "Two people who post the queue at once may send a payment to the "
+            "ledger twice, or half of a batch."
+        ),
+        "PS-27": (
+            "Staff may see other sums than those of the postings that they "
+            "look at, or miss a posting between two pages."
+        ),
         "NT-1": "A notice that is offered again may be refused for ever.",
         "NT-2": "A failed auto-pay may stay untold.",
         "NT-3": "A notice that was not accepted is taken as delivered.",

@@ -1,8 +1,8 @@
 """
-A posting store in memory (PS-1 to PS-25).
+A posting store in memory (PS-1 to PS-27).
 
-Holds: `MemoryPostingStore`. Imports: `gateway`, `_holds` and the values. A
-commit notes what stood before each of its steps, so that one that is
+Holds: `MemoryPostingStore`. Imports: `gateway`, `_batches`, `_holds` and the
+values. A commit notes what stood before each of its steps, so that one that is
 interrupted leaves nothing behind (PS-1). Long, since it is the whole port,
 each method of a few lines.
 """
@@ -13,8 +13,10 @@ import secrets
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
+from operator import itemgetter
 from typing import Any, Final, final
 
+from autopay_core.adapters._batches import batch_conflict
 from autopay_core.adapters._holds import client_of, targets_of
 from autopay_core.adapters.memory.gateway import Clock, system_clock
 from autopay_core.balances import (
@@ -23,9 +25,11 @@ from autopay_core.balances import (
     share_step,
     steps_needed_since,
 )
+from autopay_core.batches import Batch, PostingTotal
 from autopay_core.commits import (
     CLOCK_BEHIND,
     AttemptsAllowed,
+    BatchFilter,
     Change,
     Committed,
     Conflict,
@@ -34,6 +38,7 @@ from autopay_core.commits import (
     Incident,
     OpenAmounts,
     PostingFilter,
+    PostingSort,
     Restored,
     Standing,
     Told,
@@ -97,6 +102,10 @@ class MemoryPostingStore:
         self._expected_of: dict[str, dict[str, Expected]] = {}
         self._distinct: dict[frozenset[str], Distinct] = {}
         self._movements: dict[str, MovementRecord] = {}
+        self._batches: dict[str, Batch] = {}
+        # The batch that is not answered, by posting, and every posting's.
+        self._batched: dict[str, str] = {}
+        self._made: dict[str, datetime] = {}
         self._keys: dict[str, RunKey] = {}
         self._claims: dict[RunKey, datetime] = {}
         # What is open, by client and invoice and by invoice; and how often
@@ -351,25 +360,95 @@ class MemoryPostingStore:
         with self._lock:
             found = sorted(
                 (
-                    each
-                    for each in self._postings.values()
-                    if (not wanted.statuses or each.status in wanted.statuses)
-                    and wanted.invoice in (None, each.invoice)
-                    and wanted.payer in (None, each.payer)
-                    and wanted.client in (None, each.client)
-                    and wanted.payment_reference
-                    in (None, each.payment_reference)
-                    and (wanted.charged_from or each.charged_on)
-                    <= each.charged_on
-                    and (
-                        wanted.charged_before is None
-                        or each.charged_on < wanted.charged_before
-                    )
-                    and wanted.run in (None, str(each.run))
-                    and (wanted.after is None or each.id > wanted.after)
+                    (self._place_of(each, wanted), each)
+                    for each in self._shown(wanted)
                 ),
-                key=lambda each: each.id,
+                key=itemgetter(0),
+                reverse=wanted.descending,
             )
+            if wanted.after is not None:
+                last = self._postings.get(wanted.after)
+                if last is not None:
+                    begin = self._place_of(last, wanted)
+                elif wanted.sort is PostingSort.ID:
+                    begin = ("", wanted.after)
+                else:
+                    return ()
+                found = [
+                    each
+                    for each in found
+                    if (
+                        each[0] < begin
+                        if wanted.descending
+                        else each[0] > begin
+                    )
+                ]
+            return tuple(each for _, each in found[: wanted.most])
+
+    def _shown(self, wanted: PostingFilter) -> list[Posting]:
+        """Return the postings of a filter, in no order."""
+        known = (
+            self._postings.values()
+            if wanted.batch is None
+            else self._of_batch(wanted.batch)
+        )
+        return [each for each in known if wanted.shows(each)]
+
+    def _of_batch(self, id: str) -> list[Posting]:  # noqa: A002 - the word
+        found = self._batches.get(id)
+        lines = () if found is None else found.postings
+        return [self._postings[each.id] for each in lines]
+
+    def _place_of(
+        self, posting: Posting, wanted: PostingFilter
+    ) -> tuple[str, str]:
+        """Return a posting's place in the order that is asked for."""
+        first = ""
+        if wanted.sort is PostingSort.MADE:
+            first = self._made[posting.id].isoformat(timespec="microseconds")
+        elif wanted.sort is PostingSort.CHARGED:
+            first = posting.charged_on.isoformat()
+        return first, posting.id
+
+    def posting_totals(
+        self, wanted: PostingFilter, /
+    ) -> Sequence[PostingTotal]:
+        """Count and add up the postings of a filter (PS-27)."""
+        with self._lock:
+            found: dict[tuple[str, str], list[Posting]] = {}
+            for each in self._shown(wanted):
+                key = (each.status.value, each.amount.currency)
+                found.setdefault(key, []).append(each)
+            return tuple(
+                PostingTotal(
+                    status=some[0].status,
+                    count=len(some),
+                    amount=Money.total(
+                        (each.amount for each in some), currency
+                    ),
+                )
+                for (_, currency), some in sorted(found.items())
+            )
+
+    def batch(self, id: str, /) -> Sequence[Batch]:  # noqa: A002 - the word
+        """Read the batch of an id, if there is one (PS-26)."""
+        with self._lock:
+            found = self._batches.get(id)
+            return () if found is None else (found,)
+
+    def batches(self, wanted: BatchFilter, /) -> Sequence[Batch]:
+        """Read batches in order of id."""
+        with self._lock:
+            found = [
+                each
+                for id, each in sorted(self._batches.items())  # noqa: A001 - the word
+                if id > wanted.after
+                and (not wanted.states or each.state in wanted.states)
+                and (
+                    wanted.posting is None
+                    or any(one.id == wanted.posting for one in each.postings)
+                )
+            ]
             return tuple(found[: wanted.most])
 
     def undelivered(self, most: int, /) -> Sequence[Notice]:
@@ -516,6 +595,7 @@ class MemoryPostingStore:
             self._put(self._distinct, both, pair)
         for movement in change.movements:
             self._put(self._movements, movement.id, movement)
+        self._put_batches(change)
         if change.restored is not None:
             words = (*self._restored, change.restored)
             self._put(vars(self), "_restored", words)
@@ -529,6 +609,17 @@ class MemoryPostingStore:
         book = self._expected_of.setdefault(expected.client, {})
         self._put(book, number, expected)
         self._put(self._expected, number, expected)
+
+    def _put_batches(self, change: Change) -> None:
+        """Write batches, and which postings are in one (PS-26)."""
+        for batch in change.batches:
+            self._put(self._batches, batch.id, batch)
+            for posting in batch.postings:
+                self._put(
+                    self._batched,
+                    posting.id,
+                    _NOTHING if batch.is_closed else batch.id,
+                )
 
     # -- Holds ----------------------------------------------------------------
 
@@ -551,6 +642,18 @@ class MemoryPostingStore:
         reason = self._run_conflict(change) or self._other_conflict(change)
         if reason is not None:
             return Conflict(reason=reason)
+        in_the_way = batch_conflict(
+            change,
+            versions={
+                each.id: self._batches[each.id].version
+                for each in change.batches
+                if each.id in self._batches
+            },
+            batched=self._batched,
+            posting_of=self._postings.get,
+        )
+        if in_the_way is not None:
+            return in_the_way
         if self._is_open_changed(change):
             return Conflict(
                 reason=ConflictReason.OPEN, open_amounts=self._open_of(change)
@@ -751,6 +854,8 @@ class MemoryPostingStore:
             self._shift(after.client, after.invoice, after.amount)
         touched.add(after.client)
         self._put(self._postings, after.id, after)
+        if before is None:
+            self._put(self._made, after.id, at)
         step = share_step(before and before.status, after, at)
         if step is not None:
             place = self._steps_made + 1
@@ -785,6 +890,7 @@ def _is_something(change: Change) -> bool:
             change.expected,
             change.distinct,
             change.movements,
+            change.batches,
             change.restored,
             change.trusted_clock,
         )

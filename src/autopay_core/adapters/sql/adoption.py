@@ -170,9 +170,8 @@ def _changes_of(data: str) -> Iterator[Ask | Insert]:
         yield Ask(_PUT_RUN, (taken, reference, account, *key))
     if keys := keys_of(record):
         yield Insert(ATTEMPT_KEYS, keys)
-    for method, autopay, on, _, number, attempt, *_, counts in attempt_rows(
-        record
-    ):
+    for row in attempt_rows(record):
+        method, autopay, on, _, _, number, attempt, *_, counts = row
         if not counts:
             yield Ask(
                 _PUT_ATTEMPT,

@@ -2,11 +2,11 @@
 How the SQL stores commit a change.
 
 Holds: `SqlCommits`. Imports: the values, `serialization`, `history`, `words`,
-`rows`, `proofs`, `schema`, `methods`, `reads`. A commit is two batches inside
-one transaction. The first takes locks (on PostgreSQL; SQLite has one writer
-anyway) and reads all that the change is conditional on. If that holds, the
-second writes, and the history's entry is part of it. Long, since what one
-commit reads and writes is understood as one thing.
+`rows`, `proofs`, `schema`, `methods`, `reads`, `_batches`. A commit is two
+batches inside one transaction. The first takes locks (on PostgreSQL; SQLite
+has one writer anyway) and reads all that the change is conditional on. If that
+holds, the second writes, and the history's entry is part of it. Long, since
+what one commit reads and writes is understood as one thing.
 """
 
 from __future__ import annotations
@@ -20,11 +20,13 @@ from collections.abc import (
     Sequence,
     Set as AbstractSet,
 )
-from functools import cache
+from functools import cache, partial
+from operator import attrgetter
 from typing import Final, NamedTuple
 
 import attrs
 
+from autopay_core.adapters._batches import batch_conflict
 from autopay_core.adapters.sql.methods import call
 from autopay_core.adapters.sql.proofs import (
     DELIVERED,
@@ -45,6 +47,8 @@ from autopay_core.adapters.sql.reads import (
 from autopay_core.adapters.sql.rows import (
     ATTEMPT_KEYS,
     ATTEMPTS,
+    BATCH_LINES,
+    BATCHES,
     CLIENTS,
     DISTINCT,
     EXPECTED,
@@ -61,11 +65,15 @@ from autopay_core.adapters.sql.rows import (
     Key,
     add_to,
     attempt_rows,
+    batch_lines,
+    batch_row,
+    day_of,
     facts_of,
     held_by,
     instant,
     key_row,
     keys_of,
+    posting_of,
     posting_row,
     postings_digest,
     run_row,
@@ -85,6 +93,7 @@ from autopay_core.adapters.sql.words import (
     Write,
 )
 from autopay_core.balances import share_step
+from autopay_core.batches import BatchState
 from autopay_core.commits import (
     Change,
     Committed,
@@ -219,7 +228,14 @@ _ASK_RESERVED: Final = (
     "FROM autopay_reservations WHERE invoice IN ??"
 )
 _ASK_POSTINGS: Final = (
-    f"SELECT {POSTING_COLUMNS} FROM autopay_postings WHERE id IN ??"  # noqa: S608 - constants
+    f"SELECT {POSTING_COLUMNS}, made_at FROM autopay_postings WHERE id IN ??"  # noqa: S608 - constants
+)
+_ASK_BATCHES: Final = (
+    "SELECT id, revision, state FROM autopay_batches WHERE id IN ??"
+)
+_ASK_BATCHED: Final = (
+    "SELECT posting, batch FROM autopay_batch_lines "
+    "WHERE is_open = 1 AND posting IN ??"
 )
 _ASK_NOTICES: Final = "SELECT key FROM autopay_notices WHERE key IN ??"
 
@@ -243,6 +259,8 @@ class _Facts(NamedTuple):
     opened: Mapping[str, Money]
     held: Mapping[Key, Sequence[Row]]
     postings: Mapping[str, Row]
+    batches: Mapping[str, tuple[int, str]]
+    batched: Mapping[str, str]
     notices: frozenset[str]
 
 
@@ -373,6 +391,7 @@ class SqlCommits(SqlReads):
         for posting in (
             *change.postings,
             *(each.after for each in change.moves),
+            *_taken(change),
         ):
             names.add(f"client:{posting.client}")
             names.add(f"invoice:{posting.invoice}")
@@ -388,6 +407,7 @@ class SqlCommits(SqlReads):
             for each in change.distinct
         )
         names.update(f"movement:{each.id}" for each in change.movements)
+        names.update(f"batch:{each.id}" for each in change.batches)
         names.update(
             f"reference:{each.payment_reference}"
             for each in change.runs
@@ -426,7 +446,8 @@ class SqlCommits(SqlReads):
         keys = [key_row(each.key) for each in change.runs]
         known = [key_row(each.key) for each in change.runs if each.version > 1]
         ids = [str(each.id) for each in change.postings]
-        ids.extend(str(each.after.id) for each in change.moves)
+        moved = [str(each.after.id) for each in change.moves]
+        taken = [str(each.id) for each in _taken(change)]
         asks = [self._timed(ASK_CLOCK), Ask(_ask_heads(len(chains)), chains)]
         asks.extend(Ask(_ASK_VERSION, key) for key in keys)
         asks.extend(Ask(_ASK_HELD_BACK, key) for key in known)
@@ -441,7 +462,9 @@ class SqlCommits(SqlReads):
             (ASK_VERSIONS, change.expect_versions),
             (_ASK_POSTED, change.expect_open),
             (_ASK_RESERVED, change.expect_open),
-            (_ASK_POSTINGS, ids),
+            (_ASK_POSTINGS, [*ids, *moved, *taken]),
+            (_ASK_BATCHES, [each.id for each in change.batches]),
+            (_ASK_BATCHED, [*moved, *taken]),
             (_ASK_NOTICES, [each.key for each in change.notices]),
             (_ASK_UNDELIVERED, change.delivered),
             (_ASK_GOING_ON, [each.cause for each in change.incidents]),
@@ -468,6 +491,8 @@ class SqlCommits(SqlReads):
             posted,
             reserved,
             postings,
+            batches,
+            batched,
             notices,
             undelivered,
             going_on,
@@ -498,6 +523,10 @@ class SqlCommits(SqlReads):
             versions=dict(versions),
             opened=_opened(keys, posted, reserved),
             postings={row[0]: row for row in postings},
+            batches={
+                name: (revision, state) for name, revision, state in batches
+            },
+            batched=dict(batched),
             notices=frozenset(key for (key,) in notices),
         )
 
@@ -524,7 +553,10 @@ class SqlCommits(SqlReads):
         }
         writes.fill(
             POSTINGS,
-            [(*posting_row(each), facts.at) for each in new_postings.values()],
+            [
+                (*posting_row(each), facts.at, facts.at)
+                for each in new_postings.values()
+            ],
         )
         for move in change.moves:
             writes.prove(
@@ -535,10 +567,12 @@ class SqlCommits(SqlReads):
         for move in change.moves:
             writes.must_find(
                 "UPDATE autopay_postings SET status = ?, note = ?, "
-                "is_open = ?, moved_at = ? "
+                "posted_on = ?, ledger_number = ?, is_open = ?, moved_at = ? "
                 "WHERE id = ? AND status = ? RETURNING id",
                 move.after.status.value,
                 move.after.note,
+                day_of(move.after.posted_on),
+                move.after.ledger_number,
                 int(move.after.is_open),
                 facts.at,
                 move.after.id,
@@ -570,6 +604,7 @@ class SqlCommits(SqlReads):
             writes.counts[CLIENTS.name] = dict.fromkeys(sorted(touched), 1)
         for table, rows in facts_of(change, facts.revisions):
             writes.fill(table, rows)
+        _write_batches(change, facts, writes)
         writes.fill(
             NOTICES, [(each.key, dumps(each), 0) for each in new_notices]
         )
@@ -676,6 +711,14 @@ def _conflict(change: Change, facts: _Facts) -> Conflict | None:
     for reason in (*reasons, _other_conflict(change, facts)):
         if reason is not None:
             return Conflict(reason=reason)
+    in_the_way = batch_conflict(
+        change,
+        versions={name: facts.batches[name][0] for name in facts.batches},
+        batched=facts.batched,
+        posting_of=partial(_known, facts),
+    )
+    if in_the_way is not None:
+        return in_the_way
     if _is_open_changed(change, facts):
         return Conflict(reason=ConflictReason.OPEN, open_amounts=facts.opened)
     for move in change.moves:
@@ -684,11 +727,16 @@ def _conflict(change: Change, facts: _Facts) -> Conflict | None:
             return Conflict(reason=ConflictReason.POSTING)
     for new in change.postings:
         known = facts.postings.get(new.id)
-        if known is not None and known != posting_row(new):
+        if known is not None and known[:-1] != posting_row(new):
             raise PostingConflictError(
                 f"another posting stands under {new.id}"
             )
     return None
+
+
+def _known(facts: _Facts, name: str) -> Posting | None:
+    row = facts.postings.get(name)
+    return None if row is None else posting_of(row[:-1])
 
 
 def _run_conflict(record: RunRecord, facts: _Facts) -> ConflictReason | None:
@@ -891,12 +939,40 @@ def _write_run(
     writes.fill(ATTEMPT_KEYS, keys_of(record))
 
 
+def _write_batches(change: Change, facts: _Facts, writes: _Writes) -> None:
+    """Write batches, and their lines where these are taken or let go."""
+    written = sorted(change.batches, key=attrgetter("id"))
+    writes.fill(BATCHES, [batch_row(each) for each in written])
+    lines: list[Row] = []
+    for each in written:
+        _, state = facts.batches.get(each.id, (0, ""))
+        was_closed = state == BatchState.ANSWERED.value
+        if not state or each.is_closed is not was_closed:
+            lines += batch_lines(each)
+    writes.fill(BATCH_LINES, lines)
+
+
+def _taken(change: Change) -> list[Posting]:
+    """Return the postings that a change takes into batches, or keeps there."""
+    return [
+        posting
+        for each in change.batches
+        if not each.is_closed
+        for posting in each.postings
+    ]
+
+
 def _moved(row: Row, after: Posting, at: int) -> Row:
     """Return the row of a posting that stands, one step further."""
-    columns = dict(zip(POSTINGS.columns, (*row, at), strict=True))
+    *columns_of_it, made_at = row
+    columns = dict(
+        zip(POSTINGS.columns, (*columns_of_it, at, made_at), strict=True)
+    )
     columns.update(
         status=after.status.value,
         note=after.note,
+        posted_on=day_of(after.posted_on),
+        ledger_number=after.ledger_number,
         is_open=int(after.is_open),
     )
     return tuple(columns.values())
@@ -968,6 +1044,7 @@ def _write_entries(
             digests=digests,
             rows=rows.get(chain, {}),
             counts=writes.counts if chain == min(parts) else {},
+            chain=chain,
         )
         if body:
             _write_entry(chain, facts, transition, body, writes)

@@ -22,6 +22,8 @@ from autopay_core.adapters.sql.methods import Listing, listing
 from autopay_core.adapters.sql.rows import (
     ATTEMPT_KEYS,
     ATTEMPTS,
+    BATCH_LINES,
+    BATCHES,
     CLIENTS,
     DISTINCT,
     EXPECTED,
@@ -88,6 +90,8 @@ KEYS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
         TOLD.name: ("autopay", "topic"),
         INCIDENTS.name: ("cause", "day"),
         MOVEMENTS.name: ("id",),
+        BATCHES.name: ("id",),
+        BATCH_LINES.name: ("batch", "posting"),
         ATTEMPT_KEYS.name: ("key",),
         STORE: ("place",),
         CHAINS: ("chain",),
@@ -105,6 +109,21 @@ LEFT_OUT: Final = MappingProxyType(
     }
 )
 """What no proof covers: what proves nothing, or is proven by itself."""
+
+LATER: Final[Mapping[str, Mapping[str, object]]] = MappingProxyType(
+    {
+        ATTEMPTS.name: MappingProxyType({"payer": ""}),
+        POSTINGS.name: MappingProxyType(
+            {"posted_on": None, "ledger_number": "", "made_at": 0}
+        ),
+    }
+)
+"""
+Columns that a table was given later, and what stands there of rows of before.
+
+A proof covers them where anything else stands, so that what was proven before
+they were there stays proven, and whatever is changed shows.
+"""
 
 DELIVERED: Final = "delivered"
 """Under this name it is proven that a notice was."""
@@ -165,7 +184,20 @@ def _order(
 def row_digest(table: str, names: tuple[str, ...], row: Row) -> str:
     """Return what stands for every column of a row."""
     kept, places = _order(table, names)
-    return digest(_encode([kept, [row[place] for place in places]]))
+    values = [row[place] for place in places]
+    if table in LATER:
+        later = LATER[table]
+        filled = [
+            (name, value)
+            for name, value in zip(kept, values, strict=True)
+            if name not in later or value != later[name]
+        ]
+        return digest(
+            _encode(
+                [[name for name, _ in filled], [value for _, value in filled]]
+            )
+        )
+    return digest(_encode([kept, values]))
 
 
 def group_digest(digests: Iterable[str]) -> str:

@@ -13,7 +13,8 @@ import contextlib
 import json
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
-from typing import Any, Final, TypeVar
+from types import MappingProxyType
+from typing import Any, Final, TypeVar, cast
 
 from autopay_core.adapters._holds import targets_of
 from autopay_core.adapters.sql.adoption import adopt
@@ -23,6 +24,7 @@ from autopay_core.adapters.sql.rows import (
     POSTING_COLUMNS,
     Key,
     add_to,
+    day_of,
     instant,
     key_of,
     key_row,
@@ -51,11 +53,14 @@ from autopay_core.balances import (
     ShareStepKind,
     steps_needed_since,
 )
+from autopay_core.batches import Batch, BatchState, PostingTotal
 from autopay_core.commits import (
     CLOCK_BEHIND,
+    BatchFilter,
     Incident,
     OpenAmounts,
     PostingFilter,
+    PostingSort,
     Standing,
     Told,
     Unreadable,
@@ -620,38 +625,81 @@ class SqlReads(SqlProofs):
 
     @call
     def postings(self, wanted: PostingFilter, /) -> Calls[Sequence[Posting]]:
-        """Read postings in order of id."""
-        terms: list[str] = []
-        values: list[Any] = []
-        if wanted.statuses:
-            terms.append("status IN ??")
-            values.append(sorted(each.value for each in wanted.statuses))
-            if PostingStatus.APPLIED not in wanted.statuses:
-                # Repeats the condition of a partial index.
-                terms.append("status <> 'applied'")
-        if wanted.run is not None:
-            terms.append("autopay = ? AND nominal_on = ? AND number = ?")
-            values.extend(key_of(wanted.run))
-        for term, value in (
-            ("invoice = ?", wanted.invoice),
-            ("payer = ?", wanted.payer),
-            ("client = ?", wanted.client),
-            ("payment_reference = ?", wanted.payment_reference),
-            ("charged_on >= ?", _day(wanted.charged_from)),
-            ("charged_on < ?", _day(wanted.charged_before)),
-            ("id > ?", wanted.after),
-        ):
-            if value is not None:
-                terms.append(term)
-                values.append(value)
-        where = f"WHERE {' AND '.join(terms)} " if terms else ""
+        """Read postings, in order of id if no other is asked for (PS-27)."""
+        terms, values = _terms(wanted)
+        column = _SORTS[wanted.sort]
+        if wanted.after is not None:
+            sign = "<" if wanted.descending else ">"
+            terms.append(
+                f"({column}, id) {sign} (SELECT {column}, id "  # noqa: S608 - constants
+                "FROM autopay_postings WHERE id = ?)"
+                if column
+                else f"id {sign} ?"
+            )
+            values.append(wanted.after)
+        way = " DESC" if wanted.descending else ""
+        first = f"{column}{way}, " if column else ""
         rows = yield from _rows(
-            f"SELECT {POSTING_COLUMNS} FROM autopay_postings {where}"  # noqa: S608 - constants
-            "ORDER BY id LIMIT ?",
+            f"SELECT {POSTING_COLUMNS} FROM autopay_postings {_where(terms)}"  # noqa: S608 - constants
+            f"ORDER BY {first}id{way} LIMIT ?",
             *values,
             wanted.most,
         )
         return tuple(posting_of(row) for row in rows)
+
+    @call
+    def posting_totals(
+        self, wanted: PostingFilter, /
+    ) -> Calls[Sequence[PostingTotal]]:
+        """Count and add up the postings of a filter (PS-27)."""
+        terms, values = _terms(wanted)
+        rows = yield from _rows(
+            "SELECT status, currency, COUNT(*) AS count, "  # noqa: S608 - constants
+            "CAST(SUM(minor) AS BIGINT) AS minor FROM autopay_postings "
+            f"{_where(terms)}"
+            "GROUP BY status, currency ORDER BY status, currency",
+            *values,
+        )
+        return tuple(
+            PostingTotal(
+                status=PostingStatus(status),
+                count=count,
+                amount=Money(amount_minor=minor, currency=currency),
+            )
+            for status, currency, count, minor in rows
+        )
+
+    @call
+    def batch(self, id: str, /) -> Calls[Sequence[Batch]]:  # noqa: A002 - the word
+        """Read the batch of an id, if there is one (PS-26)."""
+        rows = yield from _rows(
+            "SELECT id, data FROM autopay_batches WHERE id = ?", id
+        )
+        return tuple(_batch(row) for row in rows)
+
+    @call
+    def batches(self, wanted: BatchFilter, /) -> Calls[Sequence[Batch]]:
+        """Read batches in order of id."""
+        terms, values = ["id > ?"], [cast("Any", wanted.after)]
+        if wanted.states:
+            terms.append("state IN ??")
+            values.append(sorted(each.value for each in wanted.states))
+            if BatchState.ANSWERED not in wanted.states:
+                # Repeats the condition of a partial index.
+                terms.append("state <> 'answered'")
+        if wanted.posting is not None:
+            terms.append(
+                "id IN (SELECT batch FROM autopay_batch_lines "
+                "WHERE posting = ?)"
+            )
+            values.append(wanted.posting)
+        rows = yield from _rows(
+            f"SELECT id, data FROM autopay_batches {_where(terms)}"  # noqa: S608 - constants
+            "ORDER BY id LIMIT ?",
+            *values,
+            wanted.most,
+        )
+        return tuple(_batch(row) for row in rows)
 
     @call
     def undelivered(
@@ -755,8 +803,54 @@ class SqlReads(SqlProofs):
         )
 
 
-def _day(on: date | None) -> str | None:
-    return None if on is None else on.isoformat()
+_SORTS: Final[Mapping[PostingSort, str]] = MappingProxyType(
+    {
+        PostingSort.ID: "",
+        PostingSort.MADE: "made_at",
+        PostingSort.CHARGED: "charged_on",
+    }
+)
+"""The column that goes before the id in an order."""
+
+
+def _terms(wanted: PostingFilter) -> tuple[list[str], list[Any]]:
+    """Return the conditions of a filter, and their values."""
+    terms: list[str] = []
+    values: list[Any] = []
+    if wanted.statuses:
+        terms.append("status IN ??")
+        values.append(sorted(each.value for each in wanted.statuses))
+        if PostingStatus.APPLIED not in wanted.statuses:
+            # Repeats the condition of a partial index.
+            terms.append("status <> 'applied'")
+    if wanted.run is not None:
+        terms.append("autopay = ? AND nominal_on = ? AND number = ?")
+        values.extend(key_of(wanted.run))
+    for term, value in (
+        ("invoice = ?", wanted.invoice),
+        ("payer = ?", wanted.payer),
+        ("client = ?", wanted.client),
+        ("matter = ?", wanted.matter),
+        ("payment_reference = ?", wanted.payment_reference),
+        ("charged_on >= ?", day_of(wanted.charged_from)),
+        ("charged_on < ?", day_of(wanted.charged_before)),
+        (
+            "id IN (SELECT posting FROM autopay_batch_lines WHERE batch = ?)",
+            wanted.batch,
+        ),
+    ):
+        if value is not None:
+            terms.append(term)
+            values.append(value)
+    for sign, amount in ((">=", wanted.least), ("<=", wanted.greatest)):
+        if amount is not None:
+            terms.append(f"currency = ? AND minor {sign} ?")
+            values.extend((amount.currency, amount.amount_minor))
+    return terms, values
+
+
+def _where(terms: Sequence[str]) -> str:
+    return f"WHERE {' AND '.join(terms)} " if terms else ""
 
 
 def _place(after: RunKey | None) -> Key:
@@ -766,6 +860,10 @@ def _place(after: RunKey | None) -> Key:
 
 def _movement(row: Row) -> MovementRecord:
     return _certainly(_found(MovementRecord, *row))
+
+
+def _batch(row: Row) -> Batch:
+    return _certainly(_found(Batch, *row))
 
 
 def _hold(row: Row) -> Hold:

@@ -18,6 +18,7 @@ from autopay_core._checks import stored
 from autopay_core.adapters._holds import client_of
 from autopay_core.adapters.sql.words import Row, Table
 from autopay_core.balances import ShareStep
+from autopay_core.batches import Batch
 from autopay_core.commits import Change
 from autopay_core.errors import InvalidValueError
 from autopay_core.history import digest, microseconds
@@ -35,6 +36,8 @@ from autopay_core.serialization import dumps
 __all__ = [
     "ATTEMPTS",
     "ATTEMPT_KEYS",
+    "BATCHES",
+    "BATCH_LINES",
     "CLIENTS",
     "DISTINCT",
     "EXPECTED",
@@ -52,6 +55,9 @@ __all__ = [
     "Key",
     "add_to",
     "attempt_rows",
+    "batch_lines",
+    "batch_row",
+    "day_of",
     "facts_of",
     "held_by",
     "instant",
@@ -80,15 +86,17 @@ RESERVATIONS: Final = Table(
 )
 ATTEMPTS: Final = Table(
     "autopay_attempts",
-    ("method", "autopay", "nominal_on", "currency"),
+    ("method", "autopay", "nominal_on", "currency", "payer"),
     ("number", "attempt", "at", "minor", "counts"),
     "ON CONFLICT (method, autopay, nominal_on, number, attempt) DO UPDATE "
     "SET at = excluded.at, minor = excluded.minor, "
-    "currency = excluded.currency, counts = excluded.counts "
+    "currency = excluded.currency, counts = excluded.counts, "
+    "payer = excluded.payer "
     "WHERE autopay_attempts.at <> excluded.at "
     "OR autopay_attempts.minor <> excluded.minor "
     "OR autopay_attempts.currency <> excluded.currency "
-    "OR autopay_attempts.counts <> excluded.counts",
+    "OR autopay_attempts.counts <> excluded.counts "
+    "OR autopay_attempts.payer <> excluded.payer",
 )
 _POSTING: Final = {
     "id": "id",
@@ -108,6 +116,8 @@ _POSTING: Final = {
     # Up to here nothing ever changes, nor does the amount.
     "status": "status",
     "note": "note",
+    "posted_on": "posted_on",
+    "ledger_number": "ledger_number",
     "minor": "amount.amount_minor",
     "is_open": "is_open",
     "number": "run.number",
@@ -119,8 +129,8 @@ _NUMBERS: Final = 3
 POSTINGS: Final = Table(
     "autopay_postings",
     tuple(_POSTING)[:-_NUMBERS],
-    # When it came to where it stands is the store's to know.
-    (*tuple(_POSTING)[-_NUMBERS:], "moved_at"),
+    # When it came to be, and to where it stands, is the store's to know.
+    (*tuple(_POSTING)[-_NUMBERS:], "moved_at", "made_at"),
 )
 NOTICES: Final = Table("autopay_notices", ("key", "data"), ("is_delivered",))
 CLIENTS: Final = Table(
@@ -181,6 +191,20 @@ MOVEMENTS: Final = Table(
     "run = excluded.run, data = excluded.data, "
     "revision = excluded.revision",
 )
+BATCHES: Final = Table(
+    "autopay_batches",
+    ("id", "state", "data"),
+    ("revision",),
+    "ON CONFLICT (id) DO UPDATE SET state = excluded.state, "
+    "data = excluded.data, revision = excluded.revision",
+)
+BATCH_LINES: Final = Table(
+    "autopay_batch_lines",
+    ("batch", "posting"),
+    ("is_open", "revision"),
+    "ON CONFLICT (batch, posting) DO UPDATE SET is_open = excluded.is_open, "
+    "revision = excluded.revision",
+)
 ATTEMPT_KEYS: Final = Table(
     "autopay_keys",
     ("key", "autopay", "nominal_on"),
@@ -230,11 +254,23 @@ _WHOLE: Final = {
 """What is in several columns."""
 
 _value: Final = attrgetter("value")
+
+
+def day_of(on: date | None) -> str | None:
+    """Return a date as text, if there is one."""
+    return None if on is None else on.isoformat()
+
+
+def _day_from(text: str | None) -> date | None:
+    return None if text is None else date.fromisoformat(text)
+
+
 _FORMS: Final[Mapping[str, tuple[Callable[[Any], object], ...]]] = {
     "nominal_on": (date.isoformat, date.fromisoformat),
     "charged_on": (date.isoformat, date.fromisoformat),
     "account_kind": (_value, AccountKind),
     "status": (_value, PostingStatus),
+    "posted_on": (day_of, _day_from),
     "is_open": (int, bool),
 }
 """How to write and read what is of another type in a posting."""
@@ -405,6 +441,7 @@ def attempt_rows(record: RunRecord) -> list[Row]:
             autopay,
             nominal_on,
             each.amount.currency,
+            record.payer,
             number,
             each.number,
             microseconds(each.began_at),
@@ -421,6 +458,19 @@ def keys_of(record: RunRecord) -> list[Row]:
     return [
         (key, autopay, nominal_on, number)
         for key in dict.fromkeys(str(each.key) for each in record.attempts)
+    ]
+
+
+def batch_row(batch: Batch) -> Row:
+    """Return a batch's columns, in the order of `BATCHES`."""
+    return batch.id, batch.state.value, dumps(batch), batch.version
+
+
+def batch_lines(batch: Batch) -> list[Row]:
+    """Return a batch's lines, in the order of `BATCH_LINES`, by posting."""
+    return [
+        (batch.id, id_, int(not batch.is_closed), batch.version)
+        for id_ in sorted(str(each.id) for each in batch.postings)
     ]
 
 

@@ -39,7 +39,9 @@ from typing import Any, Final, NamedTuple, TypeAlias, TypeVar, final
 
 import pytest
 
+from autopay_core.batches import Batch
 from autopay_core.commits import (
+    BatchFilter,
     Change,
     Committed,
     Conflict,
@@ -173,6 +175,35 @@ class _Names:
         """Read a page of movements that wait."""
         return store.movements(MovementState.WAITING, "", 3)
 
+    def put_into_batch(self, store: PostingStore) -> object:
+        """Put the posting into a batch of its own."""
+        moves = tuple(
+            PostingMove(
+                before=each, after=move_posting(each, PostingStatus.QUEUED)
+            )
+            for each in self.postings
+        )
+        made = Batch(
+            id=f"b-{self.key}",
+            made_at=START,
+            by="kit",
+            postings=tuple(each.after for each in moves),
+        )
+        return store.commit(Change(batches=(made,), moves=moves))
+
+    def batch(self, store: PostingStore) -> object:
+        """Read the batch."""
+        return len(store.batch(f"b-{self.key}"))
+
+    def batches(self, store: PostingStore) -> object:
+        """Read the batches that the posting is in."""
+        wanted = BatchFilter(posting=self.postings[0].id)
+        return len(store.batches(wanted))
+
+    def totals(self, store: PostingStore) -> object:
+        """Add up the run's postings."""
+        return store.posting_totals(PostingFilter(run=str(self.key)))
+
     def holds(self, store: PostingStore) -> object:
         """Read a page of holds."""
         return len(store.holds("", 3))
@@ -195,6 +226,7 @@ class _Call(NamedTuple):
 
 _BEGUN: Final[tuple[_Step, ...]] = (_Names.begin,)
 _ENDED: Final[tuple[_Step, ...]] = (_Names.begin, _Names.end)
+_BATCHED: Final[tuple[_Step, ...]] = (*_ENDED, _Names.put_into_batch)
 CALLS: Final[dict[str, _Call]] = {
     "begin": _Call((), _Names.begin),
     "end": _Call(_BEGUN, _Names.end),
@@ -212,11 +244,15 @@ CALLS: Final[dict[str, _Call]] = {
     "keyed": _Call(_BEGUN, _Names.keyed),
     "movement": _Call((), _Names.movement),
     "movements": _Call((), _Names.movements),
+    "put_into_batch": _Call(_ENDED, _Names.put_into_batch),
+    "batch": _Call(_BATCHED, _Names.batch),
+    "batches": _Call(_BATCHED, _Names.batches),
+    "posting_totals": _Call(_ENDED, _Names.totals),
     "holds": _Call(_BEGUN, _Names.holds),
     # A claim that was interrupted may stand: it ends by itself (PS-14).
     "claim": _Call(_BEGUN, _Names.claim, is_answer_certain=False),
 }
-"""Every call of the port, by name; commits in three forms."""
+"""Every call of the port, by name; commits in four forms."""
 
 
 def _seen(it: _Names, store: PostingStore) -> object:
@@ -236,6 +272,7 @@ def _seen(it: _Names, store: PostingStore) -> object:
         f"open {amounts}, version {dict(opened.versions)[it.client]}",
         f"spent {store.spent(it.key.autopay, date.min, date.max, 'USD')}",
         [str(each.status) for each in it.find(store)],
+        f"in {it.batch(store)} batch",
         f"told {it.notice in store.undelivered(1_000)}",
     )
 

@@ -2,7 +2,7 @@
 Generated values, and a machine that compares a store with the memory store.
 
 Holds: `records`, `notices`, `StoreMachine`, `machine_of`. Imports: `_base`,
-`adapters.memory`, the core and hypothesis.
+`_batches`, `adapters.memory`, the core and hypothesis.
 """
 
 from __future__ import annotations
@@ -26,9 +26,15 @@ from typing_extensions import override
 from autopay_core._checks import report_text
 from autopay_core.adapters.memory import MemoryPostingStore
 from autopay_core.balances import LOOK_BACK, Expected
+from autopay_core.batches import (
+    Batch,
+    BatchState,
+    export,
+)
 from autopay_core.charges import DeclineClass, Declined, Pending
 from autopay_core.commits import (
     AttemptsAllowed,
+    BatchFilter,
     Change,
     Committed,
     Conflict,
@@ -37,6 +43,7 @@ from autopay_core.commits import (
     Incident,
     PostingFilter,
     PostingMove,
+    PostingSort,
     Restored,
     Standing,
     Told,
@@ -82,6 +89,11 @@ from autopay_core.testing.contracts._base import (
     run_key,
     stepped,
     usd,
+)
+from autopay_core.testing.contracts._batches import (
+    answered,
+    batch_of,
+    making,
 )
 
 _Answer: TypeAlias = Committed | Conflict | str
@@ -253,6 +265,23 @@ FILTERS: Final = (
     PostingFilter(charged_from=DAYS[1]),
     PostingFilter(run="ap-1/2026-01-28#x"),
     PostingFilter(invoice="INV-3", most=2),
+    PostingFilter(matter="M-C-2", descending=True),
+    PostingFilter(batch="b-1"),
+    PostingFilter(batch="nothing"),
+    PostingFilter(least=usd(300), greatest=usd(700)),
+    PostingFilter(greatest=usd(-1)),
+    PostingFilter(sort=PostingSort.MADE, most=2),
+    PostingFilter(sort=PostingSort.MADE, descending=True, after="p-8"),
+    PostingFilter(sort=PostingSort.CHARGED, descending=True, most=3),
+)
+_BATCHES: Final = ("b-1", "b-ä")
+_BATCH_FILTERS: Final = (
+    BatchFilter(),
+    BatchFilter(most=1),
+    BatchFilter(after="b-1"),
+    BatchFilter(states=frozenset({BatchState.OPEN, BatchState.EXPORTED})),
+    BatchFilter(states=frozenset({BatchState.ANSWERED})),
+    BatchFilter(posting="nobody"),
 )
 _HOLDS: Final = (
     Hold.on_store(by="kit", reason="ö"),
@@ -589,8 +618,74 @@ class StoreMachine(RuleBasedStateMachine):
             before=before, after=move_posting(before, to, note="why")
         )
         change = Change(moves=(step,), by="kit", reason="mended")
-        self.both(change)
-        assert self.both(change) == Conflict(reason=ConflictReason.POSTING)
+        first, again = self.both(change), self.both(change)
+        if isinstance(first, Committed):
+            assert again == Conflict(reason=ConflictReason.POSTING)
+        else:
+            # It is in a batch.
+            assert again == first
+
+    def ready(self) -> list[Posting]:
+        """Return the postings that a batch may be made of."""
+        wanted = frozenset({PostingStatus.PENDING, PostingStatus.QUEUED})
+        return list(self.model.postings(PostingFilter(statuses=wanted)))
+
+    @precondition(lambda self: self.ready())
+    @rule(
+        data=st.data(),
+        name=st.sampled_from(_BATCHES),
+        is_stale=st.sampled_from([False, False, False, True]),
+    )
+    def put_into_batch(
+        self, data: st.DataObject, name: str, *, is_stale: bool
+    ) -> None:
+        """Make a batch, perhaps of what is in one, or no longer as read."""
+        seen = data.draw(
+            st.lists(
+                st.sampled_from(self.ready()),
+                min_size=1,
+                max_size=3,
+                unique_by=lambda each: each.id,
+            )
+        )
+        if is_stale:
+            seen = [attrs.evolve(each, note="as it was") for each in seen]
+        made = attrs.evolve(batch_of(seen, name), made_at=self.clock.at)
+        self.both(making(made, seen))
+
+    def batches_under_way(self) -> list[Batch]:
+        """Return the batches that are not answered."""
+        return [
+            each
+            for each in self.model.batches(BatchFilter())
+            if not each.is_closed
+        ]
+
+    @precondition(lambda self: self.batches_under_way())
+    @rule(
+        data=st.data(),
+        is_answered=st.booleans(),
+        is_refused=st.booleans(),
+        is_stale=st.sampled_from([False, False, False, True]),
+    )
+    def go_on_with_batch(
+        self,
+        data: st.DataObject,
+        *,
+        is_answered: bool,
+        is_refused: bool,
+        is_stale: bool,
+    ) -> None:
+        """Export a batch, or answer its lines."""
+        known = data.draw(st.sampled_from(self.batches_under_way()))
+        if is_stale:
+            known = attrs.evolve(known, version=known.version + 1)
+        if is_answered:
+            first = str(known.postings[0].id)
+            self.both(answered(known, [first] if is_refused else []))
+        elif known.state is BatchState.OPEN:
+            after = export(known, at=self.clock.at, by="kit")
+            self.both(Change(batches=(after,), by="kit", reason="exported"))
 
     @precondition(lambda self: self.written())
     @rule(data=st.data(), is_other=st.booleans())
@@ -793,10 +888,6 @@ class StoreMachine(RuleBasedStateMachine):
             )
         for key in ("key-1", *self.attempt_keys()):
             assert tuple(store.keyed(key)) == tuple(model.keyed(key))
-        for wanted in FILTERS:
-            assert tuple(store.postings(wanted)) == tuple(
-                model.postings(wanted)
-            )
         for most in (1, 100):
             assert tuple(store.undelivered(most)) == tuple(
                 model.undelivered(most)
@@ -805,6 +896,22 @@ class StoreMachine(RuleBasedStateMachine):
                 assert tuple(store.holds(last, most)) == tuple(
                     model.holds(last, most)
                 )
+
+    @invariant()
+    def every_list_of_staff_reads_the_same(self) -> None:
+        """Read postings, their totals, and batches."""
+        store, model = self.store, self.model
+        for wanted in FILTERS:
+            assert tuple(store.postings(wanted)) == tuple(
+                model.postings(wanted)
+            )
+            assert tuple(store.posting_totals(wanted)) == tuple(
+                model.posting_totals(wanted)
+            )
+        for few in _BATCH_FILTERS:
+            assert tuple(store.batches(few)) == tuple(model.batches(few))
+        for name in _BATCHES:
+            assert tuple(store.batch(name)) == tuple(model.batch(name))
 
 
 def machine_of(

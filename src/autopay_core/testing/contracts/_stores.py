@@ -1,9 +1,9 @@
 """
 The clauses of the posting store, with races and a model.
 
-Holds: `PostingStoreContract`. Imports: `_base`, `_interruptions`, `_model` and
-the core. The model is the memory store: whatever is written to both reads the
-same.
+Holds: `PostingStoreContract`. Imports: `_base`, `_batches`, `_interruptions`,
+`_model` and the core. The model is the memory store: whatever is written to
+both reads the same.
 """
 
 from __future__ import annotations
@@ -74,7 +74,6 @@ from autopay_core.testing.contracts._base import (
     RACERS,
     START,
     Clock,
-    Contract,
     at_once,
     intended,
     invoice,
@@ -85,6 +84,7 @@ from autopay_core.testing.contracts._base import (
     stepped,
     usd,
 )
+from autopay_core.testing.contracts._batches import BatchClauses
 from autopay_core.testing.contracts._interruptions import (
     CALLS,
     Lines,
@@ -109,7 +109,7 @@ _LONGEST: Final = 300.0
 """Seconds after which a call that is interrupted everywhere is given up."""
 
 
-class PostingStoreContract(Contract):
+class PostingStoreContract(BatchClauses):
     """
     The clauses of `PostingStore`; override the fixtures in a subclass.
 
