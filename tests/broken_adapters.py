@@ -514,6 +514,11 @@ class CountsNoAttempts(Spoiled):
         return self.inner.commit(attrs.evolve(change, attempts=None))
 
 
+class KnowsNoCeilings(Spoiled):
+    def commit(self, change: Change) -> Committed | Conflict:
+        return self.inner.commit(attrs.evolve(change, ceilings=()))
+
+
 class KeepsTheFirstThatWasTold(Spoiled):
     def commit(self, change: Change) -> Committed | Conflict:
         told = tuple(
@@ -833,6 +838,7 @@ BROKEN: dict[str, type] = GATEWAYS | {
         _of(Keeping, ForgetsWhatWasRemoved, "PS-18"),
         _of(Keeping, LetsReferencesRepeat, "PS-19"),
         _of(Keeping, CountsNoAttempts, "PS-20"),
+        _of(Keeping, KnowsNoCeilings, "PS-28"),
         _of(Keeping, KeepsTheFirstThatWasTold, "PS-21"),
         _of(Keeping, ReceivesAnewEachTime, "PS-23"),
         _of(Keeping, ForgetsEarlierKeys, "PS-24"),

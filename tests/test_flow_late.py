@@ -264,6 +264,18 @@ def _busy(world: World) -> RunResult:
     return _swept(world, standing_order())
 
 
+def _above_a_ceiling(world: World) -> RunResult:
+    commit = world.store.commit
+
+    def refused(change: Change) -> Committed | Conflict:
+        if change.expect_open is not None:
+            return Conflict(reason=ConflictReason.CEILING)
+        return commit(change)
+
+    rig(world.store, commit=refused)
+    return _swept(world, standing_order())
+
+
 def _held_by_a_person(world: World) -> RunResult:
     hold(Hold.on_store(by="Ann", reason="audit"), ports=world.ports)
     return _swept(world, standing_order())
@@ -415,6 +427,7 @@ TABLE: list[tuple[Story, str, str, Heard, list[NoticeKind]]] = [
     (_incomplete, "waiting", "IncompleteRead", Heard.INCIDENT, [INCIDENT]),
     (_nonsense, "waiting", "HostProtocol", Heard.INCIDENT, [INCIDENT]),
     (_busy, "waiting", "Busy", Heard.INCIDENT, [INCIDENT]),
+    (_above_a_ceiling, "waiting", "Ceiling", Heard.INCIDENT, [INCIDENT]),
     (_held_by_a_person, "waiting", "Held", Heard.INCIDENT, [INCIDENT]),
     (_clock_suspect, "postponed", "ClockSuspect", Heard.INCIDENT, [INCIDENT]),
     (_unexpected, "postponed", "Unexpected", Heard.INCIDENT, [INCIDENT]),

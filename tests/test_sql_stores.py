@@ -31,6 +31,7 @@ from autopay_core.charges import Declined
 from autopay_core.commits import (
     AttemptsAllowed,
     BatchFilter,
+    Ceiling,
     Change,
     Committed,
     Conflict,
@@ -1536,6 +1537,10 @@ def use_everything(store: Any) -> None:
             unique_references=True,
             attempts=AttemptsAllowed(
                 method=METHOD.fingerprint, windows=((START, 9),)
+            ),
+            ceilings=(
+                Ceiling(most=usd(9), since=START),
+                Ceiling(most=usd(9), since=START, payer="p-1"),
             ),
         )
     )

@@ -9,7 +9,7 @@ keeps every store equal. Long, since each field of a change is described.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import date, datetime, timedelta
 from typing import Any, Final, final
 
@@ -23,6 +23,7 @@ from autopay_core._checks import (
     a_number,
     a_text,
     an_id,
+    an_id_if_any,
     an_instant,
     check_id,
     check_type,
@@ -44,12 +45,13 @@ from autopay_core.references import (
     MatterId,
     PayerId,
 )
-from autopay_core.runs import RunRecord
+from autopay_core.runs import RESERVING_STATES, RunRecord, RunState
 
 __all__ = [
     "CLOCK_BEHIND",
     "AttemptsAllowed",
     "BatchFilter",
+    "Ceiling",
     "Change",
     "Committed",
     "Conflict",
@@ -265,6 +267,43 @@ class AttemptsAllowed(Readable):
 
 @final
 @attrs.frozen(kw_only=True, repr=False)
+class Ceiling(Readable):
+    """
+    The most that may be taken in a stretch, whoever asks for it (H4).
+
+    Attributes:
+        most: So much; only what is in its currency counts.
+        since: Store time: runs count that took money, or are about to, and
+            have an attempt that began since.
+        payer: Only this payer's runs; empty for everybody's.
+
+    """
+
+    most: Money = attrs.field(validator=a(Money))
+    since: datetime = attrs.field(validator=an_instant)
+    payer: str = attrs.field(default="", validator=an_id_if_any)
+
+    def taken_by(self, runs: Iterable[RunRecord], /) -> Money:
+        """Add up what some runs took, or are about to take, under it."""
+        return Money.total(
+            (
+                each.spent
+                for each in runs
+                if each.state in _TAKING
+                and each.spent is not None
+                and each.spent.currency == self.most.currency
+                and self.payer in ("", each.payer)
+                and any(at.began_at >= self.since for at in each.attempts)
+            ),
+            self.most.currency,
+        )
+
+
+_TAKING: Final = RESERVING_STATES | {RunState.PAID}
+
+
+@final
+@attrs.frozen(kw_only=True, repr=False)
 class Unreadable(Readable):
     """
     Something of the store that cannot be decoded, or is newer than this (R6).
@@ -410,6 +449,8 @@ class Change(Readable):
             one of `runs` at the same account (R8).
         attempts: Refused if more attempts of a payment method count than its
             network allows (N3).
+        ceilings: Refused if what *runs* take, with what other runs took or
+            are about to take, is more than one of these (H4).
         postings: New postings; an id that stands with equal content is left
             alone, with another content it is an error.
         moves: Steps of postings.
@@ -456,6 +497,9 @@ class Change(Readable):
     unique_references: bool = attrs.field(default=False, validator=a(bool))
     attempts: AttemptsAllowed | None = attrs.field(
         default=None, validator=optional(a(AttemptsAllowed))
+    )
+    ceilings: tuple[Ceiling, ...] = attrs.field(
+        default=(), validator=tuple_of(Ceiling)
     )
     postings: tuple[Posting, ...] = attrs.field(
         default=(), validator=tuple_of(Posting)
@@ -526,6 +570,8 @@ class ConflictReason(Choice):
     """A hold came, or was lifted (H1)."""
     ATTEMPTS = "attempts"
     """Too many attempts of the method count by now (N3)."""
+    CEILING = "ceiling"
+    """More would be taken than a ceiling of the host's (H4)."""
     REFERENCE = "reference"
     """Another run has the payment reference at the same account (R8)."""
     POSTING = "posting"

@@ -42,6 +42,7 @@ from autopay_core.charges import (
 from autopay_core.commits import (
     AttemptsAllowed,
     BatchFilter,
+    Ceiling,
     Change,
     Committed,
     Conflict,
@@ -93,6 +94,7 @@ __all__ = [
     "Cancelled",
     "CancellingGateway",
     "Captured",
+    "Ceiling",
     "Change",
     "ChargeLine",
     "ChargeOutcome",
@@ -472,6 +474,9 @@ class PostingStore(Protocol):
     PS-27 Lists of postings keep every filter, in the order that is asked for,
           page by page; `posting_totals` says of the same filter how many
           there are and their sum, by status and currency.
+    PS-28 A change is refused when more than one of its ceilings would be
+          taken: what its runs take counts, and what every other run took, or
+          is about to take, that has an attempt since.
     PORT-1 With `sweep(at_once=…)` several threads call it at once.
     """
 

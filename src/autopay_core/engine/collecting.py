@@ -208,15 +208,30 @@ def _turn(
     written = yield from commit(change)
     if isinstance(written, Conflict):
         held.update(written.open_amounts)
-        if written.reason is ConflictReason.ATTEMPTS:
-            return (yield from _wait_for_window(case, standing))
-        return None
+        return (yield from _refused(case, standing, written.reason))
     [record] = change.runs
     result = result_of(record)
     if record.state is RunState.OPEN:
         result = yield from _send(case, standing, change, written)
     yield from tell(change.notices, written)
     return result
+
+
+def _refused(
+    case: Case, standing: Standing, reason: ConflictReason
+) -> Flow[RunResult | None]:
+    """Wait for what refused an intent; None if it is to be planned again."""
+    if reason is ConflictReason.ATTEMPTS:
+        return (yield from _wait_for_window(case, standing))
+    if reason is ConflictReason.CEILING:
+        return (yield from _put_off(case, standing, "Ceiling", _CEILING))
+    return None
+
+
+_CEILING: Final = (
+    "With it, more would be taken from its payer in a day, or in a night, "
+    "than the firm's ceilings allow."
+)
 
 
 def _send(
@@ -377,8 +392,11 @@ def _intend(
     if is_after_restore(case, standing):
         request, outcome = yield from sent_before(case, standing, request)
         if outcome is not None:
-            # As if this store had sent it: written down, then settled.
-            change = intend(case, standing, plan, request, None)
+            # As if this store had sent it: written down, then settled. The
+            # money has moved, so no ceiling keeps it back.
+            change = attrs.evolve(
+                intend(case, standing, plan, request, None), ceilings=()
+            )
             written = yield from commit(change)
             if isinstance(written, Conflict):
                 return change  # Refused again, and planned again.

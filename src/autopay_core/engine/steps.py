@@ -37,6 +37,7 @@ from autopay_core.charges import (
     idempotency_key,
 )
 from autopay_core.commits import (
+    Ceiling,
     Change,
     Incident,
     OpenAmounts,
@@ -651,8 +652,37 @@ def intend(
         unless_held=hold_targets(record),
         expect_holds=plan.opened.holds_version,
         attempts=plan.allowed,
+        ceilings=_ceilings(case, standing, request.amount.currency),
     )
     return rests_on(change, standing, plan)
+
+
+def _ceilings(
+    case: Case, standing: Standing, currency: str
+) -> tuple[Ceiling, ...]:
+    """
+    Return the host's ceilings of one currency (H4).
+
+    They count from the day on that the caller calls today, or from the clock's
+    own if that is earlier, so that a night which passes midnight is one.
+    """
+    policy = case.terms.policy
+    since = policy.begin_of(min(case.on, policy.date_of(standing.now)))
+    since = max(since, standing.now - _CEILINGS_MOST)
+    host = policy.ceilings
+    return tuple(
+        Ceiling(most=most, since=since, payer=payer)
+        for payer, amounts in (
+            (case.autopay.payer, host.payer_day),
+            ("", host.night),
+        )
+        for most in amounts
+        if most.currency == currency
+    )
+
+
+_CEILINGS_MOST: Final = timedelta(days=2)
+"""A day that was long ago is caught up with under the ceilings of today."""
 
 
 def _attempt(

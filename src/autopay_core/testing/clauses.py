@@ -261,6 +261,10 @@ UNPROVEN: Final[Mapping[str, str]] = MappingProxyType(
             "Staff may see other sums than those of the postings that they "
             "look at, or miss a posting between two pages."
         ),
+        "PS-28": (
+            "More may be taken from a payer in a day, or in a night, than the "
+            "host allows."
+        ),
         "NT-1": "A notice that is offered again may be refused for ever.",
         "NT-2": "A failed auto-pay may stay untold.",
         "NT-3": "A notice that was not accepted is taken as delivered.",

@@ -1,5 +1,5 @@
 """
-A posting store in memory (PS-1 to PS-27).
+A posting store in memory (PS-1 to PS-28).
 
 Holds: `MemoryPostingStore`. Imports: `gateway`, `_batches`, `_holds` and the
 values. A commit notes what stood before each of its steps, so that one that is
@@ -30,6 +30,7 @@ from autopay_core.commits import (
     CLOCK_BEHIND,
     AttemptsAllowed,
     BatchFilter,
+    Ceiling,
     Change,
     Committed,
     Conflict,
@@ -671,7 +672,7 @@ class MemoryPostingStore:
         return None
 
     def _other_conflict(self, change: Change) -> ConflictReason | None:
-        """Look for what else changed (PS-7, PS-19, PS-20, PS-23)."""
+        """Look for what else changed (PS-7, PS-19, PS-20, PS-23, PS-28)."""
         if self._holds_on(change.unless_held) or (
             change.expect_holds not in (None, self._holds_version)
         ):
@@ -680,6 +681,8 @@ class MemoryPostingStore:
             change.attempts
         ):
             return ConflictReason.ATTEMPTS
+        if any(self._is_above(each, change) for each in change.ceilings):
+            return ConflictReason.CEILING
         if change.unique_references and self._is_reference_known(change.runs):
             return ConflictReason.REFERENCE
         for each in change.movements:
@@ -697,6 +700,12 @@ class MemoryPostingStore:
             sum(at >= since for at in times) > most
             for since, most in allowed.windows
         )
+
+    def _is_above(self, ceiling: Ceiling, change: Change) -> bool:
+        """Add up what is taken, and would be by the change (PS-28)."""
+        own = {each.key for each in change.runs}
+        others = [each for key, each in self._runs.items() if key not in own]
+        return ceiling.taken_by((*others, *change.runs)) > ceiling.most
 
     def _is_reference_known(self, runs: Sequence[RunRecord]) -> bool:
         """Tell whether another run has a reference of these (PS-19)."""

@@ -197,6 +197,14 @@ _ASK_ATTEMPTS: Final = (
     "SELECT at FROM autopay_attempts "
     "WHERE method = ? AND counts = 1 AND at >= ?"
 )
+_ASK_TAKEN: Final = (
+    "SELECT CAST(COALESCE(SUM(taken_minor), 0) AS BIGINT) FROM "
+    "(SELECT DISTINCT autopay, nominal_on, number FROM autopay_attempts "
+    "WHERE at >= ?{payer}) AS begun "
+    "JOIN autopay_runs USING (autopay, nominal_on, number) "
+    "WHERE taken_currency = ? "
+    "AND state IN ('open', 'pending', 'review', 'paid'){others}"
+)
 _ASK_REFERENCES: Final = (
     "SELECT reference, account, autopay, nominal_on, number "
     "FROM autopay_runs WHERE reference IN ??"
@@ -254,6 +262,7 @@ class _Facts(NamedTuple):
     revisions: Mapping[tuple[str, ...], int]
     undelivered: frozenset[str]
     attempts: Sequence[Row]
+    taken: Sequence[int]
     references: Sequence[Row]
     versions: Mapping[str, int]
     opened: Mapping[str, Money]
@@ -422,6 +431,7 @@ class SqlCommits(SqlReads):
         )
         if change.attempts is not None:
             names.add(f"method:{change.attempts.method}")
+        names.update(f"ceiling:{each.payer}" for each in change.ceilings)
         if change.holds:
             names.add("holds")
         elif change.expect_holds is not None:
@@ -456,6 +466,7 @@ class SqlCommits(SqlReads):
         asks.extend(_asks_for_store(change))
         asks.extend(ask for _, ask in _asks_for_revisions(change))
         asks.extend(_asks_for_attempts(change))
+        asks.extend(_asks_for_taken(change))
         lists = (
             (ASK_HELD, change.unless_held),
             (_ASK_REFERENCES, _references_of(change)),
@@ -483,6 +494,7 @@ class SqlCommits(SqlReads):
             for *key, revision in next(answers)
         }
         attempts = [next(answers) for _ in _asks_for_attempts(change)]
+        taken_before = [next(answers)[0][0] for _ in change.ceilings]
         found = [next(answers) if each else [] for _, each in lists]
         (
             held,
@@ -519,6 +531,7 @@ class SqlCommits(SqlReads):
             revisions=revisions,
             undelivered=frozenset(key for (key,) in undelivered),
             attempts=[row for rows in attempts for row in rows],
+            taken=taken_before,
             references=references,
             versions=dict(versions),
             opened=_opened(keys, posted, reserved),
@@ -755,7 +768,7 @@ def _run_conflict(record: RunRecord, facts: _Facts) -> ConflictReason | None:
 
 
 def _other_conflict(change: Change, facts: _Facts) -> ConflictReason | None:
-    """Look for what else changed (PS-7, PS-19, PS-20, PS-23)."""
+    """Look for what else changed (PS-7, PS-19, PS-20, PS-23, PS-28)."""
     if facts.is_held:
         return ConflictReason.HELD
     if change.attempts is not None:
@@ -763,6 +776,10 @@ def _other_conflict(change: Change, facts: _Facts) -> ConflictReason | None:
         for since, most in change.attempts.windows:
             if sum(at >= microseconds(since) for at in times) > most:
                 return ConflictReason.ATTEMPTS
+    for ceiling, taken in zip(change.ceilings, facts.taken, strict=True):
+        more = ceiling.taken_by(change.runs).amount_minor
+        if taken + more > ceiling.most.amount_minor:
+            return ConflictReason.CEILING
     if change.unique_references and _is_reference_known(change, facts):
         return ConflictReason.REFERENCE
     for each in change.movements:
@@ -850,6 +867,26 @@ def _asks_for_attempts(change: Change) -> list[Ask]:
     since = min(since for since, _ in change.attempts.windows)
     values = (change.attempts.method, microseconds(since))
     return [Ask(_ASK_ATTEMPTS, values)]
+
+
+def _asks_for_taken(change: Change) -> Iterator[Ask]:
+    """Ask what other runs took, or are about to take, under ceilings."""
+    keys = [key_row(each.key) for each in change.runs]
+    others = " AND NOT (autopay = ? AND nominal_on = ? AND number = ?)"
+    for each in change.ceilings:
+        payer = (each.payer,) if each.payer else ()
+        yield Ask(
+            _ASK_TAKEN.format(
+                payer=" AND payer = ?" if payer else "",
+                others=others * len(keys),
+            ),
+            (
+                microseconds(each.since),
+                *payer,
+                each.most.currency,
+                *(value for key in keys for value in key),
+            ),
+        )
 
 
 @cache

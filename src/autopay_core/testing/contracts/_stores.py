@@ -24,6 +24,7 @@ from autopay_core.balances import Expected, ShareStepKind
 from autopay_core.charges import DeclineClass, Declined, Pending
 from autopay_core.commits import (
     AttemptsAllowed,
+    Ceiling,
     Change,
     Committed,
     Conflict,
@@ -1396,6 +1397,91 @@ class PostingStoreContract(BatchClauses):
 
         _one_won(answers)
 
+    # -- PS-28: ceilings ------------------------------------------------------
+
+    def test_ps_28_what_would_be_above_a_ceiling_is_refused(
+        self, store: PostingStore, clock: Clock
+    ) -> None:
+        """PS-28: of the payer's runs or of all, since a time."""
+        since = clock.at
+        first = _taking("ap-1", 300, clock.at)
+        other = _taking("ap-2", 50, clock.at, payer="p-2")
+        store.commit(Change(runs=(first, other)))
+
+        def allows(
+            place: int, most: Money, since: datetime, payer: str = ""
+        ) -> bool:
+            ceiling = Ceiling(most=most, since=since, payer=payer)
+            more = _taking(f"more-{place}", 200, clock.at)
+            answer = store.commit(Change(runs=(more,), ceilings=(ceiling,)))
+            if isinstance(answer, Committed):
+                return True
+            assert answer == Conflict(reason=ConflictReason.CEILING)
+            return False
+
+        assert not allows(1, usd(549), since)
+        assert not allows(1, usd(499), since, "p-1")
+        assert allows(1, usd(500), since, "p-1")
+        assert not allows(2, usd(749), since)
+        assert allows(2, usd(750), since)
+        assert allows(3, usd(1), since, "p-9")
+        euros = Money(amount_minor=1, currency="EUR")
+        assert allows(4, euros, since)
+        clock.advance(3_600)
+        assert not allows(5, usd(199), clock.at)
+        assert allows(5, usd(200), clock.at)
+
+    def test_ps_28_what_was_declined_is_not_taken(
+        self, store: PostingStore, clock: Clock
+    ) -> None:
+        """PS-28: what was captured is, and the run's own words are not two."""
+        ceiling = Ceiling(most=usd(300), since=clock.at, payer="p-1")
+        declined = Declined(key="k", code="51")
+        first = _taking("ap-1", 200, clock.at)
+        store.commit(Change(runs=(first,), ceilings=(ceiling,)))
+        more = Change(
+            runs=(_taking("ap-2", 101, clock.at),), ceilings=(ceiling,)
+        )
+        refused = Conflict(reason=ConflictReason.CEILING)
+        again = attrs.evolve(first, version=2)
+
+        assert store.commit(more) == refused
+        assert isinstance(
+            store.commit(Change(runs=(again,), ceilings=(ceiling,))), Committed
+        )
+        store.commit(Change(runs=(stepped(again, RunState.FAILED, declined),)))
+        assert isinstance(store.commit(more), Committed)
+        store.commit(Change(runs=(paid(more.runs[0]),)))
+        third = _taking("ap-3", 200, clock.at)
+        assert (
+            store.commit(Change(runs=(third,), ceilings=(ceiling,))) == refused
+        )
+
+    def test_ps_28_of_racing_runs_no_more_is_taken_than_allowed(
+        self, store: PostingStore, clock: Clock
+    ) -> None:
+        """PS-28: whoever asks at the same moment."""
+        ceiling = Ceiling(most=usd(250), since=clock.at)
+
+        answers = at_once(
+            RACERS,
+            lambda place: store.commit(
+                Change(
+                    runs=(
+                        _taking(
+                            f"ap-{place}", 100, clock.at, payer=f"p-{place}"
+                        ),
+                    ),
+                    ceilings=(ceiling,),
+                )
+            ),
+        )
+
+        assert sum(isinstance(each, Committed) for each in answers) == 2
+        assert answers.count(Conflict(reason=ConflictReason.CEILING)) == (
+            RACERS - 2
+        )
+
     # -- PS-21: what was told -------------------------------------------------
 
     def test_ps_21_what_was_told_last_is_read_by_topic(
@@ -1678,6 +1764,20 @@ def _opened(
     written = store.commit(Change(runs=(record,)))
     assert isinstance(written, Committed)
     return record
+
+
+def _taking(
+    autopay: str, cents: int, at: datetime, *, payer: str = "p-1"
+) -> RunRecord:
+    """Return a run that is about to take so much."""
+    bill = invoice(f"INV-{autopay}", cents, client=f"C-{autopay}")
+    record = intended(
+        run_key(autopay),
+        bill,
+        at=at,
+        method=attrs.evolve(METHOD, token=f"tok_kit_{autopay}"),
+    )
+    return attrs.evolve(record, payer=payer)
 
 
 def _posted(store: PostingStore) -> tuple[Posting, ...]:
