@@ -35,15 +35,19 @@ from autopay_core.book import (
 from autopay_core.calls import sweep
 from autopay_core.commits import Unreadable
 from autopay_core.engine import sweeping
+from autopay_core.engine.case import InHand
 from autopay_core.engine.dispatch import answering, terms_of
 from autopay_core.engine.driving import Given, stream
+from autopay_core.engine.lanes import side_by_side
 from autopay_core.engine.requests import (
+    Again,
     AwaitTurn,
     BeginTurn,
     Charge,
     Ended,
     NextAutoPay,
     ReadInvoices,
+    TurnOver,
 )
 from autopay_core.errors import InvalidValueError, PortUnavailableError
 from autopay_core.notices import NoticeKind
@@ -254,6 +258,95 @@ def notices(world: World) -> list[Any]:
         for each in world.notifier.sent
         if each.kind is not NoticeKind.INCIDENT
     ]
+
+
+def told(given: AutoPay) -> InHand:
+    return InHand(given)
+
+
+def test_o3_who_was_edited_while_it_waited_waits_for_its_new_neighbours() -> (
+    None
+):
+    """Driven by hand: the order in which threads end is nobody's to say."""
+    first, third = told(order(1, method=CARD)), told(order(3))
+    before = told(order(2, method=CARD))
+    after = told(order(2, method=third.autopay.method))
+
+    def turn_of(given: object) -> Any:
+        yield given
+
+    def hand_over(results: tuple[Any, ...]) -> Any:
+        yield Given(results)
+
+    flow = side_by_side(turn_of, hand_over, 3)
+    answers: list[tuple[type, Any]] = [
+        (NextAutoPay, [first]),
+        (BeginTurn, None),
+        (NextAutoPay, [before]),
+        (NextAutoPay, [third]),
+        (BeginTurn, None),
+        (NextAutoPay, []),
+        (AwaitTurn, Ended(0, ("first",))),
+        (Given, None),
+        (TurnOver, None),
+        # Its method is the third one's by now, which is under way.
+        (Again, [after]),
+        (AwaitTurn, Ended(2, ("third",))),
+        (Again, [after]),
+        (BeginTurn, None),
+        (AwaitTurn, Ended(1, ("second",))),
+        (Given, None),
+        (TurnOver, None),
+        (Given, None),
+        (TurnOver, None),
+    ]
+    asked: list[Any] = []
+    answer: Any = None
+    for kind, following in answers:
+        asked.append(flow.send(answer))
+        assert type(asked[-1]) is kind
+        answer = following
+
+    assert next(flow, None) is None
+    begun = [each.place for each in asked if type(each) is BeginTurn]
+    assert begun == [0, 2, 1]
+    assert [each.result for each in asked if type(each) is Given] == [
+        ("first",),
+        ("second",),
+        ("third",),
+    ]
+    over = [each.given for each in asked if type(each) is TurnOver]
+    assert over == [first, after, third]
+
+
+def test_o3_who_was_edited_and_has_no_neighbours_begins_at_once() -> None:
+    first, before = told(order(1, method=CARD)), told(order(2, method=CARD))
+    after = told(order(2))
+
+    def turn_of(given: object) -> Any:
+        yield given
+
+    def hand_over(results: tuple[Any, ...]) -> Any:
+        yield from results
+
+    flow = side_by_side(turn_of, hand_over, 3)
+    answer: Any = None
+    for kind, following in [
+        (NextAutoPay, [first]),
+        (BeginTurn, None),
+        (NextAutoPay, [before]),
+        (NextAutoPay, []),
+        (AwaitTurn, Ended(0)),
+        (TurnOver, None),
+        (Again, [after]),
+        (BeginTurn, None),
+        (AwaitTurn, Ended(1)),
+        (TurnOver, None),
+    ]:
+        assert type(flow.send(answer)) is kind
+        answer = following
+
+    assert next(flow, None) is None
 
 
 # -- It overlaps --------------------------------------------------------------
