@@ -779,3 +779,87 @@ def test_l5_numbers_that_look_alike_get_nothing_until_a_person_says_two() -> (
     result = world.run(standing_order(), on=FEBRUARY)
 
     assert result.charged == usd("170.00")
+
+
+# -- Payments that crossed ----------------------------------------------------
+
+MARCH = date(2026, 3, 31)
+
+
+def _overpaid(world: World) -> list[str]:
+    return [
+        each.detail for each in world.heard if each.kind is NoticeKind.OVERPAID
+    ]
+
+
+def _crossed(world: World) -> None:
+    """Let the payer pay by hand what a run has just paid."""
+    world.run(standing_order())
+    world.matters.put(bill("INV-1", "0.00"))
+    world.apply()
+    world.matters.put(bill("INV-1", "-120.00"))
+
+
+def test_n1_an_invoice_that_was_paid_twice_over_is_told_once() -> None:
+    world = World(bill("INV-1", "120.00"))
+    _crossed(world)
+
+    world.sweep(standing_order(), as_of=FEBRUARY)
+
+    [told] = _overpaid(world)
+    assert told.startswith("Invoice INV-1 shows a credit of USD 120.00 after")
+    [notice] = [
+        each for each in world.heard if each.kind is NoticeKind.OVERPAID
+    ]
+    assert (notice.payer, notice.on) == ("", FEBRUARY)
+
+
+@pytest.mark.parametrize(("credit", "times"), [("120", 0), ("150", 1)])
+def test_n1_only_a_larger_credit_is_told_again(
+    credit: str, times: int
+) -> None:
+    world = World(bill("INV-1", "120.00"))
+    _crossed(world)
+    world.sweep(standing_order(), as_of=FEBRUARY)
+    world.hush()
+    world.matters.put(bill("INV-1", f"-{credit}.00"))
+
+    world.sweep(standing_order(), as_of=MARCH)
+
+    assert len(_overpaid(world)) == times
+
+
+def test_n1_a_credit_where_we_paid_nothing_is_no_business_of_ours() -> None:
+    world = World(bill("INV-1", "120.00"), bill("INV-2", "5.00"))
+    preview(standing_order(), on=DAY, ports=world.ports)
+    limited = standing_order(limit=Limit.up_to(usd("120.00")))
+    world.run(limited)
+    world.apply()
+    world.matters.put(bill("INV-2", "-5.00"))
+
+    world.sweep(limited, as_of=FEBRUARY)
+
+    assert _overpaid(world) == []
+
+
+def test_n1_a_credit_that_shrinks_is_not_told_again() -> None:
+    world = World(bill("INV-1", "120.00"))
+    _crossed(world)
+    world.sweep(standing_order(), as_of=FEBRUARY)
+    world.hush()
+    world.matters.put(bill("INV-1", "-20.00"))
+
+    world.sweep(standing_order(), as_of=MARCH)
+
+    assert _overpaid(world) == []
+
+
+def test_n1_a_debt_that_is_smaller_than_expected_is_no_credit() -> None:
+    world = World(bill("INV-1", "120.00"))
+    world.run(standing_order(limit=Limit.up_to(usd("20.00"))))
+    world.apply()
+    world.matters.put(bill("INV-1", "40.00"))
+
+    world.sweep(standing_order(), as_of=FEBRUARY)
+
+    assert _overpaid(world) == []

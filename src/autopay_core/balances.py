@@ -210,6 +210,8 @@ class Checked(Readable):
         vanished: Those of them that were there at the read before.
         ended: Those of them that have been gone for `GONE_FOR`.
         paid_off: Numbers of what is not returned and our shares cover whole.
+        overpaid: Invoices on which we paid and that show a credit now, or a
+            larger one than at the read before, in order of number.
 
     """
 
@@ -222,6 +224,7 @@ class Checked(Readable):
     vanished: tuple[Expected, ...]
     ended: tuple[Expected, ...]
     paid_off: tuple[str, ...]
+    overpaid: tuple[Invoice, ...] = ()
 
 
 def steps_needed_since(
@@ -324,11 +327,14 @@ def check_balances(  # noqa: PLR0913 - one parameter for each thing known
     rows: dict[str, Expected] = {}
     barred: dict[str, Barred] = {}
     rises: list[Rise] = []
+    overpaid: list[Invoice] = []
     for number, invoice in sorted(returned.items()):
         row = expected.get(number)
         if row is None:
             rows[number] = books.first_sight(invoice, absent)
         else:
+            if books.is_overpaid(invoice, row):
+                overpaid.append(invoice)
             rows[number], finding = books.seen_again(invoice, row)
             if isinstance(finding, Barred):
                 barred[number] = finding
@@ -370,6 +376,7 @@ def check_balances(  # noqa: PLR0913 - one parameter for each thing known
             and now - each.gone_since >= GONE_FOR
         ),
         paid_off=tuple(paid_off),
+        overpaid=tuple(overpaid),
     )
 
 
@@ -511,6 +518,23 @@ class _Books:
             return self.kept(row_now), unexpected
         rise = Rise(invoice=invoice.number, read=read, expected=most)
         return self._fitted(row_now, read, most), rise
+
+    def is_overpaid(self, invoice: Invoice, row: Expected) -> bool:
+        """
+        Tell whether payments crossed: a credit that is new, where we paid.
+
+        One that was there at the read before has been told of.
+        """
+        read = invoice.balance
+        return (
+            read.is_negative
+            and not self.is_behind(row)
+            and row.balance.currency == read.currency
+            and read < row.balance
+            and (
+                invoice.number in self._shares or invoice.number in self._steps
+            )
+        )
 
     def is_behind(self, row: Expected) -> bool:
         """

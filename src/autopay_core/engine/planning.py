@@ -152,6 +152,21 @@ class Plan(Readable):
                     detail=f"Rows that cannot be read: {places}",
                 )
             )
+        found.extend(
+            notice_for_firm(
+                NoticeKind.OVERPAID,
+                on=self.on,
+                reason="Overpaid",
+                detail=(
+                    f"Invoice {each.number} shows a credit of "
+                    f"{-each.balance} after a payment by AutoPay: it seems "
+                    "to have been paid in another way as well. Refund the "
+                    "credit, or apply it elsewhere."
+                ),
+                occasion=f"{each.number} {each.balance}",
+            )
+            for each in self.checked.overpaid
+        )
         return tuple(found)
 
     @property
