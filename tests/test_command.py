@@ -676,3 +676,18 @@ def test_the_page_shows_what_the_commands_print(tmp_path: Path) -> None:
 
     shown = {_given(command)[0] for command, _ in sessions}
     assert shown >= {each.name for each in COMMANDS} - {"demo", "check"}
+
+
+def test_health_says_what_somebody_should_look_at(tmp_path: Path) -> None:
+    autopay(tmp_path, "sweep", "--as-of", "2026-01-02")
+
+    said, _ = autopay(tmp_path, "health", code=1)
+    lines, _ = autopay(tmp_path, "health", "--json", code=1)
+
+    assert said.startswith("The last sweep was for 2026-01-02, and ended at ")
+    assert "no sweep: the last sweep ended at " in said
+    [found] = [json.loads(line) for line in lines.splitlines()]
+    assert found["swept_for"] == "2026-01-02"
+    assert (found["under_way"], found["unposted"]) == (0, 1)
+    kinds = [each["kind"] for each in found["troubles"]]
+    assert "no sweep" in kinds

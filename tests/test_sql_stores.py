@@ -1556,6 +1556,8 @@ def use_everything(store: Any) -> None:
     store.attempts(METHOD.fingerprint, START)
     store.unfinished(None, 10)
     store.unfinished(done.key, 10)
+    store.under_way(None, 10)
+    store.under_way(done.key, 10)
     store.waiting(done.key, 10)
     store.referenced("r", "")
     store.keyed("k")

@@ -13,6 +13,7 @@ from abc import abstractmethod
 from collections.abc import (
     AsyncIterable,
     AsyncIterator,
+    Collection,
     Iterable,
     Sequence,
 )
@@ -54,6 +55,7 @@ from autopay_core.commits import (
 from autopay_core.engine import (
     breaking,
     desk,
+    looking,
     receiving,
     recovery,
     staff,
@@ -62,17 +64,19 @@ from autopay_core.engine import (
 )
 from autopay_core.engine.dispatch import answering_async, terms_of
 from autopay_core.engine.driving import drive_async, stream_async
+from autopay_core.engine.looking import LISTED
 from autopay_core.engine.requests import Flow, NextAutoPay, Request
 from autopay_core.holds import Hold
 from autopay_core.invoices import SearchPage, SearchQuery
 from autopay_core.money import Money
+from autopay_core.monitoring import Health
 from autopay_core.movements import Movement, MovementRecord, MovementState
 from autopay_core.notices import Notice
 from autopay_core.ports import AnyPorts
 from autopay_core.postings import Posting, PostingStatus, PostingView, Reversal
 from autopay_core.references import RunKey
 from autopay_core.retries import AttemptRecord
-from autopay_core.runs import RunRecord, RunResult
+from autopay_core.runs import RunRecord, RunResult, RunState
 
 __all__ = [
     "CancellingGateway",
@@ -93,12 +97,14 @@ __all__ = [
     "distinct",
     "export_batch",
     "find_postings",
+    "health",
     "hold",
     "lift",
     "lift_all",
     "list_batches",
     "list_holds",
     "list_movements",
+    "list_runs",
     "make_batch",
     "posting_totals",
     "preview",
@@ -246,6 +252,13 @@ class PostingStore(Protocol):
         self, after: RunKey | None, most: int, /
     ) -> Sequence[RunRecord | Unreadable]:
         """Like `ports.PostingStore.waiting`."""
+        ...
+
+    @abstractmethod
+    async def under_way(
+        self, after: RunKey | None, most: int, /
+    ) -> Sequence[RunRecord | Unreadable]:
+        """Like `ports.PostingStore.under_way`."""
         ...
 
     @abstractmethod
@@ -593,6 +606,18 @@ async def lift_all(
         rule, since, terms_of(ports), by=by, reason=reason, second=second
     )
     return await _drive(flow, ports)
+
+
+async def health(*, ports: Ports) -> Health:
+    """Like `autopay_core.calls.health`."""
+    return await _drive(looking.look_at(ports.policy), ports)
+
+
+async def list_runs(
+    states: Collection[RunState] = LISTED, *, ports: Ports
+) -> list[RunRecord | Unreadable]:
+    """Like `autopay_core.calls.list_runs`."""
+    return await _drive(looking.list_runs(states), ports)
 
 
 async def list_holds(*, ports: Ports) -> list[Hold]:

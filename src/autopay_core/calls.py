@@ -3,12 +3,12 @@ What a host calls: preview, run, sweep, recover, and what staff do.
 
 Holds: the calls of the public face with blocking ports. Imports: `ports`,
 `engine`, `_crews` (for many turns at once) and the values. Nothing here
-decides anything about money.
+decides anything about money. Long for the descriptions of the calls.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import date, datetime
 from itertools import islice
 from typing import TypeVar
@@ -22,10 +22,16 @@ from autopay_core.batches import (
     PostingTotal,
 )
 from autopay_core.charges import Captured, Declined
-from autopay_core.commits import Conflict, PostingFilter, StopOrder
+from autopay_core.commits import (
+    Conflict,
+    PostingFilter,
+    StopOrder,
+    Unreadable,
+)
 from autopay_core.engine import (
     breaking,
     desk,
+    looking,
     receiving,
     recovery,
     staff,
@@ -34,14 +40,16 @@ from autopay_core.engine import (
 )
 from autopay_core.engine.dispatch import answering, terms_of
 from autopay_core.engine.driving import drive, stream
+from autopay_core.engine.looking import LISTED
 from autopay_core.engine.requests import Flow, NextAutoPay, Request
 from autopay_core.holds import Hold
 from autopay_core.money import Money
+from autopay_core.monitoring import Health
 from autopay_core.movements import Movement, MovementRecord, MovementState
 from autopay_core.ports import Ports
 from autopay_core.postings import Posting, PostingStatus, PostingView, Reversal
 from autopay_core.references import RunKey
-from autopay_core.runs import RunResult
+from autopay_core.runs import RunRecord, RunResult, RunState
 
 __all__ = [
     "accept_balance",
@@ -54,12 +62,14 @@ __all__ = [
     "distinct",
     "export_batch",
     "find_postings",
+    "health",
     "hold",
     "lift",
     "lift_all",
     "list_batches",
     "list_holds",
     "list_movements",
+    "list_runs",
     "make_batch",
     "posting_totals",
     "preview",
@@ -541,6 +551,46 @@ def lift_all(
         rule, since, terms_of(ports), by=by, reason=reason, second=second
     )
     return _drive(flow, ports)
+
+
+def health(*, ports: Ports) -> Health:
+    """
+    Return how the store is, at a glance: what a monitor asks for (O3).
+
+    When the last sweep began and ended, what is in doubt, late, on hold, not
+    delivered, not posted, or waits for a person; `Health.troubles` says what
+    somebody should look at. Only the posting store is asked, and nothing is
+    written.
+
+    Args:
+        ports: The host's.
+
+    Raises:
+        PortError: The posting store cannot be reached, which is a trouble too.
+
+    """
+    return _drive(looking.look_at(ports.policy), ports)
+
+
+def list_runs(
+    states: Collection[RunState] = LISTED, *, ports: Ports
+) -> list[RunRecord | Unreadable]:
+    """
+    Return the runs that go on some day: what waits, is late, or in review.
+
+    First those under way, then those that wait, each by key. A run is late if
+    it waits and has a `RunRecord.late_since`.
+
+    Args:
+        states: Of `RunState.OPEN`, ``PENDING``, ``REVIEW`` and ``WAITING``.
+        ports: The host's.
+
+    Raises:
+        InvalidValueError: Another state, in which nothing goes on
+            (``RunState``).
+
+    """
+    return _drive(looking.list_runs(states), ports)
 
 
 def list_holds(*, ports: Ports) -> list[Hold]:

@@ -530,6 +530,13 @@ class PostingStore(Protocol):
         ...
 
     @abstractmethod
+    def under_way(
+        self, after: RunKey | None, most: int, /
+    ) -> Sequence[RunRecord | Unreadable]:
+        """Read runs under way, by key, whenever they are looked at again."""
+        ...
+
+    @abstractmethod
     def referenced(
         self, reference: str, account: str, /
     ) -> Sequence[RunRecord]:

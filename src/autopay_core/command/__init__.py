@@ -66,6 +66,7 @@ COMMANDS: Final = (
     Command("explain", "command.explain", "why a run did what it did"),
     Command("postings", "command.postings", "list the posting records"),
     Command("holds", "command.holds", "list what is on hold, and why"),
+    Command("health", "command.health", "say what somebody should look at"),
     Command("verify", "command.verify", "check a store against its history"),
     Command("audit", "audit.command", "compare a store with other books"),
     Command("check", "adapters.csv.command", "show how an export is read"),

@@ -83,6 +83,7 @@ __all__ = [
     "ReadStanding",
     "ReadTotals",
     "ReadUndelivered",
+    "ReadUnderWay",
     "ReadUnfinished",
     "ReadWaiting",
     "Request",
@@ -159,6 +160,13 @@ class ReadUnfinished(NamedTuple):
 
 
 class ReadWaiting(NamedTuple):
+    """Answered with `RunRecord` and `Unreadable` values."""
+
+    after: RunKey | None
+    most: int
+
+
+class ReadUnderWay(NamedTuple):
     """Answered with `RunRecord` and `Unreadable` values."""
 
     after: RunKey | None
@@ -351,6 +359,7 @@ Request: TypeAlias = (
     | ReadAttempts
     | ReadUnfinished
     | ReadWaiting
+    | ReadUnderWay
     | ReadHolds
     | ReadPostings
     | ReadTotals

@@ -3,15 +3,15 @@ An auto-pay's turn: what was left open, missed, due, or is coming (S12, N4).
 
 Holds: `preview`, `run`, `sweep`, and the turn of one auto-pay: `sweep_one`
 within a sweep, `turn` by itself. Imports: `case`, `collecting`, `driving`,
-`gate`, `knowing`, `lanes`, `planning`, `receiving`, `recovery`, `requests`,
-`steps`, `telling`, `words` and the values. Long, since all that a turn does,
-in its order, stands here once.
+`gate`, `knowing`, `lanes`, `looking`, `planning`, `receiving`, `recovery`,
+`requests`, `steps`, `telling`, `words` and the values. Long, since all that a
+turn does, in its order, stands here once.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any, Final, final
 
 import attrs
@@ -41,6 +41,7 @@ from autopay_core.engine.driving import Given
 from autopay_core.engine.gate import Cause
 from autopay_core.engine.knowing import is_fulfilled, record_of
 from autopay_core.engine.lanes import one_by_one, side_by_side
+from autopay_core.engine.looking import THE_STORE, swept
 from autopay_core.engine.planning import (
     Outlook,
     added,
@@ -308,6 +309,7 @@ def sweep(
 def _sweep(
     as_of: date, terms: Terms, claim_seconds: int, at_once: int
 ) -> Stream[Any]:
+    began = yield from _now()
     yield from recover(terms)
     yield from _bring_in(terms)
     night, seen = Night(), Seen()
@@ -325,6 +327,30 @@ def _sweep(
     else:
         yield from side_by_side(turn_of, hand_over, at_once)
     yield from _tell_at_end(night, as_of, seen.contents)
+    yield from _mark(began, as_of)
+
+
+def _now() -> Flow[datetime | None]:
+    """Read the store's time; None from a store that is away."""
+    try:
+        return (yield from read_standing(THE_STORE, "", "")).now
+    except PortError:
+        return None
+
+
+def _mark(began: datetime | None, as_of: date) -> Flow[None]:
+    """Put on record when the last sweep began and ended, for `looking`."""
+    if began is None:
+        return
+    try:
+        standing = yield from read_standing(THE_STORE, "", "")
+        if standing.is_clock_suspect:
+            return  # A commit would make the clock look right (R11).
+        yield from commit(
+            Change(told=(swept(as_of, began, standing.now),), by="sweep")
+        )
+    except PortError:
+        return  # What was done stands without it.
 
 
 def _turn_in_sweep(

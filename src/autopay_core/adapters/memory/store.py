@@ -289,6 +289,13 @@ class MemoryPostingStore:
         with self._lock:
             return tuple(_by_key(_after(after, self._waiting))[:most])
 
+    def under_way(
+        self, after: RunKey | None, most: int, /
+    ) -> Sequence[RunRecord]:
+        """Read runs under way, by key, whenever they are looked at again."""
+        with self._lock:
+            return tuple(_by_key(_after(after, self._under_way))[:most])
+
     def referenced(
         self, reference: str, account: str, /
     ) -> Sequence[RunRecord]:

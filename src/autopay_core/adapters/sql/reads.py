@@ -528,6 +528,20 @@ class SqlReads(SqlProofs):
         return tuple(map(_run, rows))
 
     @call
+    def under_way(
+        self, after: RunKey | None, most: int, /
+    ) -> Calls[Sequence[RunRecord | Unreadable]]:
+        """Read runs under way, by key, whenever they are looked at again."""
+        rows = yield from _rows(
+            f"{_RUN}WHERE {UNFINISHED} "
+            "AND state IN ('open', 'pending', 'review') "
+            f"AND ({_KEY}) > (?, ?, ?) ORDER BY {_KEY} LIMIT ?",
+            *_place(after),
+            most,
+        )
+        return tuple(map(_run, rows))
+
+    @call
     def referenced(
         self, reference: str, account: str, /
     ) -> Calls[Sequence[RunRecord]]:

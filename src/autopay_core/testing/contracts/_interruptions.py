@@ -155,6 +155,10 @@ class _Names:
         """Read a page of runs that wait."""
         return store.waiting(None, 3)
 
+    def under_way(self, store: PostingStore) -> object:
+        """Read a page of runs under way."""
+        return store.under_way(None, 3)
+
     def referenced(self, store: PostingStore) -> object:
         """Read the runs of a payment."""
         return store.referenced(f"pay-{self.opened.attempts[0].key}", "")
@@ -239,6 +243,7 @@ CALLS: Final[dict[str, _Call]] = {
     "postings": _Call(_ENDED, _Names.find),
     "undelivered": _Call(_ENDED, _Names.undelivered),
     "waiting": _Call(_BEGUN, _Names.waiting),
+    "under_way": _Call(_BEGUN, _Names.under_way),
     "referenced": _Call(_BEGUN, _Names.referenced),
     "sent": _Call(_BEGUN, _Names.sent),
     "keyed": _Call(_BEGUN, _Names.keyed),

@@ -876,6 +876,9 @@ class StoreMachine(RuleBasedStateMachine):
                 assert tuple(store.waiting(after, most)) == tuple(
                     model.waiting(after, most)
                 )
+                assert tuple(store.under_way(after, most)) == tuple(
+                    model.under_way(after, most)
+                )
         for account in ("", "a-1"):
             assert tuple(store.referenced("debit-1", account)) == tuple(
                 model.referenced("debit-1", account)

@@ -1080,6 +1080,36 @@ class PostingStoreContract(BatchClauses):
 
     # -- PS-16: the store itself ----------------------------------------------
 
+    def test_ps_15_runs_under_way_are_listed_whenever_they_go_on(
+        self, store: PostingStore, clock: Clock
+    ) -> None:
+        """PS-15: open, pending and in review, by key, page by page."""
+        opened = intended(run_key("ap-1"), at=clock.at)
+        pending = intended(run_key("ap-2"), at=clock.at)
+        review = intended(run_key("ap-3"), at=clock.at)
+        ended = intended(run_key("ap-4"), at=clock.at)
+        store.commit(Change(runs=(review,)))
+        for record in (opened, pending, ended):
+            store.commit(Change(runs=(record,)))
+        debit = Pending(
+            key=pending.attempts[0].key,
+            amount=pending.attempts[0].amount,
+            reference="debit-1",
+        )
+        pending = stepped(pending, RunState.PENDING, debit)
+        later = clock.at + timedelta(days=9)
+        review = attrs.evolve(
+            stepped(review, RunState.REVIEW), next_try_at=later
+        )
+        store.commit(Change(runs=(pending,)))
+        store.commit(Change(runs=(review,)))
+        store.commit(Change(runs=(paid(ended),)))
+        store.commit(Change(runs=(plain(run_key("ap-0"), RunState.WAITING),)))
+
+        assert tuple(store.under_way(None, 9)) == (opened, pending, review)
+        assert tuple(store.under_way(None, 2)) == (opened, pending)
+        assert tuple(store.under_way(pending.key, 9)) == (review,)
+
     def test_ps_16_a_store_has_an_id_of_its_own(
         self,
         new_store: NewStore,
@@ -1686,9 +1716,14 @@ class PostingStoreContract(BatchClauses):
             spoil_run(store, run_key("ap-1", day))
         clock.advance(61)
 
-        lists = (store.unfinished(None, 9), store.waiting(None, 9))
+        lists = (
+            store.unfinished(None, 9),
+            store.waiting(None, 9),
+            store.under_way(None, 9),
+        )
 
-        for day, (first, second, third) in zip(DAYS, lists, strict=False):
+        days = (DAYS[0], DAYS[1], DAYS[0])
+        for day, (first, second, third) in zip(days, lists, strict=True):
             assert isinstance(first, RunRecord)
             assert isinstance(second, Unreadable)
             assert isinstance(third, RunRecord)
