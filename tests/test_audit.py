@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import sqlite3
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -856,3 +857,21 @@ def test_a_wrong_command_is_refused(
 
     assert caught.value.code == 2
     assert "usage" in capsys.readouterr().err
+
+
+def test_a_run_that_cannot_be_read_is_a_difference_and_stops_no_other(
+    shop: Shop,
+) -> None:
+    database = sqlite3.connect(shop.path)
+    with database:
+        database.execute("UPDATE autopay_runs SET data = '{}'")
+    database.close()
+
+    status, out = shop.main("--ignore", "HistoryBroken")
+
+    assert status == 1
+    said = [line.split("  ")[0] for line in out.splitlines()]
+    assert "UnreadableRun" in said
+    assert "UnreadableRun  ap-1/2026-01-31  It cannot be read (" in out
+    # Its posting is there, and nothing readable explains it.
+    assert "PostingWithoutCapture" in said

@@ -20,7 +20,7 @@ import attrs
 
 from autopay_core.audit.exports import GatewayRow, LedgerRow, StoreExport
 from autopay_core.audit.findings import Code, Difference
-from autopay_core.commits import OpenAmounts
+from autopay_core.commits import OpenAmounts, Unreadable
 from autopay_core.errors import InvalidValueError
 from autopay_core.history import microseconds
 from autopay_core.money import Money
@@ -54,6 +54,7 @@ CREATE TABLE expected (id TEXT PRIMARY KEY, run, invoice, minor, currency)
     WITHOUT ROWID;
 CREATE TABLE unpostable (run, error);
 CREATE TABLE undecided (run, differs);
+CREATE TABLE unreadable (key, code);
 CREATE TABLE reversals (run TEXT, event TEXT, minor, currency,
     PRIMARY KEY (run, event)) WITHOUT ROWID;
 CREATE TABLE postings (id TEXT PRIMARY KEY, run, client, invoice, minor,
@@ -122,6 +123,11 @@ _OF_THE_STORE: Final = (
         Code.POSTING_DIFFERS,
         "The run cannot be posted: {error}",
         "SELECT run AS subject, error FROM unpostable",
+    ),
+    Check(
+        Code.UNREADABLE_RUN,
+        "It cannot be read ({code}); what follows from it is not compared.",
+        "SELECT key AS subject, code FROM unreadable",
     ),
     Check(
         Code.DECISION_DIFFERS,
@@ -439,7 +445,10 @@ class _Desk:
     def put_store(self, store: StoreExport) -> None:
         """Lay out runs, what they explain, posting records and faults."""
         for record in store.runs:
-            self._put_run(record, str(record.key))
+            if isinstance(record, Unreadable):
+                self.put("unreadable", [record])
+            else:
+                self._put_run(record, str(record.key))
         self.put("postings", store.postings)
         self.put("faults", store.history_faults)
 

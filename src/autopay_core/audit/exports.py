@@ -19,7 +19,7 @@ from typing import Final, TextIO, TypeVar, cast, final
 import attrs
 
 from autopay_core._checks import a, an_id, an_instant, check_id
-from autopay_core.commits import OpenAmounts, PostingFilter
+from autopay_core.commits import OpenAmounts, PostingFilter, Unreadable
 from autopay_core.errors import FormatError, InvalidValueError
 from autopay_core.history import (
     AuditedStore,
@@ -174,7 +174,7 @@ class StoreExport:
 
     Attributes:
         now: The store's time.
-        runs: Every run on record.
+        runs: Every run on record, those that cannot be read among them.
         postings: Every posting record.
         open_amounts: Asks the store what is open on clients' invoices; None
             skips the comparison.
@@ -183,7 +183,7 @@ class StoreExport:
     """
 
     now: datetime = attrs.field(validator=an_instant)
-    runs: Iterable[RunRecord]
+    runs: Iterable[RunRecord | Unreadable]
     postings: Iterable[Posting]
     open_amounts: Callable[[Sequence[str]], OpenAmounts] | None = None
     history_faults: Iterable[HistoryFault] = ()
@@ -204,11 +204,12 @@ def export_store(store: AuditedStore, /) -> StoreExport:
     to be reported.
     """
     faults: Iterable[HistoryFault] = ()
+    runs = getattr(store, "runs_as_read", store.runs)
     if hasattr(store, "history_heads") and hasattr(store, "history"):
         faults = verify_history(cast("HistoryStore", store))
     return StoreExport(
         now=store.now(),
-        runs=store.runs(),
+        runs=cast("Iterable[RunRecord | Unreadable]", runs()),
         postings=_all_postings(store),
         open_amounts=store.open_amounts,
         history_faults=faults,

@@ -1,7 +1,7 @@
 """
 ``autopay explain``: why a run did what it did, from its record alone (X2).
 
-Holds: `add_arguments` and `carry_out`. Imports: `command`, `errors` and
+Holds: `add_arguments` and `carry_out`. Imports: `command`, `commits` and
 `show.sentences`. Nothing is written.
 """
 
@@ -12,6 +12,7 @@ import argparse
 from autopay_core.command import DONE
 from autopay_core.command.output import Output, add_output
 from autopay_core.command.places import add_store, open_store
+from autopay_core.commits import Unreadable
 from autopay_core.errors import InvalidValueError
 from autopay_core.show.sentences import explain
 
@@ -29,7 +30,9 @@ def carry_out(options: argparse.Namespace) -> int:
     """Say it in sentences."""
     output = Output(options)
     with open_store(options) as store:
-        for record in store.runs():
+        for record in store.runs_as_read():
+            if isinstance(record, Unreadable):
+                continue  # Another one's; the audit says which.
             if str(record.key) == options.run:
                 said = explain(record)
                 break
