@@ -46,6 +46,7 @@ from autopay_core.book.sqlite import SqliteBookStore
 from autopay_core.errors import InvalidValueError
 from autopay_core.limits import Limit
 from autopay_core.schedules import Schedule
+from autopay_core.selections import Selection
 from worlds import (
     DAY,
     Clock,
@@ -64,6 +65,7 @@ if TYPE_CHECKING:
     from autopay_core.book import BookStore, Command
 
 _DAY = timedelta(days=1)
+some_selections = st.builds(Selection, least_age=st.integers(0, 90))
 ANN: dict[str, Any] = {"by": "Ann", "reason": "asked by the payer"}
 ORDERS = ("ap-1", "ap-2")
 ENROLLED = (to_client(), to_client("C-2"), to_invoice("INV-1"))
@@ -215,6 +217,7 @@ class BookMachine(RuleBasedStateMachine):
                     ChangeLimit(limit),
                     ChangeSchedule(draw(st.sampled_from(SCHEDULES))),
                     ChangeRules({"tell_nothing_due": draw(st.booleans())}),
+                    ChangeRules({"selection": draw(some_selections)}),
                     PauseDates(from_on=on, to_on=until),
                     PauseDates(from_on=self.today),
                     Resume(),

@@ -93,6 +93,7 @@ from autopay_core.schedules import (
     Schedule,
     ScheduleKind,
 )
+from autopay_core.selections import Selection
 from autopay_core.serialization import (
     KINDS,
     Format,
@@ -367,6 +368,13 @@ notices_ahead = st.just(AdvanceNotice()) | st.builds(
     money("USD", least=1),
 )
 policies = st.builds(RetryPolicy, retries_most=st.integers(1, 3))
+selections = st.builds(
+    Selection,
+    due_within=st.none() | st.integers(0, 90),
+    least_age=st.integers(0, 90),
+    without_invoices=st.frozensets(ids, max_size=2),
+    without_matters=st.frozensets(ids, max_size=2),
+)
 autopays = st.builds(
     AutoPay,
     id=ids,
@@ -387,6 +395,7 @@ autopays = st.builds(
     moves=st.dictionaries(dates, dates, max_size=2),
     payments=st.none() | st.integers(1, 100_000),
     tell_nothing_due=st.booleans(),
+    selection=st.none() | selections,
 )
 
 
@@ -563,6 +572,7 @@ STRATEGIES: dict[str, st.SearchStrategy[Any]] = {
     "line_accepted": lines_accepted,
     "line_refused": lines_refused,
     "retry_policy": policies,
+    "selection": selections,
     "reversal": reversals,
     "movement": movements,
     "decision": decisions,

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         allocate,
     )
     from autopay_core.associations import Association, associate, visible
+    from autopay_core.authorizations import Authorization
     from autopay_core.autopay import (
         AdvanceNotice,
         AutoPay,
@@ -49,10 +50,8 @@ if TYPE_CHECKING:
         rerun,
         run,
         run_now,
-        stop,
         sweep,
     )
-    from autopay_core.commits import StopOrder
     from autopay_core.errors import (
         AutopayError,
         InvalidValueError,
@@ -93,6 +92,7 @@ if TYPE_CHECKING:
         recompute,
     )
     from autopay_core.schedules import MissedPolicy, Pause, Schedule
+    from autopay_core.selections import Selection
     from autopay_core.show.projection import forecast
     from autopay_core.show.sentences import explain
 
@@ -105,6 +105,7 @@ __all__ = [
     "Allocation",
     "AllocationLine",
     "Association",
+    "Authorization",
     "AutoPay",
     "AutoPayState",
     "AutopayError",
@@ -144,7 +145,7 @@ __all__ = [
     "SearchBy",
     "SearchQuery",
     "SearchResult",
-    "StopOrder",
+    "Selection",
     "__version__",
     "accept_balance",
     "advance_postings",
@@ -169,7 +170,6 @@ __all__ = [
     "run",
     "run_now",
     "state_on",
-    "stop",
     "sweep",
     "turn_on",
     "upcoming",
@@ -189,6 +189,7 @@ _HOMES: Final = {
         "allocate",
     ),
     "associations": ("Association", "associate", "visible"),
+    "authorizations": ("Authorization",),
     "autopay": (
         "AdvanceNotice",
         "AutoPay",
@@ -216,10 +217,8 @@ _HOMES: Final = {
         "rerun",
         "run",
         "run_now",
-        "stop",
         "sweep",
     ),
-    "commits": ("StopOrder",),
     "errors": ("AutopayError", "InvalidValueError", "PortUnavailableError"),
     "holds": ("Hold",),
     "invoices": (
@@ -246,6 +245,7 @@ _HOMES: Final = {
     "retries": ("RetryPolicy",),
     "runs": ("RunRecord", "RunResult", "RunState", "RunStatus", "recompute"),
     "schedules": ("MissedPolicy", "Pause", "Schedule"),
+    "selections": ("Selection",),
     "show.projection": ("forecast",),
     "show.sentences": ("explain",),
 }

@@ -60,6 +60,12 @@ class Reason(Choice):
     """Nothing: its status is not understood."""
     NOT_YET_ISSUED = "not_yet_issued"
     """Nothing: its invoice date is still to come."""
+    NOT_DUE_YET = "not_due_yet"
+    """Nothing: it is due later than the auto-pay looks ahead (L8)."""
+    TOO_NEW = "too_new"
+    """Nothing: the auto-pay pays older invoices only (L8)."""
+    NOT_SELECTED = "not_selected"
+    """Nothing: the auto-pay leaves it, or its matter, out (L8)."""
     OTHER_ACCOUNT = "other_account"
     """Nothing: its money goes to the other kind of account (L6)."""
     BALANCE_EXCEEDS_TOTAL = "balance_exceeds_total"
@@ -123,6 +129,9 @@ _TEXTS: Final[Mapping[Reason, str]] = {
         "its status is not known to this system, so it is not collected"
     ),
     Reason.NOT_YET_ISSUED: "its invoice date is still to come",
+    Reason.NOT_DUE_YET: "it is due later; the auto-pay pays what is due",
+    Reason.TOO_NEW: "it is too new; the auto-pay pays older invoices only",
+    Reason.NOT_SELECTED: "the auto-pay leaves it, or its matter, out",
     Reason.OTHER_ACCOUNT: (
         "its money belongs in another kind of account (operating, trust)"
     ),

@@ -49,6 +49,7 @@ from autopay_core.schedules import (
     Pause,
     Schedule,
 )
+from autopay_core.selections import Selection
 
 __all__ = ["AdvanceNotice", "AutoPay", "Enrollment", "pinned"]
 
@@ -278,6 +279,8 @@ class AutoPay(Shown):
             returned (S8); None for no such end.
         tell_nothing_due: Whether people are told of a date on which nothing
             was due (N2).
+        selection: Which of the invoices that are enrolled take part (L8);
+            None for all.
 
     A pause, a skip or a move that names no date of the schedule is kept, and
     passed over; `edit` says so to the person who makes it.
@@ -331,6 +334,9 @@ class AutoPay(Shown):
         default=None, validator=optional(a_number(1, COUNT_MAX))
     )
     tell_nothing_due: bool = attrs.field(default=False, validator=a(bool))
+    selection: Selection | None = attrs.field(
+        default=None, validator=optional(a(Selection))
+    )
 
     def __attrs_post_init__(self) -> None:
         """

@@ -284,6 +284,7 @@ _RULES: Final = frozenset(
         "advance_notice",
         "payments",
         "tell_nothing_due",
+        "selection",
     }
 )
 
@@ -308,8 +309,8 @@ class ChangeRules(Readable):
 
     Attributes:
         rules: By name, some of the fields ``order``, ``missed``, ``retry``,
-            ``advance_notice``, ``payments`` and ``tell_nothing_due`` of an
-            `AutoPay`.
+            ``advance_notice``, ``payments``, ``tell_nothing_due`` and
+            ``selection`` of an `AutoPay`.
 
     """
 

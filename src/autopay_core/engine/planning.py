@@ -317,7 +317,12 @@ def plan_run(
         spent=spent,
         minimum=_smallest(case),
         ceilings=ceilings,
-        barred=_barred(checked, opened.holds, read.invoices),
+        barred=_barred(
+            checked,
+            opened.holds,
+            read.invoices,
+            _left_out(case, read.invoices),
+        ),
         distinct=opened.distinct,
         stated_at=read.stated_at,
         enrolled=case.associations,
@@ -349,11 +354,28 @@ def plan_run(
     )
 
 
+_ALL: Final[Mapping[str, Reason]] = MappingProxyType({})
+
+
+def _left_out(
+    case: Case, invoices: tuple[Invoice, ...]
+) -> Mapping[str, Reason]:
+    """Return what the order itself leaves out on the day of the charge."""
+    selection = case.autopay.selection
+    return _ALL if selection is None else selection.bars(invoices, case.on)
+
+
 def _barred(
-    checked: Checked, holds: tuple[Hold, ...], invoices: tuple[Invoice, ...]
+    checked: Checked,
+    holds: tuple[Hold, ...],
+    invoices: tuple[Invoice, ...],
+    chosen: Mapping[str, Reason] = _ALL,
 ) -> dict[str, Reason]:
-    """Return what keeps single invoices back: holds before balances."""
-    barred = {number: each.reason for number, each in checked.barred.items()}
+    """Return what keeps single invoices back: holds, balances, the order."""
+    barred = {
+        **chosen,
+        **{number: each.reason for number, each in checked.barred.items()},
+    }
     if holds:
         for each in invoices:
             if barred_by(holds, each) is not None:
@@ -426,7 +448,12 @@ def still_owed(
         ),
         as_of=case.on,
         account=record.intent.request.deposit_account.kind,
-        barred=_barred(checked, opened.holds, read.invoices),
+        barred=_barred(
+            checked,
+            opened.holds,
+            read.invoices,
+            _left_out(case, read.invoices),
+        ),
         unreadable=read.unreadable,
         distinct=opened.distinct,
     )

@@ -37,6 +37,7 @@ from autopay_core import (
     retries,
     runs,
     schedules,
+    selections,
 )
 
 __all__ = ["KINDS"]
@@ -96,6 +97,7 @@ KINDS: Final[Mapping[str, type[Any]]] = types.MappingProxyType(
         "search_query": invoices.SearchQuery,
         "search_result": invoices.SearchResult,
         "spent": limits.Spent,
+        "selection": selections.Selection,
         "stop_order": commits.StopOrder,
     }
 )
@@ -142,7 +144,9 @@ ADDED: Final[Mapping[type[Any], frozenset[str]]] = types.MappingProxyType(
         postings.Posting: frozenset({"posted_on", "ledger_number"}),
         postings.Reversal: frozenset({"code", "corrects", "invoices"}),
         allocation.Allocation: frozenset({"left_out"}),
-        autopay.AutoPay: frozenset({"moves", "payments", "tell_nothing_due"}),
+        autopay.AutoPay: frozenset(
+            {"moves", "payments", "tell_nothing_due", "selection"}
+        ),
         autopay.Enrollment: frozenset({"years_from"}),
         invoices.Invoice: frozenset({"matters"}),
     }

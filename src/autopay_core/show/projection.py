@@ -243,11 +243,15 @@ def project(  # noqa: PLR0913 - one parameter for each thing known
         if taken is not None and on.replace(day=1) != month:
             taken = attrs.evolve(taken, month=Money.zero(currency))
         month = on.replace(day=1)
+        covered = visible(
+            [_less(each, applied) for each in rows],
+            in_force(autopay, coming.nominal_on, known=known),
+        )
+        kept_back = barred
+        if autopay.selection is not None:
+            kept_back = {**autopay.selection.bars(covered, on), **barred}
         allocation = allocate(
-            visible(
-                [_less(each, applied) for each in rows],
-                in_force(autopay, coming.nominal_on, known=known),
-            ),
+            covered,
             autopay.limit,
             open_amounts=open_amounts,
             order=autopay.order,
@@ -255,7 +259,7 @@ def project(  # noqa: PLR0913 - one parameter for each thing known
             account=autopay.deposit_account.kind,
             spent=taken,
             minimum=minimum,
-            barred=barred,
+            barred=kept_back,
             ceilings=announced.get(coming.nominal_on),
         )
         runs.append(ProjectedRun(occurrence=coming, allocation=allocation))
