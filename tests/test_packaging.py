@@ -28,6 +28,7 @@ CORE = CONTRACTS["core"]["source_modules"]
 # and `explain`, which a person asks with, are at home in an edge.
 NOT_LOADED = {
     "altair",
+    "apprise",
     "asyncio",
     "autopay_core.aio",
     "autopay_core.show",
