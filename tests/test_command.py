@@ -8,6 +8,8 @@ import json
 import os
 import re
 import shlex
+import shutil
+import sqlite3
 import subprocess
 import sys
 from datetime import date
@@ -271,6 +273,21 @@ def test_a_run_is_explained_from_its_record(swept: Path) -> None:
 
     assert said.startswith("Run ap-04/2026-01-31 was due on 2026-01-31")
     assert "it got USD 1,209.24: paid in full." in said
+
+
+def test_a_run_that_cannot_be_read_is_not_said_to_be_missing(
+    swept: Path, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(swept, tmp_path / "broken")
+    with (
+        contextlib.closing(sqlite3.connect(folder / "autopay.db")) as database,
+        database,
+    ):
+        database.execute("UPDATE autopay_runs SET data = '{}'")
+
+    _, complaint = autopay(folder, "explain", "ap-04/2026-01-31", code=2)
+
+    assert "the run is on record and cannot be read" in complaint
 
 
 def test_postings_are_listed_by_view_and_exported(swept: Path) -> None:

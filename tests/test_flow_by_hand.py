@@ -863,3 +863,17 @@ def test_n1_a_debt_that_is_smaller_than_expected_is_no_credit() -> None:
     world.sweep(standing_order(), as_of=FEBRUARY)
 
     assert _overpaid(world) == []
+
+
+def test_n1_what_is_only_reserved_is_no_payment_of_ours() -> None:
+    """Whether the charge in doubt took anything is not known yet."""
+    world = World(bill("INV-1", "120.00"))
+    world.gateway.script(Fault.LOSE_REQUEST)
+    world.run(standing_order())
+    rig(world.gateway, lookup=lambda _: Indeterminate(detail="busy"))
+    world.matters.put(bill("INV-1", "-120.00"))
+
+    world.sweep(standing_order(), standing_order(id="ap-2", name="Another"))
+
+    assert RunState.OPEN in {each.state for each in world.store.runs()}
+    assert _overpaid(world) == []

@@ -19,6 +19,7 @@ from autopay_core.schedules import Schedule
 from autopay_core.selections import Selection
 from autopay_core.show.projection import forecast
 from autopay_core.show.sentences import explain
+from autopay_core.show.values import parts_of
 from strategies import invoices
 from worlds import DAY, FEBRUARY, World, bill, lines_of, standing_order, usd
 
@@ -171,6 +172,9 @@ def test_l8_a_selection_reads_as_it_is(
     selection: Selection, words: str
 ) -> None:
     assert str(selection) == words
+    order = standing_order(selection=selection)
+    assert str(order).endswith(f"; {words}")
+    assert words in " ".join(map(str, parts_of(order)))
 
 
 # -- Runs ---------------------------------------------------------------------

@@ -363,7 +363,8 @@ class AutoPay(Shown):
     def __str__(self) -> str:
         """Return it in a line, for people; `show` and notebooks have more."""
         what = some_of([str(each.association) for each in self.enrollments])
+        part = "" if self.selection is None else f"; {self.selection}"
         return (
             f"{self.name} ({self.id}): {self.schedule}; {self.limit}; "
-            f"{what or 'nothing is enrolled'}"
+            f"{what or 'nothing is enrolled'}{part}"
         )

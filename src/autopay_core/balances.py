@@ -531,9 +531,13 @@ class _Books:
             and not self.is_behind(row)
             and row.balance.currency == read.currency
             and read < row.balance
-            and (
-                invoice.number in self._shares or invoice.number in self._steps
-            )
+            and self._was_paid(invoice.number)
+        )
+
+    def _was_paid(self, number: str) -> bool:
+        share = self._shares.get(number)  # Without what is only reserved.
+        return (share is not None and share.is_positive) or any(
+            each.falls for each in self._steps.get(number, ())
         )
 
     def is_behind(self, row: Expected) -> bool:

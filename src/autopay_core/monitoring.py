@@ -2,7 +2,8 @@
 How a store is, at a glance, for whoever watches it (O3).
 
 Holds: `Health`, `Trouble`, `TroubleKind`. Imports: `holds`, `postings`,
-`references`. What is in here was read in one go, and nothing of it is kept.
+`references`, `runs`. What is in here was read in one go, and nothing of it is
+kept.
 """
 
 from __future__ import annotations
@@ -26,8 +27,9 @@ from autopay_core._checks import (
 from autopay_core.holds import Hold
 from autopay_core.postings import Posting
 from autopay_core.references import RunKey
+from autopay_core.runs import DOUBT_MOST
 
-__all__ = ["Health", "Trouble", "TroubleKind"]
+__all__ = ["SWEEP_WITHIN", "Health", "Trouble", "TroubleKind"]
 
 
 class TroubleKind(Choice):
@@ -78,9 +80,6 @@ class Trouble(Readable):
 SWEEP_WITHIN: Final = timedelta(hours=26)
 """A sweep a day, and two hours in which it may begin later."""
 
-DOUBT_MOST: Final = timedelta(hours=18)
-"""A doubt that old goes to review (R4)."""
-
 POSTED_WITHIN: Final = timedelta(days=7)
 """A week is enough for staff and ledger to post a payment."""
 
@@ -107,10 +106,12 @@ class Health(Readable):
         late: How many runs are late (N1).
         late_since: Since which day the first of them is; None for none.
         unreadable: How many runs under way or waiting cannot be read.
-        undelivered: How many notices were not accepted yet.
+        undelivered: How many notices were not accepted yet; 500 is as many or
+            more.
         unposted: How many postings wait for the ledger.
         oldest_unposted: Of them, the one that was charged first.
-        movements: How many movements could not be placed, or are cases.
+        movements: How many movements could not be placed, or are cases; of
+            each, 500 is as many or more.
 
     """
 

@@ -10,7 +10,7 @@ record says what it means.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from types import MappingProxyType
 from typing import Final, final
 
@@ -60,6 +60,7 @@ from autopay_core.references import AutoPayId, InvoiceNumber, PayerId, RunKey
 from autopay_core.retries import RetryPolicy
 
 __all__ = [
+    "DOUBT_MOST",
     "RESERVING_STATES",
     "RUN_MOVES",
     "Attempt",
@@ -77,6 +78,10 @@ __all__ = [
     "reversal_postings",
     "still_back",
 ]
+
+
+DOUBT_MOST: Final = timedelta(hours=18)
+"""A doubt that old is in review, in either form of gateway (R4)."""
 
 
 class RunState(Choice):

@@ -1191,7 +1191,7 @@ def _five_days(planting: Planting) -> None:
     rules="R4 Q1",
 )
 def _endless_doubt(planting: Planting) -> None:
-    planting.swap(steps.DOUBT_MOST, timedelta(days=9_000), steps)
+    planting.swap(runs.DOUBT_MOST, timedelta(days=9_000), steps)
 
 
 @_mutant(

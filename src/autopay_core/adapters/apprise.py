@@ -101,7 +101,6 @@ def _service(address: object, timeout: float) -> object:
                 app_desc="AutoPay notices",
                 http_redirects=False,
                 interpret_emojis=False,
-                interpret_escapes=False,
                 secure_logging=True,
                 service_timeout=timeout,
             )
@@ -197,6 +196,7 @@ class AppriseNotifier:
                     body=body or title,
                     title=title if body else "",
                     body_format=apprise.NotifyFormat.TEXT,
+                    interpret_escapes=False,
                 )
         except Exception as error:  # noqa: BLE001 - a plugin may raise anything
             refusal = PortError(

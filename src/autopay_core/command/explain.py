@@ -31,11 +31,17 @@ def carry_out(options: argparse.Namespace) -> int:
     output = Output(options)
     with open_store(options) as store:
         for record in store.runs_as_read():
+            if str(record.key) != options.run:
+                continue
             if isinstance(record, Unreadable):
-                continue  # Another one's; the audit says which.
-            if str(record.key) == options.run:
-                said = explain(record)
-                break
+                raise InvalidValueError(
+                    "the run is on record and cannot be read",
+                    code=record.code,
+                    path="RUN",
+                    value=options.run,
+                )
+            said = explain(record)
+            break
         else:
             raise InvalidValueError(
                 "there is no such run on record; the form is "

@@ -2,7 +2,7 @@
 ``autopay health``: how a store is, and what somebody should look at (O3).
 
 Holds: `add_arguments` and `carry_out`. Imports: `command`, `engine`,
-`monitoring` (for types) and `policy`. Nothing is written. The exit code is 1
+`monitoring` and `policy`. Nothing is written. The exit code is 1
 if there is any trouble, so that a monitor needs no more than that.
 """
 
@@ -19,6 +19,7 @@ from autopay_core.command.places import add_store, open_store
 from autopay_core.engine.dispatch import answering
 from autopay_core.engine.driving import drive
 from autopay_core.engine.looking import look_at
+from autopay_core.monitoring import SWEEP_WITHIN
 from autopay_core.policy import Policy
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["add_arguments", "carry_out"]
 
-_HOURS: Final = 26
+_HOURS: Final = SWEEP_WITHIN // timedelta(hours=1)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

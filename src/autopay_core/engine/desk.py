@@ -8,7 +8,6 @@ Holds: the flows of batches, of lists of postings and of their totals. Imports:
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import date, datetime
 from typing import Final
 
 from autopay_core._checks import check_id, check_text
@@ -40,13 +39,12 @@ from autopay_core.engine.requests import (
     ReadTotals,
     ask_many,
     commit,
-    read_standing,
+    read_now,
 )
 from autopay_core.engine.telling import incomplete, tell
 from autopay_core.errors import HostProtocolError, InvalidValueError
 from autopay_core.notices import Notice
 from autopay_core.postings import Posting, PostingStatus, move_posting
-from autopay_core.references import RunKey
 
 __all__ = [
     "answer_batch",
@@ -99,7 +97,7 @@ def make_batch(
         return known
     made = Batch(
         id=id,
-        made_at=(yield from _now()),
+        made_at=(yield from read_now()),
         by=by,
         postings=tuple(_queued(each) for each in postings),
     )
@@ -164,7 +162,7 @@ def export_batch(
         known = yield from _batch(id)
         if known.state is not BatchState.OPEN:
             return known
-        after = export(known, at=(yield from _now()), by=by)
+        after = export(known, at=(yield from read_now()), by=by)
         written = yield from commit(
             Change(batches=(after,), by=by, reason="exported")
         )
@@ -190,7 +188,7 @@ def answer_batch(given: BatchAnswer, *, by: str) -> Flow[Batch]:
     check_text(by, "by", most=128, empty=False)
     while True:
         known = yield from _batch(given.batch)
-        after = answer(known, given, at=(yield from _now()), by=by)
+        after = answer(known, given, at=(yield from read_now()), by=by)
         if after is known:
             return known
         moves = _moves_of(after)
@@ -260,15 +258,6 @@ def _batch(id: str) -> Flow[Batch]:  # noqa: A002 - the word
             value=id,
         )
     return found[0]
-
-
-def _now() -> Flow[datetime]:
-    standing = yield from read_standing(_ANY_RUN, "", "")
-    return standing.now
-
-
-_ANY_RUN: Final = RunKey(autopay="-", nominal_on=date(2000, 1, 1))
-"""For the store's time alone; no run has this key."""
 
 
 def list_batches(

@@ -20,6 +20,7 @@ from autopay_core.commits import PostingFilter, PostingSort, Told, Unreadable
 from autopay_core.engine.breaking import list_holds
 from autopay_core.engine.requests import (
     READ_AT_ONCE,
+    THE_STORE,
     Flow,
     ReadMovements,
     ReadPostings,
@@ -42,10 +43,7 @@ from autopay_core.postings import Posting, PostingStatus
 from autopay_core.references import RunKey
 from autopay_core.runs import RESERVING_STATES, RunRecord, RunState
 
-__all__ = ["LISTED", "THE_STORE", "list_runs", "look_at", "swept"]
-
-THE_STORE: Final = RunKey(autopay="-", nominal_on=date(2000, 1, 1))
-"""For what is the store's and no order's; no run has this key."""
+__all__ = ["LISTED", "list_runs", "look_at", "swept"]
 
 LISTED: Final = RESERVING_STATES | {RunState.WAITING}
 """States in which a run goes on some day."""

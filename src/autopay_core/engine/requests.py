@@ -53,6 +53,7 @@ __all__ = [
     "CLOCK",
     "READ_AT_ONCE",
     "SILENT_MOST",
+    "THE_STORE",
     "Again",
     "AwaitTurn",
     "BeginTurn",
@@ -98,6 +99,7 @@ __all__ = [
     "commit",
     "is_far_ahead",
     "look_up",
+    "read_now",
     "read_standing",
     "take_money",
     "wrong_answer",
@@ -106,6 +108,9 @@ __all__ = [
 
 CLOCK: Final = "clock"
 """The port, so to speak, of the incident that only a person ends (R11)."""
+
+THE_STORE: Final = RunKey(autopay="-", nominal_on=date(2000, 1, 1))
+"""For what is the store's and no order's; no run has this key."""
 
 SILENT_MOST: Final = timedelta(days=35)
 """No store in use commits nothing for so long (R11)."""
@@ -566,6 +571,11 @@ def read_standing(key: RunKey, method: str, payer: str) -> Flow[Standing]:
     ):
         return attrs.evolve(read, is_clock_suspect=True)
     return read
+
+
+def read_now() -> Flow[datetime]:
+    """Read the store's time."""
+    return (yield from read_standing(THE_STORE, "", "")).now
 
 
 def is_far_ahead(standing: Standing) -> bool:

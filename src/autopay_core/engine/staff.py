@@ -9,7 +9,7 @@ words of people. Imports: `breaking`, `charging`, `receiving`, `telling`,
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Final
 
@@ -44,6 +44,7 @@ from autopay_core.engine.receiving import receive
 from autopay_core.engine.requests import (
     CLOCK,
     READ_AT_ONCE,
+    THE_STORE,
     Flow,
     ReadOpen,
     ReadPostings,
@@ -534,7 +535,7 @@ def restored(since: datetime, stores: Sequence[str], *, by: str) -> Flow[None]:
 def clock_is_right(*, by: str, reason: str) -> Flow[None]:
     """Say that the store's clock is right now: its mark goes back (R11)."""
     a_person_says(by, reason)
-    standing = yield from read_standing(_ANY_RUN, "", "")
+    standing = yield from read_standing(THE_STORE, "", "")
     time = standing.now if standing.clock is None else standing.clock
     ended, told = over(standing.incidents, CLOCK, time)
     yield from commit(
@@ -572,15 +573,11 @@ def accept_balance(
             path="invoice",
             value=invoice,
         )
-    standing = yield from read_standing(_ANY_RUN, "", "")
+    standing = yield from read_standing(THE_STORE, "", "")
     shares = opened.amounts.get(invoice, Money.zero(figure.currency))
     after = accepted(known, figure + shares, standing.now)
     yield from commit(Change(expected=(after,), by=by, reason=reason))
     return after
-
-
-_ANY_RUN: Final = RunKey(autopay="-", nominal_on=date(2000, 1, 1))
-"""For the store's time alone; no run has this key."""
 
 
 def read_postings(

@@ -62,6 +62,7 @@ from autopay_core.postings import Posting
 from autopay_core.references import RunKey
 from autopay_core.retries import network_limit
 from autopay_core.runs import (
+    DOUBT_MOST,
     Attempt,
     Intent,
     RunRecord,
@@ -72,7 +73,6 @@ from autopay_core.runs import (
 
 __all__ = [
     "CLOCK_SECONDS",
-    "DOUBT_MOST",
     "FIRST_LOOK_SECONDS",
     "SEND_SECONDS",
     "SETTLE_SECONDS",
@@ -115,9 +115,6 @@ SEND_SECONDS: Final = 600
 
 CLOCK_SECONDS: Final = 300
 """How far the gateway's clock may be from the store's."""
-
-DOUBT_MOST: Final = timedelta(hours=18)
-"""A doubt that old is in review, in either form of gateway (R4)."""
 
 MISSING_MOST: Final = timedelta(days=1)
 """Two look-ups so far apart that do not find a pending debit are a doubt."""

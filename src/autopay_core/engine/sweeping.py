@@ -41,7 +41,7 @@ from autopay_core.engine.driving import Given
 from autopay_core.engine.gate import Cause
 from autopay_core.engine.knowing import is_fulfilled, record_of
 from autopay_core.engine.lanes import one_by_one, side_by_side
-from autopay_core.engine.looking import THE_STORE, swept
+from autopay_core.engine.looking import swept
 from autopay_core.engine.planning import (
     Outlook,
     added,
@@ -52,6 +52,7 @@ from autopay_core.engine.planning import (
 from autopay_core.engine.receiving import bring_in
 from autopay_core.engine.recovery import go_on, recover, set_back
 from autopay_core.engine.requests import (
+    THE_STORE,
     Claim,
     Flow,
     Send,
@@ -59,6 +60,7 @@ from autopay_core.engine.requests import (
     Terms,
     ask,
     commit,
+    read_now,
     read_standing,
 )
 from autopay_core.engine.steps import (
@@ -333,7 +335,7 @@ def _sweep(
 def _now() -> Flow[datetime | None]:
     """Read the store's time; None from a store that is away."""
     try:
-        return (yield from read_standing(THE_STORE, "", "")).now
+        return (yield from read_now())
     except PortError:
         return None
 

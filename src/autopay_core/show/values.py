@@ -108,6 +108,7 @@ def _autopay(autopay: AutoPay) -> tuple[Part, ...]:
         "when": str(autopay.schedule),
         "how much": str(autopay.limit),
         "pays for": "; ".join(str(x.association) for x in autopay.enrollments),
+        "of that": "" if autopay.selection is None else str(autopay.selection),
         "A/R message": autopay.ar_message,
         "paused": "; ".join(
             f"from {x.from_on} until {x.to_on or 'further notice'}"

@@ -197,7 +197,7 @@ _ASK_ATTEMPTS: Final = (
     "SELECT at FROM autopay_attempts "
     "WHERE method = ? AND counts = 1 AND at >= ?"
 )
-_ASK_TAKEN: Final = (
+_ASK_CHARGED: Final = (
     "SELECT CAST(COALESCE(SUM(taken_minor), 0) AS BIGINT) FROM "
     "(SELECT DISTINCT autopay, nominal_on, number FROM autopay_attempts "
     "WHERE at >= ?{payer}) AS begun "
@@ -262,7 +262,7 @@ class _Facts(NamedTuple):
     revisions: Mapping[tuple[str, ...], int]
     undelivered: frozenset[str]
     attempts: Sequence[Row]
-    taken: Sequence[int]
+    charged: Sequence[int]
     references: Sequence[Row]
     versions: Mapping[str, int]
     opened: Mapping[str, Money]
@@ -466,7 +466,7 @@ class SqlCommits(SqlReads):
         asks.extend(_asks_for_store(change))
         asks.extend(ask for _, ask in _asks_for_revisions(change))
         asks.extend(_asks_for_attempts(change))
-        asks.extend(_asks_for_taken(change))
+        asks.extend(_asks_for_charged(change))
         lists = (
             (ASK_HELD, change.unless_held),
             (_ASK_REFERENCES, _references_of(change)),
@@ -494,7 +494,7 @@ class SqlCommits(SqlReads):
             for *key, revision in next(answers)
         }
         attempts = [next(answers) for _ in _asks_for_attempts(change)]
-        taken_before = [next(answers)[0][0] for _ in change.ceilings]
+        charged_before = [next(answers)[0][0] for _ in change.ceilings]
         found = [next(answers) if each else [] for _, each in lists]
         (
             held,
@@ -531,7 +531,7 @@ class SqlCommits(SqlReads):
             revisions=revisions,
             undelivered=frozenset(key for (key,) in undelivered),
             attempts=[row for rows in attempts for row in rows],
-            taken=taken_before,
+            charged=charged_before,
             references=references,
             versions=dict(versions),
             opened=_opened(keys, posted, reserved),
@@ -776,9 +776,9 @@ def _other_conflict(change: Change, facts: _Facts) -> ConflictReason | None:
         for since, most in change.attempts.windows:
             if sum(at >= microseconds(since) for at in times) > most:
                 return ConflictReason.ATTEMPTS
-    for ceiling, taken in zip(change.ceilings, facts.taken, strict=True):
+    for ceiling, charged in zip(change.ceilings, facts.charged, strict=True):
         more = ceiling.taken_by(change.runs).amount_minor
-        if taken + more > ceiling.most.amount_minor:
+        if charged + more > ceiling.most.amount_minor:
             return ConflictReason.CEILING
     if change.unique_references and _is_reference_known(change, facts):
         return ConflictReason.REFERENCE
@@ -869,14 +869,14 @@ def _asks_for_attempts(change: Change) -> list[Ask]:
     return [Ask(_ASK_ATTEMPTS, values)]
 
 
-def _asks_for_taken(change: Change) -> Iterator[Ask]:
+def _asks_for_charged(change: Change) -> Iterator[Ask]:
     """Ask what other runs took, or are about to take, under ceilings."""
     keys = [key_row(each.key) for each in change.runs]
     others = " AND NOT (autopay = ? AND nominal_on = ? AND number = ?)"
     for each in change.ceilings:
         payer = (each.payer,) if each.payer else ()
         yield Ask(
-            _ASK_TAKEN.format(
+            _ASK_CHARGED.format(
                 payer=" AND payer = ?" if payer else "",
                 others=others * len(keys),
             ),
