@@ -25,10 +25,22 @@ from autopay_core.references import RunKey
 from autopay_core.retries import RetryPolicy
 from autopay_core.serialization import dumps, loads
 from autopay_core.show.sentences import notice_text
-from worlds import CARD, DAY, World, bill, standing_order, usd
+from worlds import (
+    CARD,
+    DAY,
+    World,
+    bill,
+    enrolled,
+    standing_order,
+    to_client,
+    to_invoice,
+    usd,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from autopay_core.associations import Association
 
 KEY = RunKey(autopay="ap-1", nominal_on=DAY)
 
@@ -198,6 +210,62 @@ def test_n5_the_last_payment_has_no_next_date() -> None:
 
     [notice] = world.notifier.sent
     assert notice.next_on is None
+
+
+@pytest.mark.parametrize(
+    ("payments", "next_on"), [(1, None), (2, date(2026, 2, 28))]
+)
+def test_n5_the_last_payment_that_was_agreed_has_no_next_date(
+    payments: int, next_on: date | None
+) -> None:
+    world = World(bill("INV-1", "120.00"))
+
+    world.run(standing_order(payments=payments))
+
+    [notice] = world.notifier.sent
+    assert notice.next_on == next_on
+
+
+@pytest.mark.parametrize(
+    ("lifetime", "next_on"), [("120.00", None), ("120.01", date(2026, 2, 28))]
+)
+def test_n5_what_uses_up_a_lifetime_has_no_next_date(
+    lifetime: str, next_on: date | None
+) -> None:
+    world = World(bill("INV-1", "120.00"))
+
+    world.run(
+        standing_order(limit=Limit(currency="USD", lifetime=usd(lifetime)))
+    )
+
+    assert {each.next_on for each in world.notifier.sent} == {next_on}
+
+
+@pytest.mark.parametrize(
+    ("enrolled_too", "limit", "next_on"),
+    [
+        ((), "120.00", None),
+        ((to_invoice("INV-2"),), "170.00", None),
+        # Something is left of a plan, or a client is enrolled as well.
+        ((), "119.00", date(2026, 2, 28)),
+        ((to_invoice("INV-2"),), "120.00", date(2026, 2, 28)),
+        ((to_client("C-9"),), "120.00", date(2026, 2, 28)),
+    ],
+)
+def test_n5_what_pays_off_the_last_plan_has_no_next_date(
+    enrolled_too: tuple[Association, ...], limit: str, next_on: date | None
+) -> None:
+    world = World(bill("INV-1", "120.00"), bill("INV-2", "50.00"))
+    order = standing_order(
+        limit=Limit.up_to(usd(limit)),
+        enrollments=tuple(
+            enrolled(each) for each in (to_invoice("INV-1"), *enrolled_too)
+        ),
+    )
+
+    world.run(order)
+
+    assert {each.next_on for each in world.notifier.sent} == {next_on}
 
 
 def test_n5_an_announcement_is_told_with_its_lines() -> None:

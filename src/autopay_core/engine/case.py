@@ -37,6 +37,8 @@ class Case(Readable):
         key: The run's identity.
         terms: The gateway's promises and the host's secret and settings.
         demanded_by: Who asked for a run on demand (R14).
+        payments_left: How many of the agreed payments are left, this one
+            among them; None without such an agreement (S8).
 
     """
 
@@ -46,6 +48,7 @@ class Case(Readable):
     key: RunKey
     terms: Terms
     demanded_by: str = ""
+    payments_left: int | None = None
 
     @cached_property
     def associations(self) -> tuple[Association, ...]:

@@ -28,7 +28,7 @@ from autopay_core.engine.asking import verdict_on
 from autopay_core.engine.case import Case, case_again
 from autopay_core.engine.charging import answer_no, as_it_stands, settle, take
 from autopay_core.engine.gate import Cause
-from autopay_core.engine.knowing import is_fulfilled
+from autopay_core.engine.knowing import payments_left
 from autopay_core.engine.planning import Plan, plan_run, why_not_chargeable
 from autopay_core.engine.recovery import go_on
 from autopay_core.engine.requests import (
@@ -193,10 +193,11 @@ def _turn(
     verdict = verdict_on(case, standing)
     if verdict is None and not case.associations:
         verdict = _NO_ASSOCIATIONS
-    if verdict is None and (
-        yield from is_fulfilled(case.autopay, case.key, standing)
-    ):
-        verdict = _FULFILLED
+    if verdict is None:
+        left = yield from payments_left(case.autopay, case.key, standing)
+        case = attrs.evolve(case, payments_left=left)
+        if left == 0:
+            verdict = _FULFILLED
     if verdict is not None:
         return (yield from _end(case, standing, verdict))
     try:

@@ -1,9 +1,9 @@
 """
 What is on record of an auto-pay, as far as its dates depend on it (S14).
 
-Holds: `record_of`, `is_fulfilled`. Imports: `requests` and the values. What an
-order has collected is read from its postings, so that what was returned does
-not count.
+Holds: `record_of`, `payments_left`. Imports: `requests` and the values. What
+an order has collected is read from its postings, so that what was returned
+does not count.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from autopay_core.references import RunKey
 from autopay_core.runs import RESERVING_STATES
 from autopay_core.schedules import Occurrence
 
-__all__ = ["is_fulfilled", "record_of"]
+__all__ = ["payments_left", "record_of"]
 
 _RECENT: Final = timedelta(days=62)
 """For so long a payment keeps its week, half month or month (S15)."""
@@ -53,17 +53,17 @@ def record_of(autopay: AutoPay, as_of: date) -> Flow[Known]:
     )
 
 
-def is_fulfilled(
+def payments_left(
     autopay: AutoPay, key: RunKey, standing: Standing
-) -> Flow[bool]:
+) -> Flow[int | None]:
     """
-    Tell whether the agreed number of payments is collected, or on its way.
+    Return how many of the agreed payments are not collected or on the way.
 
-    Besides the run *key* itself; a payment on demand is none of them (S8,
-    R14).
+    The run *key* itself is counted as left; a payment on demand is none of
+    them, and has None, as an order without such an agreement (S8, R14).
     """
     if autopay.payments is None or key.number:
-        return False
+        return None
     collected = yield from _collected(autopay, None)
     dates = {each.nominal_on for each in collected}
     dates |= {
@@ -71,7 +71,7 @@ def is_fulfilled(
         for each in standing.unfinished
         if each.state in RESERVING_STATES and not each.key.number
     }
-    return len(dates - {key.nominal_on}) >= autopay.payments
+    return max(autopay.payments - len(dates - {key.nominal_on}), 0)
 
 
 def _collected(autopay: AutoPay, since: date | None) -> Flow[list[Occurrence]]:

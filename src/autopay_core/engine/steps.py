@@ -719,6 +719,8 @@ def _intent(case: Case, plan: Plan, request: ChargeRequest) -> Intent:
 
 def _next_on(case: Case) -> date | None:
     """Return the order's next charge date after this one, as it stands."""
+    if case.payments_left == 1:
+        return None
     following = upcoming(case.autopay, case.on + timedelta(days=1))
     return None if following is None else following.charge_on
 
@@ -1221,8 +1223,11 @@ def pay(record: RunRecord, captured: Captured) -> Change:
         for each in ended[:1]
     ]
     last = _last_of_lifetime(paid, captured)
+    if last is not None or _is_all_paid_off(paid, ended):
+        # What the intent foresaw is not to come any more.
+        notices = tuple(attrs.evolve(each, next_on=None) for each in notices)
     if last is not None:
-        notices = (*notices, last)
+        notices = (*notices, attrs.evolve(last, next_on=None))
         told.append(
             Told(
                 autopay=paid.key.autopay,
@@ -1233,6 +1238,23 @@ def pay(record: RunRecord, captured: Captured) -> Change:
         )
     return Change(
         runs=(paid,), postings=postings, notices=notices, told=tuple(told)
+    )
+
+
+def _is_all_paid_off(paid: RunRecord, ended: Sequence[Notice]) -> bool:
+    """Tell whether nothing is enrolled but invoices that are paid off (S7)."""
+    decision, allocation = paid.decision, paid.allocation
+    if not ended or decision is None or allocation is None:
+        return False
+    unpaid = [
+        line
+        for line in allocation.lines
+        if line.amount.is_positive or not line.invoice.balance.is_zero
+    ]
+    return (
+        all(each.invoice is not None for each in decision.enrolled)
+        and len(ended) == len(unpaid)
+        and not allocation.left_out
     )
 
 

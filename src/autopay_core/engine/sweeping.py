@@ -39,7 +39,7 @@ from autopay_core.engine.collecting import (
 )
 from autopay_core.engine.driving import Given
 from autopay_core.engine.gate import Cause
-from autopay_core.engine.knowing import is_fulfilled, record_of
+from autopay_core.engine.knowing import payments_left, record_of
 from autopay_core.engine.lanes import one_by_one, side_by_side
 from autopay_core.engine.looking import swept
 from autopay_core.engine.planning import (
@@ -143,7 +143,8 @@ def preview(autopay: AutoPay, on: date, terms: Terms) -> Flow[Allocation]:
 
 def _preview(case: Case) -> Flow[Allocation]:
     standing = yield from _read(case)
-    if (yield from is_fulfilled(case.autopay, case.key, standing)):
+    left = yield from payments_left(case.autopay, case.key, standing)
+    if left == 0:
         ended = attrs.evolve(case.autopay, enrollments=())
         case = attrs.evolve(case, autopay=ended)
     return (yield from look_ahead(case, standing)).allocation
