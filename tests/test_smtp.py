@@ -32,11 +32,12 @@ from autopay_core.notices import (
     NoticeKind,
     notice_for_firm,
 )
+from autopay_core.show.letters import Letter, letter
 from worlds import World, bill, standing_order, usd
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from email.message import EmailMessage
+    from email.message import EmailMessage, MIMEPart
 
 AT = datetime(2026, 2, 28, 6, tzinfo=UTC)
 NOTICE = Notice(
@@ -249,6 +250,59 @@ def test_n1_a_payer_without_an_address_keeps_nothing_from_the_firm(
     only.send(notice)
 
     assert [each for each, _ in server.messages] == [["ar@firm.example"]]
+
+
+def test_n5_a_letter_goes_out_as_text_and_as_html(server: MailServer) -> None:
+    notice = attrs.evolve(NOTICE, name="Müller & <b>", key="n-1")
+
+    notifier(server.port, firm="ar@firm.example", write=letter).send(notice)
+
+    assert [mail["To"] for _, mail in server.messages] == [
+        "ar@firm.example",
+        "office@harbour.example",
+    ]
+    for audience, (_, mail) in zip(
+        (Audience.FIRM, Audience.PAYER), server.messages, strict=True
+    ):
+        said = letter(notice, audience)
+        assert mail["Subject"] == said.subject
+        assert mail["Message-ID"] == "<n-1@autopay.invalid>"
+        assert mail.get_content_type() == "multipart/alternative"
+        text, page = mail.iter_parts()
+        assert text.get_content_type() == "text/plain"
+        assert page.get_content_type() == "text/html"
+        assert _lines(text) == said.text.splitlines()
+        assert _lines(page) == said.html().splitlines()
+
+
+def _lines(part: MIMEPart) -> list[str]:
+    text: str = part.get_content()
+    return text.splitlines()
+
+
+def test_n5_a_letter_stands_on_the_host_s_page(server: MailServer) -> None:
+    notifier(server.port, write=letter, page="<i>$title</i>$body").send(NOTICE)
+
+    [(_, mail)] = server.messages
+    _, page = mail.iter_parts()
+    assert page.get_content().startswith("<i>Error-Failed AutoPay: Harbour")
+
+
+def test_a_page_that_is_none_is_refused_before_anything_is_sent() -> None:
+    with pytest.raises(InvalidValueError, match="TemplateFormat"):
+        notifier(25, write=letter, page="$title")
+
+
+def test_a_letter_that_cannot_be_written_is_not_accepted(
+    server: MailServer,
+) -> None:
+    def write(_: Notice, __: Audience) -> Letter:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        notifier(server.port, write=write).send(NOTICE)
+
+    assert server.messages == []
 
 
 def test_a_firm_s_address_is_one_address() -> None:

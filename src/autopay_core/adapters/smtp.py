@@ -1,13 +1,13 @@
 """
 A notifier that sends e-mail (NT-1 to NT-4).
 
-Holds: `SmtpNotifier`, `Security`, `compose`. Imports: `show.sentences`,
-`notices` and the standard library's smtplib. Whoever is told of a notice twice
-finds two messages with one Message-ID, which mail servers and readers that
-remove duplicates recognize. A notice's fields are data: whatever stands in
-them, it ends up encoded in the subject or in the text, and adds neither a
-header nor a receiver. What the server and smtplib say is not carried along in
-errors: it may repeat a receiver, or a password.
+Holds: `SmtpNotifier`, `Security`, `compose`. Imports: `show.letters`,
+`show.sentences`, `notices` and the standard library's smtplib. Whoever is told
+of a notice twice finds two messages with one Message-ID, which mail servers
+and readers that remove duplicates recognize. A notice's fields are data:
+whatever stands in them, it ends up encoded in the subject or in the text, and
+adds neither a header nor a receiver. What the server and smtplib say is not
+carried along in errors: it may repeat a receiver, or a password.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ from autopay_core.errors import (
     PortUnavailableError,
 )
 from autopay_core.notices import Audience, Notice
+from autopay_core.show.letters import PAGE, Letter
 from autopay_core.show.sentences import notice_facts
 
 __all__ = ["Security", "SmtpNotifier", "compose"]
@@ -108,19 +109,31 @@ class _Login:
         return "<user and password>"
 
 
+def _digest(key: str) -> str:
+    return hashlib.sha256(key.encode()).hexdigest()[:32]
+
+
 def message_id(key: str, domain: str) -> str:
     """Derive a message's id from a notice's key: the same for ever (NT-1)."""
     if _PLAIN_KEY.fullmatch(key) is None:
         # Short enough for one line: a folded id is not found again.
-        key = hashlib.sha256(key.encode()).hexdigest()[:32]
+        key = _digest(key)
     return f"<{key}@{domain}>"
 
 
 def compose(
-    notice: Notice, /, *, sender: str, receiver: str, domain: str, at: datetime
+    notice: Notice,
+    /,
+    *,
+    sender: str,
+    receiver: str,
+    domain: str,
+    at: datetime,
+    letter: Letter | None = None,
+    page: str = PAGE,
 ) -> bytes:
     """
-    Write the message that tells of *notice*, in plain text.
+    Write the message that tells of *notice*.
 
     Args:
         notice: What is told.
@@ -128,19 +141,23 @@ def compose(
         receiver: The address that it goes to.
         domain: Stands after the ``@`` of the Message-ID.
         at: When it is sent.
+        letter: What is told in words, as text and as HTML; None for the
+            notice's facts, line by line, as text.
+        page: The page around the HTML, see `Letter.html`.
 
     """
-    name = notice.name or notice.autopay
-    lines = [
-        f"{label}: {_clean(fact) or 'none'}"
-        for label, fact in notice_facts(notice).items()
-        if label != "Payer" and (fact or notice.autopay)
-    ]
-    if notice.detail:
-        lines += ["", _clean(notice.detail)]
-    mail = Message()
-    mail.set_payload("\n".join(lines) + "\n", charset=_TEXT)
-    title = f"{notice.title}: {name}" if name else notice.title
+    if letter is None:
+        mail = _part(_facts_of(notice), "plain")
+        title = _title_of(notice)
+    else:
+        mail = Message()
+        mail["Content-Type"] = "multipart/alternative"
+        # No text in quoted-printable has "=_" in it (RFC 2045, 6.7).
+        mail.set_boundary(f"=_{_digest(notice.key)}")
+        mail["MIME-Version"] = "1.0"
+        mail.attach(_part(f"{letter.text}\n", "plain"))
+        mail.attach(_part(letter.html(page), "html"))
+        title = letter.subject
     subject: Any = _header(title)
     mail["Subject"] = subject
     mail["From"] = sender
@@ -150,6 +167,29 @@ def compose(
     # No out-of-office reply, please (RFC 3834).
     mail["Auto-Submitted"] = "auto-generated"
     return mail.as_bytes(policy=_WIRE)
+
+
+def _part(text: str, kind: str) -> Message:
+    part = Message()
+    part.set_payload(text.encode("utf-8", "replace").decode(), charset=_TEXT)
+    part.set_type(f"text/{kind}")
+    return part
+
+
+def _title_of(notice: Notice) -> str:
+    name = notice.name or notice.autopay
+    return f"{notice.title}: {name}" if name else notice.title
+
+
+def _facts_of(notice: Notice) -> str:
+    lines = [
+        f"{label}: {_clean(fact) or 'none'}"
+        for label, fact in notice_facts(notice).items()
+        if label != "Payer" and (fact or notice.autopay)
+    ]
+    if notice.detail:
+        lines += ["", _clean(notice.detail)]
+    return "\n".join(lines) + "\n"
 
 
 def _clean(text: str) -> str:
@@ -194,11 +234,17 @@ class SmtpNotifier:
         timeout_seconds: How long to wait for each answer.
         clock: For the date of a message.
         context: How certificates are checked; as the machine does, if None.
+        write: Writes the letter that one audience gets, such as
+            `autopay_core.show.letters.letter`; it is sent as text and as
+            HTML. None sends the notice's facts, as text.
+        page: The page around the HTML, see
+            `autopay_core.show.letters.Letter.html`.
 
     Raises:
         InvalidValueError: The host is no name, the sender no address, or
             credentials are not ASCII or would go over a connection that is
-            not protected (``InsecureLogin``).
+            not protected (``InsecureLogin``); or the page is none
+            (``TemplateFormat``).
 
     """
 
@@ -216,6 +262,8 @@ class SmtpNotifier:
         timeout_seconds: float = 10.0,
         clock: Callable[[], datetime] = _system_clock,
         context: ssl.SSLContext | None = None,
+        write: Callable[[Notice, Audience], Letter] | None = None,
+        page: str = PAGE,
     ) -> None:
         login = None if credentials is None else _Login(credentials)
         del credentials
@@ -245,6 +293,8 @@ class SmtpNotifier:
                 path="security",
                 value=security.value,
             )
+        Letter(subject="", sections=()).html(page)  # Refused here, not later.
+        self._write_letter, self._page = write, page
         self._host = host
         self._port = _USUAL_PORTS[security] if port is None else port
         self._sender = sender
@@ -282,7 +332,7 @@ class SmtpNotifier:
         receivers = self._receivers_of(notice)
         if not receivers:
             return
-        for receiver in receivers:
+        for receiver, _ in receivers:
             if not _is_address(receiver):
                 raise PortError(
                     "the receiver of the notice is no address",
@@ -290,22 +340,30 @@ class SmtpNotifier:
                 )
         at = self._clock()
         with contextlib.closing(self._connect()) as server:
-            for receiver in receivers:
-                self._write(server, notice, receiver, at)
+            for receiver, audience in receivers:
+                self._write(server, notice, receiver, audience, at)
             # Once the messages are taken, it does not matter whether the
             # farewell works.
             with contextlib.suppress(OSError, smtplib.SMTPException):
                 server.quit()
 
     def _write(
-        self, server: smtplib.SMTP, notice: Notice, receiver: str, at: datetime
+        self,
+        server: smtplib.SMTP,
+        notice: Notice,
+        receiver: str,
+        audience: Audience,
+        at: datetime,
     ) -> None:
+        write = self._write_letter
         mail = compose(
             notice,
             sender=self._sender,
             receiver=receiver,
             domain=self._domain,
             at=at,
+            letter=None if write is None else write(notice, audience),
+            page=self._page,
         )
         refusal: PortError | None = None
         try:
@@ -315,17 +373,20 @@ class SmtpNotifier:
         if refusal is not None:
             raise refusal
 
-    def _receivers_of(self, notice: Notice) -> list[str]:
+    def _receivers_of(self, notice: Notice) -> list[tuple[str, Audience]]:
         """Return who is told: the firm, the payer, or both (N1)."""
-        if self._firm is None:
+        told = notice.audience
+        receivers: dict[str, Audience] = {}
+        if self._firm is not None and Audience.FIRM in told:
+            receivers[self._firm] = Audience.FIRM
+        if self._firm is None or Audience.PAYER in told:
             receiver = self._receiver(notice)
-            return [] if receiver is None else [receiver]
-        receivers: list[str | None] = []
-        if Audience.FIRM in notice.audience:
-            receivers.append(self._firm)
-        if Audience.PAYER in notice.audience:
-            receivers.append(self._receiver(notice))
-        return [*dict.fromkeys(each for each in receivers if each is not None)]
+            if receiver is not None:
+                to = (
+                    Audience.PAYER if Audience.PAYER in told else Audience.FIRM
+                )
+                receivers.setdefault(receiver, to)
+        return list(receivers.items())
 
     def _connect(self) -> smtplib.SMTP:
         """Connect and log in; nothing was sent if that fails."""
