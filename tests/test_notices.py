@@ -158,6 +158,7 @@ def test_n1_what_only_the_firm_can_act_on_is_for_the_firm() -> None:
         NoticeKind.SECURITY_EVENT,
         NoticeKind.NEEDS_REVIEW,
         NoticeKind.POSTING_INCOMPLETE,
+        NoticeKind.POSTING_STUCK,
         NoticeKind.INCIDENT,
         NoticeKind.HELD,
         NoticeKind.BALANCE_UNEXPECTED,

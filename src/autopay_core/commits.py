@@ -651,6 +651,8 @@ class PostingFilter(Readable):
             for all.
         charged_from: Charged, or gone back, on this date or later.
         charged_before: Charged, or gone back, before this date.
+        moved_from: Standing where they stand since this store time or later.
+        moved_before: Standing there since before this store time.
         sort: In what order.
         descending: In the reverse of that order.
         after: Id of the posting after which to go on in that order; None from
@@ -691,6 +693,12 @@ class PostingFilter(Readable):
     charged_before: date | None = attrs.field(
         default=None, validator=optional(a_date)
     )
+    moved_from: datetime | None = attrs.field(
+        default=None, validator=optional(an_instant)
+    )
+    moved_before: datetime | None = attrs.field(
+        default=None, validator=optional(an_instant)
+    )
     sort: PostingSort = attrs.field(
         default=PostingSort.ID, validator=a(PostingSort)
     )
@@ -713,7 +721,8 @@ class PostingFilter(Readable):
         """
         Tell whether a posting is of those that are wanted.
 
-        All but `batch`, of which a posting does not know.
+        All but `batch` and since when it stands where it stands, of which a
+        posting does not know.
         """
         return (
             (not self.statuses or posting.status in self.statuses)

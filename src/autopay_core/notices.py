@@ -86,6 +86,8 @@ class NoticeKind(Choice):
     """The matter data returned what nobody asked for (A2)."""
     POSTING_INCOMPLETE = "posting_incomplete"
     """A posting record has a conflict that someone must mend."""
+    POSTING_STUCK = "posting_stuck"
+    """Postings have waited too long for the ledger (P3)."""
     INCIDENT = "incident"
     """Runs are late for one cause, or no longer; to the firm only (N1)."""
     HELD = "held"
@@ -117,6 +119,7 @@ _FOR_FIRM: Final = frozenset(
         NoticeKind.SECURITY_EVENT,
         NoticeKind.NEEDS_REVIEW,
         NoticeKind.POSTING_INCOMPLETE,
+        NoticeKind.POSTING_STUCK,
         NoticeKind.INCIDENT,
         NoticeKind.HELD,
         NoticeKind.BALANCE_UNEXPECTED,
@@ -142,6 +145,7 @@ _TITLES: Final = {
     NoticeKind.NEEDS_REVIEW: "AutoPay needs review",
     NoticeKind.SECURITY_EVENT: "AutoPay: security event",
     NoticeKind.POSTING_INCOMPLETE: "AutoPay: posting incomplete",
+    NoticeKind.POSTING_STUCK: "AutoPay: postings are stuck",
     NoticeKind.INCIDENT: "AutoPay: payments are late",
     NoticeKind.HELD: "AutoPay: on hold",
     NoticeKind.BALANCE_UNEXPECTED: "AutoPay: balances do not fit",

@@ -1,9 +1,10 @@
 """
 What a monitor, or a person, asks about a store as a whole (O3).
 
-Holds: `look_at`, which makes a `Health`; `list_runs`; and `swept`, what a
-sweep leaves on record of itself. Imports: `breaking`, `requests`, `telling`
-and the values. Only the posting store is asked, and nothing is written.
+Holds: `look_at`, which makes a `Health`; `list_runs`; and `swept` and
+`looked_for_stuck`, what a sweep leaves on record of itself. Imports:
+`breaking`, `requests`, `telling` and the values. Only the posting store is
+asked, and nothing is written.
 """
 
 from __future__ import annotations
@@ -43,12 +44,22 @@ from autopay_core.postings import Posting, PostingStatus
 from autopay_core.references import RunKey
 from autopay_core.runs import RESERVING_STATES, RunRecord, RunState
 
-__all__ = ["LISTED", "list_runs", "look_at", "swept"]
+__all__ = [
+    "LISTED",
+    "STUCK",
+    "list_runs",
+    "look_at",
+    "looked_for_stuck",
+    "swept",
+]
 
 LISTED: Final = RESERVING_STATES | {RunState.WAITING}
 """States in which a run goes on some day."""
 
 _SWEEP: Final = "sweep"
+STUCK: Final = "stuck"
+"""The topic under which it stands until when stuck postings were told."""
+
 _UNPOSTED: Final = frozenset(
     {
         PostingStatus.PENDING,
@@ -62,6 +73,12 @@ def swept(as_of: date, began: datetime, ended: datetime) -> Told:
     """Return what a sweep leaves on record of itself."""
     said = f"{as_of} {began.isoformat()} {ended.isoformat()}"
     return Told(autopay=THE_STORE.autopay, topic=_SWEEP, said=said, key=_SWEEP)
+
+
+def looked_for_stuck(now: datetime) -> Told:
+    """Return until when it was told which postings are stuck."""
+    said = now.isoformat()
+    return Told(autopay=THE_STORE.autopay, topic=STUCK, said=said, key=STUCK)
 
 
 def _with_sweep(health: Health, told: Told | None) -> Health:

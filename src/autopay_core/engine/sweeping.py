@@ -30,7 +30,14 @@ from autopay_core.autopay import (
     passed_over,
     upcoming,
 )
-from autopay_core.commits import Change, Conflict, Standing, Unreadable
+from autopay_core.commits import (
+    Change,
+    Committed,
+    Conflict,
+    Standing,
+    Told,
+    Unreadable,
+)
 from autopay_core.engine.case import Case, InHand, case_again, case_of
 from autopay_core.engine.collecting import (
     check_owner,
@@ -41,7 +48,7 @@ from autopay_core.engine.driving import Given
 from autopay_core.engine.gate import Cause
 from autopay_core.engine.knowing import payments_left, record_of
 from autopay_core.engine.lanes import one_by_one, side_by_side
-from autopay_core.engine.looking import swept
+from autopay_core.engine.looking import STUCK, looked_for_stuck, swept
 from autopay_core.engine.planning import (
     Outlook,
     added,
@@ -71,7 +78,7 @@ from autopay_core.engine.steps import (
     rests,
     waits_for_payer,
 )
-from autopay_core.engine.telling import Night, announce, tell
+from autopay_core.engine.telling import Night, about_stuck, announce, tell
 from autopay_core.engine.words import a_person_says
 from autopay_core.errors import (
     AutopayError,
@@ -349,11 +356,32 @@ def _mark(began: datetime | None, as_of: date) -> Flow[None]:
         standing = yield from read_standing(THE_STORE, "", "")
         if standing.is_clock_suspect:
             return  # A commit would make the clock look right (R11).
-        yield from commit(
-            Change(told=(swept(as_of, began, standing.now),), by="sweep")
+        notices, told = yield from _stuck(standing, as_of)
+        written = yield from commit(
+            Change(
+                told=(swept(as_of, began, standing.now), *told),
+                notices=notices,
+                by="sweep",
+            )
         )
+        if isinstance(written, Committed):
+            yield from tell(notices, written)
     except PortError:
         return  # What was done stands without it.
+
+
+def _stuck(
+    standing: Standing, as_of: date
+) -> Flow[tuple[tuple[Notice, ...], tuple[Told, ...]]]:
+    """Find what has become stuck since the last sweep (P3)."""
+    before = standing.told.get(STUCK)
+    since = None if before is None else datetime.fromisoformat(before.said)
+    now = standing.now
+    try:
+        notices = yield from about_stuck(now, as_of, since)
+    except PortError:
+        return (), ()  # One that cannot be read; the mark is older than that.
+    return notices, (looked_for_stuck(now),)
 
 
 def _turn_in_sweep(

@@ -2,24 +2,33 @@
 How notices reach the notifier (N1, N2).
 
 Holds: the flows that store, deliver and offer again, that tell of incidents,
-and of what nobody can read. Imports: `requests` and the values.
+of stuck postings, and of what nobody can read. Imports: `requests` and the
+values.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Final, final
 
 from autopay_core.allocation import Reason
-from autopay_core.commits import Change, Committed, Told, Unreadable
+from autopay_core.commits import (
+    Change,
+    Committed,
+    PostingFilter,
+    Told,
+    Unreadable,
+)
 from autopay_core.engine.requests import (
     READ_AT_ONCE,
     Flow,
+    ReadPostings,
     ReadUndelivered,
     ReadWaiting,
     Send,
     ask_either,
+    ask_many,
     commit,
 )
 from autopay_core.errors import (
@@ -33,7 +42,7 @@ from autopay_core.notices import (
     notice_for_firm,
     notice_for_run,
 )
-from autopay_core.postings import Posting
+from autopay_core.postings import OPEN_STATUSES, Posting, PostingStatus
 from autopay_core.references import RunKey
 from autopay_core.runs import (
     RunRecord,
@@ -45,6 +54,7 @@ from autopay_core.runs import (
 __all__ = [
     "NOTICES_AT_ONCE",
     "Night",
+    "about_stuck",
     "announce",
     "deliver",
     "incomplete",
@@ -104,6 +114,67 @@ def incomplete(posting: Posting, note: str, batch: str = "") -> Notice:
         # Each batch that refuses it is told.
         occasion=f"{posting.id}/{batch}" if batch else str(posting.id),
     )
+
+
+_PENDING_WITHIN: Final = timedelta(days=30)
+_APPLIED_WITHIN: Final = timedelta(days=14)
+_STUCK: Final = (
+    (
+        "NotPosted",
+        frozenset(OPEN_STATUSES - {PostingStatus.POSTED}),
+        _PENDING_WITHIN,
+        "not sent to the ledger for 30 days",
+    ),
+    (
+        "NotApplied",
+        frozenset({PostingStatus.POSTED}),
+        _APPLIED_WITHIN,
+        "sent to the ledger 14 days ago and not shown there yet",
+    ),
+)
+"""Where a posting may be stuck, after how long, and how that is said."""
+
+
+def about_stuck(
+    now: datetime, on: date, since: datetime | None
+) -> Flow[tuple[Notice, ...]]:
+    """
+    Make notices of the postings that have become stuck (P3, N2).
+
+    Args:
+        now: The store's time.
+        on: The firm's day.
+        since: The store's time of the last look; what was stuck then was
+            told. None if there was none.
+
+    """
+    notices: list[Notice] = []
+    for reason, statuses, within, what in _STUCK:
+        wanted = PostingFilter(
+            statuses=statuses,
+            moved_from=None if since is None else since - within,
+            moved_before=now - within,
+            most=READ_AT_ONCE,
+        )
+        found = yield from ask_many(ReadPostings(wanted), Posting)
+        if not found:
+            continue
+        count = _Count()
+        for each in found:
+            count.add(f"invoice {each.invoice}, {each.amount} of {each.run}")
+        notices.append(
+            notice_for_firm(
+                NoticeKind.POSTING_STUCK,
+                on=on,
+                reason=reason,
+                detail=(
+                    f"Postings {what}: {count}. Meanwhile their amounts "
+                    "count as on the way."
+                ),
+                occasion=" ".join(str(each.id) for each in found),
+            )
+        )
+    return tuple(notices)
 
 
 NOTICES_AT_ONCE: Final = 1_000

@@ -107,6 +107,7 @@ class MemoryPostingStore:
         # The batch that is not answered, by posting, and every posting's.
         self._batched: dict[str, str] = {}
         self._made: dict[str, datetime] = {}
+        self._moved: dict[str, datetime] = {}
         self._keys: dict[str, RunKey] = {}
         self._claims: dict[RunKey, datetime] = {}
         # What is open, by client and invoice and by invoice; and how often
@@ -400,7 +401,14 @@ class MemoryPostingStore:
             if wanted.batch is None
             else self._of_batch(wanted.batch)
         )
-        return [each for each in known if wanted.shows(each)]
+        first, end = wanted.moved_from, wanted.moved_before
+        return [
+            each
+            for each in known
+            if wanted.shows(each)
+            and (first is None or self._moved[each.id] >= first)
+            and (end is None or self._moved[each.id] < end)
+        ]
 
     def _of_batch(self, id: str) -> list[Posting]:  # noqa: A002 - the word
         found = self._batches.get(id)
@@ -872,6 +880,7 @@ class MemoryPostingStore:
         self._put(self._postings, after.id, after)
         if before is None:
             self._put(self._made, after.id, at)
+        self._put(self._moved, after.id, at)
         step = share_step(before and before.status, after, at)
         if step is not None:
             place = self._steps_made + 1

@@ -864,6 +864,8 @@ def _terms(wanted: PostingFilter) -> tuple[list[str], list[Any]]:
         ("payment_reference = ?", wanted.payment_reference),
         ("charged_on >= ?", day_of(wanted.charged_from)),
         ("charged_on < ?", day_of(wanted.charged_before)),
+        ("moved_at >= ?", _micros(wanted.moved_from)),
+        ("moved_at < ?", _micros(wanted.moved_before)),
         (
             "id IN (SELECT posting FROM autopay_batch_lines WHERE batch = ?)",
             wanted.batch,
@@ -877,6 +879,10 @@ def _terms(wanted: PostingFilter) -> tuple[list[str], list[Any]]:
             terms.append(f"currency = ? AND minor {sign} ?")
             values.extend((amount.currency, amount.amount_minor))
     return terms, values
+
+
+def _micros(at: datetime | None) -> int | None:
+    return None if at is None else microseconds(at)
 
 
 def _where(terms: Sequence[str]) -> str:

@@ -177,6 +177,7 @@ def every(store: PostingStore) -> tuple[Posting, ...]:
     return tuple(store.postings(PostingFilter()))
 
 
+_INSTANT: Final = timedelta(microseconds=1)
 _PENDING: Final = (posting(1), posting(2), posting(3))
 
 
@@ -458,6 +459,44 @@ class BatchClauses(Contract):
             each.id for each in expected
         )
         assert list(listed.posting_totals(wanted)) == _totals(found)
+
+    def test_ps_27_a_list_knows_since_when_each_stands_where_it_does(
+        self, store: PostingStore, clock: Clock
+    ) -> None:
+        """PS-27: the time of its last step, or of its making, as committed."""
+        put(store, *_PENDING)
+        clock.advance(60)
+        [first, _, last] = _PENDING
+        written = store.commit(
+            Change(
+                moves=tuple(
+                    PostingMove(
+                        before=each,
+                        after=move_posting(each, PostingStatus.QUEUED),
+                    )
+                    for each in (first, last)
+                )
+            )
+        )
+        assert isinstance(written, Committed)
+        assert written.at is not None
+
+        for wanted, numbers in (
+            (PostingFilter(moved_from=written.at), "13"),
+            (PostingFilter(moved_before=written.at), "2"),
+            (PostingFilter(moved_from=written.at + _INSTANT), ""),
+            (PostingFilter(moved_before=written.at + _INSTANT), "123"),
+            (
+                PostingFilter(
+                    moved_from=written.at, moved_before=written.at + _INSTANT
+                ),
+                "13",
+            ),
+            (PostingFilter(moved_from=written.at, invoice="INV-9"), ""),
+        ):
+            found = list(store.postings(wanted))
+            assert [each.id for each in found] == [f"p-{n}" for n in numbers]
+            assert list(store.posting_totals(wanted)) == _totals(found)
 
     def test_ps_27_totals_are_of_all_that_the_filter_shows(
         self, listed: PostingStore
