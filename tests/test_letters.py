@@ -419,3 +419,20 @@ def test_n5_a_statement_of_no_time_is_refused() -> None:
         of_world(World(), through=date(2026, 1, 30))
 
     assert caught.value.code == "DatesOrder"
+
+
+# -- E3 -----------------------------------------------------------------------
+
+
+def test_e3_an_id_that_looks_like_a_card_number_is_masked_for_payers() -> None:
+    number = "4111111111111111"
+    world = World(bill(number, "120.00"))
+    record = paid(world)
+    told = notice(
+        NoticeKind.PAID,
+        reference=number,
+        lines=(ChargeLine(invoice=number, amount=usd("120.00")),),
+    )
+
+    for said in (letter(told), receipt(record), of_world(world)):
+        assert number not in said.text + said.html()

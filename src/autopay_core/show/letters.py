@@ -5,7 +5,8 @@ Holds: `Letter`, `Section`, their words and page (`WORDS`, `PAGE`), and
 `letter`, `digests`, `receipt`, `statement`. Imports: `show.sentences`,
 `show.tables`, `notices`, `runs` and the values. A host replaces the words or
 the page. What stands in a value is data: it is put into the words as it is,
-and escaped once where HTML is made of the whole.
+and escaped once where HTML is made of the whole. Ids of a ledger or a gateway
+that look like card numbers are masked (E3).
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from autopay_core._checks import (
     a_link_if_any,
     check_date,
     clean_text,
+    masked_text,
     some_of,
     tuple_of,
 )
@@ -367,7 +369,7 @@ def _said(notice: Notice, words: Iterable[str]) -> Iterator[str]:
         "amount": _or_empty(notice.amount),
         "on": notice.on.isoformat(),
         "method": notice.method,
-        "reference": notice.reference,
+        "reference": masked_text(notice.reference),
         "left": _or_empty(notice.left),
         "next_on": _or_empty(notice.next_on),
         "detail": notice.detail,
@@ -391,7 +393,9 @@ def _or_empty(value: object) -> str:
 
 
 def _lines(notice: Notice) -> Table:
-    return _shares((each.invoice, each.amount) for each in notice.lines)
+    return _shares(
+        (masked_text(each.invoice), each.amount) for each in notice.lines
+    )
 
 
 def _shares(of: Iterable[tuple[str, Money]]) -> Table:
@@ -449,7 +453,9 @@ def receipt(record: RunRecord, /) -> Letter:
         f"on {record.charge_on} for {_name_of(record)}."
     )
     stands_now = ""
-    tables = [_shares((each.invoice, each.amount) for each in postings)]
+    tables = [
+        _shares((masked_text(each.invoice), each.amount) for each in postings)
+    ]
     if record.reversals:
         stands = Money.total(
             (captured.amount, *map(_signed, record.reversals)),
@@ -473,7 +479,7 @@ def receipt(record: RunRecord, /) -> Letter:
         _facts(
             {
                 "Payer": record.payer,
-                "Payment reference": captured.reference,
+                "Payment reference": masked_text(captured.reference),
                 "Run": str(record.key),
             }
         )
@@ -604,8 +610,10 @@ def _moves_table(moves: Iterable[_Move]) -> Table:
                 str(each.on),
                 each.what,
                 _name_of(each.record),
-                some_of([x.invoice for x in postings_of(each.record)]),
-                each.record.payment_reference or "",
+                some_of(
+                    [masked_text(x.invoice) for x in postings_of(each.record)]
+                ),
+                masked_text(each.record.payment_reference or ""),
                 str(each.amount),
             )
             for each in shown
