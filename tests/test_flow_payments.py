@@ -199,7 +199,9 @@ def test_s8_a_lifetimes_limit_is_told_with_the_payment_that_reaches_it() -> (
 
     assert world.taken == [usd("10"), usd("10"), usd("5")]
     assert world.told().count(NoticeKind.ENDED) == 1
-    ended = world.notifier.sent[-1]
+    [ended] = [
+        each for each in world.notifier.sent if each.kind is NoticeKind.ENDED
+    ]
     assert ended.reason == "LifetimeReached"
     assert ended.on == DAY + 2 * WEEK
 

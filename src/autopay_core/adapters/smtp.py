@@ -172,7 +172,8 @@ def compose(
 def _part(text: str, kind: str) -> Message:
     part = Message()
     part.set_payload(text.encode("utf-8", "replace").decode(), charset=_TEXT)
-    part.set_type(f"text/{kind}")
+    if kind != "plain":  # Which it is already; the headers keep their order.
+        part.set_type(f"text/{kind}")
     return part
 
 
