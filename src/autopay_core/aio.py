@@ -4,7 +4,8 @@ The calls of the public face for hosts on an event loop.
 Holds: `Ports` and the protocols of `ports` with awaitable methods, and the
 calls of `calls` under the same names. Imports: `ports`, `engine`, `_crews`
 (for many turns at once) and the values. The flows are the same; only the loop
-that carries their requests awaits the answers.
+that carries their requests awaits the answers. Long, since each call of
+`calls` stands here once more.
 """
 
 from __future__ import annotations
@@ -55,6 +56,7 @@ from autopay_core.commits import (
 from autopay_core.engine import (
     breaking,
     desk,
+    foreseeing,
     looking,
     receiving,
     recovery,
@@ -68,6 +70,7 @@ from autopay_core.engine.looking import LISTED
 from autopay_core.engine.requests import Flow, NextAutoPay, Request
 from autopay_core.holds import Hold
 from autopay_core.invoices import SearchPage, SearchQuery
+from autopay_core.looks import Look
 from autopay_core.money import Money
 from autopay_core.monitoring import Health
 from autopay_core.movements import Movement, MovementRecord, MovementState
@@ -105,6 +108,7 @@ __all__ = [
     "list_holds",
     "list_movements",
     "list_runs",
+    "look",
     "make_batch",
     "posting_totals",
     "preview",
@@ -611,6 +615,11 @@ async def lift_all(
 async def health(*, ports: Ports) -> Health:
     """Like `autopay_core.calls.health`."""
     return await _drive(looking.look_at(ports.policy), ports)
+
+
+async def look(autopay: AutoPay, *, on: date, ports: Ports) -> Look:
+    """Like `autopay_core.calls.look`."""
+    return await _drive(foreseeing.look(autopay, on, terms_of(ports)), ports)
 
 
 async def list_runs(

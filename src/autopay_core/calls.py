@@ -31,6 +31,7 @@ from autopay_core.commits import (
 from autopay_core.engine import (
     breaking,
     desk,
+    foreseeing,
     looking,
     receiving,
     recovery,
@@ -43,6 +44,7 @@ from autopay_core.engine.driving import drive, stream
 from autopay_core.engine.looking import LISTED
 from autopay_core.engine.requests import Flow, NextAutoPay, Request
 from autopay_core.holds import Hold
+from autopay_core.looks import Look
 from autopay_core.money import Money
 from autopay_core.monitoring import Health
 from autopay_core.movements import Movement, MovementRecord, MovementState
@@ -70,6 +72,7 @@ __all__ = [
     "list_holds",
     "list_movements",
     "list_runs",
+    "look",
     "make_batch",
     "posting_totals",
     "preview",
@@ -570,6 +573,26 @@ def health(*, ports: Ports) -> Health:
 
     """
     return _drive(looking.look_at(ports.policy), ports)
+
+
+def look(autopay: AutoPay, *, on: date, ports: Ports) -> Look:
+    """
+    Return an order's state, next dates, end, and what blocks it (S14).
+
+    With what is on record: what was collected and spent, what is paid off,
+    holds, runs in doubt. Nothing is written.
+
+    Args:
+        autopay: The standing order.
+        on: Any date.
+        ports: The host's.
+
+    Raises:
+        PortError: The posting store cannot be read. Matter data that cannot
+            be leaves `Outlook.next_charge` empty.
+
+    """
+    return _drive(foreseeing.look(autopay, on, terms_of(ports)), ports)
 
 
 def list_runs(

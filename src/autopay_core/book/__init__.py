@@ -63,7 +63,6 @@ from autopay_core.book.flows import (
     BookFlow,
     Done,
     Look,
-    Outlook,
     Preview,
     Proof,
 )
@@ -95,6 +94,7 @@ from autopay_core.engine.driving import (
 )
 from autopay_core.errors import HostProtocolError
 from autopay_core.invoices import SearchBy, SearchResult
+from autopay_core.looks import Outlook
 from autopay_core.payers import KeptAssociation, Payer, SavedMethod
 from autopay_core.ports import Ports
 from autopay_core.references import PaymentMethodRef, RunKey

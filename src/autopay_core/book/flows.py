@@ -1,7 +1,7 @@
 """
 What the book asks of its store and of the ports, in order (O1, A7).
 
-Holds: `AskBook`, `Done`, `Outlook`, `Preview`, `Look` and the flows behind the
+Holds: `AskBook`, `Done`, `Preview`, `Look` and the flows behind the
 commands and looks of `Book`. Imports: `commands`, `values`, `engine`,
 `serialization` and the values. A flow yields one request at a time, to the
 book's store or to a port, and is sent the answer. Long, since it is every
@@ -11,8 +11,7 @@ command of the book, each a few lines.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from datetime import date, timedelta
-from itertools import islice
+from datetime import date
 from typing import Any, Final, NamedTuple, TypeAlias, TypeVar, cast, final
 
 import attrs
@@ -31,14 +30,8 @@ from autopay_core.autopay import (
     AutoPay,
     AutoPayState,
     Edited,
-    Ending,
     Enrollment,
     Known,
-    ending,
-    ends_on,
-    state_on,
-    upcoming,
-    years,
 )
 from autopay_core.book.commands import Command, Situation
 from autopay_core.book.values import (
@@ -53,10 +46,15 @@ from autopay_core.book.values import (
 )
 from autopay_core.commits import PostingFilter, Standing
 from autopay_core.engine import sweeping
-from autopay_core.engine.case import InHand, case_of
+from autopay_core.engine.case import InHand
+from autopay_core.engine.foreseeing import (
+    blocks_of,
+    known_of,
+    next_number,
+    outlook_of,
+    with_paid_off,
+)
 from autopay_core.engine.gate import Cause
-from autopay_core.engine.knowing import record_of
-from autopay_core.engine.planning import look_ahead
 from autopay_core.engine.requests import (
     READ_AT_ONCE,
     ReadPostings,
@@ -71,7 +69,7 @@ from autopay_core.errors import (
     PortError,
 )
 from autopay_core.invoices import SearchBy, SearchResult
-from autopay_core.money import Money
+from autopay_core.looks import Outlook
 from autopay_core.payers import KeptAssociation, Payer, SavedMethod
 from autopay_core.postings import Posting
 from autopay_core.references import PaymentMethodRef, RunKey
@@ -79,12 +77,11 @@ from autopay_core.runs import RESERVING_STATES, RunRecord, RunResult
 from autopay_core.schedules import Occurrence
 from autopay_core.serialization import loads
 
-__all__ = ["AskBook", "Done", "Look", "Outlook", "Preview"]
+__all__ = ["AskBook", "Done", "Look", "Preview"]
 
 _T = TypeVar("_T")
 BookFlow: TypeAlias = Generator[Any, Any, _T]
 
-_DATES_SHOWN: Final = 3
 _METHOD_GONE: Final = "the payer no longer has its payment method"
 _TRIES: Final = 5
 """So often a command is begun again when something beside it changed."""
@@ -121,42 +118,6 @@ class Done(Readable):
     dropped: tuple[date, ...] = ()
     left_out: tuple[date, ...] = ()
     with_it: tuple[Version, ...] = ()
-
-
-@final
-@attrs.frozen(kw_only=True, repr=False, eq=False)
-class Outlook(Readable):
-    """
-    What a standing order does, seen from a date (S14).
-
-    Attributes:
-        state: What it does on that date.
-        ending: Why it is off or has ended; None if it is not.
-        dates: The next dates that run, three at most.
-        years: First and last-but-one day of each year of what is enrolled
-            (S6): the second day is the first that is outside.
-        ends_on: First day on which it has ended, if that is certain.
-        next_charge: What would be paid on its next date by what is owed now,
-            and why; None without a date, or where that could not be read.
-
-    """
-
-    state: AutoPayState
-    ending: Ending | None
-    dates: tuple[Occurrence, ...]
-    years: tuple[tuple[Association, date, date], ...]
-    ends_on: date | None
-    next_charge: Allocation | None = None
-
-    @property
-    def next(self) -> Occurrence | None:
-        """The next date that runs."""
-        return self.dates[0] if self.dates else None
-
-    @property
-    def is_paid_off(self) -> bool:
-        """Whether it has ended because nothing of it is left to pay (S7)."""
-        return self.ending is Ending.PLANS
 
 
 @final
@@ -202,6 +163,7 @@ class Look(Readable):
         known: What is on record of it.
         blocks: What keeps it from being collected now, for people: holds, an
             association or a method that the payer has no longer (A7).
+        next_number: The number of the next run on demand of that date (R14).
 
     """
 
@@ -209,6 +171,7 @@ class Look(Readable):
     outlook: Outlook
     known: Known
     blocks: tuple[str, ...] = ()
+    next_number: int = 1
 
     @property
     def state(self) -> AutoPayState:
@@ -323,65 +286,6 @@ def payer_of(autopay: AutoPay) -> BookFlow[tuple[Payer | None, int]]:
 
 
 # -- What is on record --------------------------------------------------------
-
-
-def known_of(
-    autopay: AutoPay, as_of: date
-) -> BookFlow[tuple[Known, Standing]]:
-    """Read what is on record of an order, as far as its dates depend on it."""
-    standing = yield from read_standing(
-        RunKey(autopay=autopay.id, nominal_on=as_of),
-        autopay.method.fingerprint,
-        autopay.payer,
-    )
-    known = yield from record_of(autopay, as_of)
-    holds = tuple(each.reason for each in standing.holds)
-    return attrs.evolve(known, holds=holds), standing
-
-
-def _with_paid_off(
-    known: Known, autopay: AutoPay, on: date, terms: Terms
-) -> BookFlow[Known]:
-    """
-    Add which invoice plans are paid off, by what is owed now (S7).
-
-    The balance is zero, or what we captured and the ledger does not show yet
-    covers it whole; or the invoice is not returned any more, and our shares
-    cover it.
-    """
-    plans = {
-        each.association.invoice
-        for each in autopay.enrollments
-        if each.association.invoice is not None
-    }
-    if not plans:
-        return known
-    coming = upcoming(autopay, on)
-    case = case_of(
-        autopay, coming or Occurrence(nominal_on=on, charge_on=on), terms
-    )
-    try:
-        standing = yield from read_standing(
-            case.key, autopay.method.fingerprint, autopay.payer
-        )
-        plan = yield from look_ahead(case, standing)
-    except AutopayError:
-        return known  # What is owed cannot be read now.
-    paid = {*plan.checked.paid_off} & plans
-    for line in plan.allocation.lines:
-        number, balance = line.invoice.number, line.invoice.balance
-        nothing = Money.zero(balance.currency)
-        captured = plan.checked.open_amounts.get(
-            number, nothing
-        ) - plan.opened.reserved.get(number, nothing)
-        if (
-            number in plans
-            and number not in plan.checked.barred
-            and balance <= captured
-        ):
-            paid.add(number)
-    since = known.latest_on or on
-    return attrs.evolve(known, paid_off=dict.fromkeys(paid, since))
 
 
 def _with_under_way(known: Known, standing: Standing) -> Known:
@@ -656,8 +560,8 @@ def preview(
     will_be = in_hand(edited.autopay, payer, as_of, terms).autopay
     return Preview(
         version=before.number,
-        before=(yield from _outlook(was, as_of, known, terms)),
-        after=(yield from _outlook(will_be, as_of, known, terms)),
+        before=(yield from outlook_of(was, as_of, known, terms)),
+        after=(yield from outlook_of(will_be, as_of, known, terms)),
         autopay=edited.autopay,
         dropped=edited.dropped,
         left_out=edited.left_out,
@@ -674,7 +578,7 @@ def preview_new(
     _check_owner(payer, autopay, None, as_of)
     known, _ = yield from known_of(autopay, as_of)
     hand = in_hand(autopay, payer, as_of, terms)
-    return (yield from _outlook(hand.autopay, as_of, known, terms))
+    return (yield from outlook_of(hand.autopay, as_of, known, terms))
 
 
 def look(id: str, on: date, terms: Terms) -> BookFlow[Look]:  # noqa: A002 - the word
@@ -683,9 +587,9 @@ def look(id: str, on: date, terms: Terms) -> BookFlow[Look]:  # noqa: A002 - the
     version = yield from standing_version(Kind.AUTOPAY, id)
     autopay = version.autopay
     payer, _ = yield from payer_of(autopay)
-    known, _ = yield from known_of(autopay, on)
+    known, standing = yield from known_of(autopay, on)
     hand = in_hand(autopay, payer, on, terms)
-    blocks = [*known.holds]
+    blocks = list(blocks_of(known, standing))
     if hand.is_method_gone:
         blocks.append(_METHOD_GONE)
     if len(hand.autopay.enrollments) < len(autopay.enrollments):
@@ -696,53 +600,14 @@ def look(id: str, on: date, terms: Terms) -> BookFlow[Look]:  # noqa: A002 - the
     ):
         blocks.append(Cause.NOT_AUTHORIZED.text)
     known = attrs.evolve(known, holds=tuple(blocks))
-    known = yield from _with_paid_off(known, hand.autopay, on, terms)
+    known = yield from with_paid_off(known, hand.autopay, on, terms)
     return Look(
         version=version,
-        outlook=(yield from _outlook(hand.autopay, on, known, terms)),
+        outlook=(yield from outlook_of(hand.autopay, on, known, terms)),
         known=known,
         blocks=tuple(blocks),
+        next_number=(yield from next_number(autopay, on)),
     )
-
-
-def _outlook(
-    autopay: AutoPay, on: date, known: Known, terms: Terms
-) -> BookFlow[Outlook]:
-    dates = tuple(islice(_coming(autopay, on, known), _DATES_SHOWN))
-    next_charge = None
-    if dates:
-        try:
-            next_charge = yield from sweeping.preview(
-                autopay, dates[0].charge_on, terms
-            )
-        except AutopayError:
-            next_charge = None  # What is owed cannot be read now.
-    return Outlook(
-        state=state_on(autopay, on, known=known),
-        ending=ending(autopay, on, known=known),
-        dates=dates,
-        years=tuple(
-            (each.association, begin, end)
-            for each in autopay.enrollments
-            for begin, end in years(each, autopay.schedule)
-        ),
-        ends_on=ends_on(autopay, known=known),
-        next_charge=next_charge,
-    )
-
-
-def _coming(
-    autopay: AutoPay, on: date, known: Known
-) -> Generator[Occurrence, None, None]:
-    day = on
-    collected = {each.nominal_on for each in known.recent}
-    while day <= DATE_MAX:
-        each = upcoming(autopay, day, known=known)
-        if each is None:
-            return
-        if each.nominal_on not in collected:
-            yield each
-        day = each.charge_on + timedelta(days=1)
 
 
 def in_hand(
@@ -1182,13 +1047,15 @@ def preview_removal(
         lost = known
         if will_be.is_method_gone:
             lost = attrs.evolve(known, holds=(*known.holds, _METHOD_GONE))
-        outlook = yield from _outlook(will_be.autopay, as_of, lost, terms)
+        outlook = yield from outlook_of(will_be.autopay, as_of, lost, terms)
         if will_be.is_method_gone:
             outlook = attrs.evolve(outlook, next_charge=None)
         found.append(
             Preview(
                 version=version.number,
-                before=(yield from _outlook(was.autopay, as_of, known, terms)),
+                before=(
+                    yield from outlook_of(was.autopay, as_of, known, terms)
+                ),
                 after=outlook,
                 autopay=will_be.autopay,
             )
