@@ -94,7 +94,9 @@ def test_s14_what_is_on_record_ends_an_order(
 def test_s7_a_plan_that_is_paid_off_has_no_next_date() -> None:
     world = World(bill("INV-1", "120.00"))
     order = standing_order(enrollments=(enrolled(to_invoice("INV-1")),))
-    assert look(order, on=DAY, ports=world.ports).next is not None
+    before = look(order, on=DAY, ports=world.ports)
+    # A plan ends when it is paid off, on no day that is certain.
+    assert str(before) == "Acme monthly (ap-1): active; next on 2026-01-31"
     world.run(order)
 
     found = look(order, on=FEBRUARY, ports=world.ports)

@@ -181,12 +181,12 @@ def outlook_of(
 def _coming(
     autopay: AutoPay, on: date, known: Known
 ) -> Generator[Occurrence, None, None]:
-    day = on
     collected = {each.nominal_on for each in known.recent}
-    while day <= DATE_MAX:
-        each = upcoming(autopay, day, known=known)
-        if each is None:
-            return
+    each = upcoming(autopay, on, known=known)
+    while each is not None:
         if each.nominal_on not in collected:
             yield each
-        day = each.charge_on + timedelta(days=1)
+        after = each.charge_on + timedelta(days=1)
+        each = (
+            None if after > DATE_MAX else upcoming(autopay, after, known=known)
+        )

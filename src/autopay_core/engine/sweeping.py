@@ -32,7 +32,6 @@ from autopay_core.autopay import (
 )
 from autopay_core.commits import (
     Change,
-    Committed,
     Conflict,
     Standing,
     Told,
@@ -357,15 +356,11 @@ def _mark(began: datetime | None, as_of: date) -> Flow[None]:
         if standing.is_clock_suspect:
             return  # A commit would make the clock look right (R11).
         notices, told = yield from _stuck(standing, as_of)
-        written = yield from commit(
-            Change(
-                told=(swept(as_of, began, standing.now), *told),
-                notices=notices,
-                by="sweep",
-            )
+        yield from announce(
+            *notices,
+            told=(swept(as_of, began, standing.now), *told),
+            by="sweep",
         )
-        if isinstance(written, Committed):
-            yield from tell(notices, written)
     except PortError:
         return  # What was done stands without it.
 
@@ -649,7 +644,9 @@ def _tell_of_it(
     )
     if resumed is not None:
         notices = (*notices, resumed)
-    yield from announce(*_untold(notices, standing), told=told)
+    yield from announce(
+        *_untold(notices, standing), told=() if told is None else (told,)
+    )
 
 
 def _untold(notices: Sequence[Notice], standing: Standing) -> Sequence[Notice]:

@@ -83,19 +83,22 @@ def tell(notices: Sequence[Notice], committed: Committed) -> Flow[None]:
         yield from commit(Change(delivered=tuple(delivered)))
 
 
-def announce(*notices: Notice, told: Told | None = None) -> Flow[None]:
+def announce(
+    *notices: Notice, told: Sequence[Told] = (), by: str = ""
+) -> Flow[None]:
     """
     Store notices that no run's step carries, and deliver them.
 
     Args:
         notices: What is told.
         told: What was told last of a topic, if that is something else now.
+        by: Who says so, for the history.
 
     """
-    if not notices and told is None:
+    if not notices and not told:
         return
     written = yield from commit(
-        Change(notices=notices, told=() if told is None else (told,))
+        Change(notices=notices, told=tuple(told), by=by)
     )
     if isinstance(written, Committed):
         yield from tell(notices, written)
