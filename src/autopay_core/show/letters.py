@@ -410,7 +410,7 @@ def _shares(of: Iterable[tuple[str, Money]]) -> Table:
 
 
 def _facts(facts: Mapping[str, str]) -> Table:
-    return Table(title="", header=("What", ""), rows=tuple(facts.items()))
+    return Table(title="", header=("Details", ""), rows=tuple(facts.items()))
 
 
 # -- Of a payment, and of many ------------------------------------------------
