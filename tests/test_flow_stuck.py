@@ -8,10 +8,18 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import pytest
 
 from autopay_core.calls import advance_postings, health, read_postings
+from autopay_core.commits import Change, Conflict, ConflictReason
+from autopay_core.engine.requests import Commit
+from autopay_core.engine.telling import announce
 from autopay_core.errors import PortError
-from autopay_core.notices import Audience, Notice, NoticeKind
+from autopay_core.notices import (
+    Audience,
+    Notice,
+    NoticeKind,
+    notice_for_firm,
+)
 from autopay_core.postings import PostingStatus
-from worlds import DAY, World, bill, rig, standing_order
+from worlds import DAY, Script, World, bill, rig, standing_order
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -165,3 +173,15 @@ def test_p3_postings_that_cannot_be_read_are_told_when_they_can() -> None:
     list(nights(world, 34, of=32))
 
     assert [each.on for each in stuck(world)] == [DAY + timedelta(days=33)]
+
+
+def test_what_is_not_written_is_not_told() -> None:
+    """A notifier hears of nothing that is not on record (N1)."""
+    notice = notice_for_firm(
+        NoticeKind.POSTING_STUCK, on=DAY, reason="NotPosted", detail="Late."
+    )
+    script = Script(announce(notice), Conflict(reason=ConflictReason.VERSION))
+
+    script.go()
+
+    assert script.requests == [Commit(Change(notices=(notice,)))]
