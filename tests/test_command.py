@@ -79,6 +79,13 @@ def test_the_help_lists_every_command_and_the_exit_codes(
     assert "3 something was out of reach" in " ".join(said.split())
 
 
+def test_the_version_is_said(tmp_path: Path) -> None:
+    assert autopay(tmp_path, "--version") == (
+        f"autopay {ap.__version__}\n",
+        "",
+    )
+
+
 @pytest.mark.parametrize("name", [each.name for each in COMMANDS])
 def test_each_command_has_a_help_of_its_own(name: str, tmp_path: Path) -> None:
     said, _ = autopay(tmp_path, name, "--help")
@@ -285,9 +292,50 @@ def test_a_run_that_cannot_be_read_is_not_said_to_be_missing(
     ):
         database.execute("UPDATE autopay_runs SET data = '{}'")
 
-    _, complaint = autopay(folder, "explain", "ap-04/2026-01-31", code=2)
+    for command in ("explain", "receipt"):
+        _, complaint = autopay(folder, command, "ap-04/2026-01-31", code=2)
+        assert "the run is on record and cannot be read" in complaint
+    dates = ("--from", "2026-01-01", "--through", "2026-03-31")
+    said, complaint = autopay(folder, "statement", "anybody", *dates, code=1)
+    assert "AutoPay took nothing from payer anybody" in said
+    assert "that cannot be read" in complaint
 
-    assert "the run is on record and cannot be read" in complaint
+
+def test_a_receipt_is_text_and_a_page(swept: Path, tmp_path: Path) -> None:
+    page = tmp_path / "receipt.html"
+    run = "ap-04/2026-01-31"
+
+    said, _ = autopay(swept, "receipt", run, "--html", str(page))
+
+    assert said.startswith("Receipt: USD 1,209.24 on 2026-01-31")
+    assert page.read_text("utf-8").startswith("<!DOCTYPE html>")
+    [found] = objects(autopay(swept, "receipt", run, "--json")[0])
+    assert found["subject"] == said.splitlines()[0]
+    _, complained = autopay(swept, "receipt", "ap-12/2026-01-05", code=2)
+    assert "only a paid run has a receipt" in complained
+
+
+def test_a_statement_is_text_and_a_page(swept: Path, tmp_path: Path) -> None:
+    page = tmp_path / "statement.html"
+    [order] = [
+        each for each in load_firm(EXAMPLE).autopays if each.id == "ap-04"
+    ]
+    dates = ("--from", "2026-01-01", "--through", "2026-01-31")
+
+    said, _ = autopay(
+        swept, "statement", str(order.payer), *dates, "--html", str(page)
+    )
+
+    assert said.startswith("Statement from 2026-01-01 to 2026-01-31")
+    assert "USD 1,209.24" in said
+    assert "<h1>Statement from" in page.read_text("utf-8")
+    [found] = objects(
+        autopay(swept, "statement", str(order.payer), *dates, "--json")[0]
+    )
+    assert found["payer"] == order.payer
+    backwards = ("--from", "2026-02-01", "--through", "2026-01-31")
+    _, complained = autopay(swept, "statement", "p", *backwards, code=2)
+    assert "the last date is before the first" in complained
 
 
 def test_postings_are_listed_by_view_and_exported(swept: Path) -> None:

@@ -111,9 +111,14 @@ def test_n5_a_payer_reads_sentences_and_what_each_invoice_gets() -> None:
 
 
 def test_n5_a_sentence_whose_facts_are_not_known_is_left_out() -> None:
-    said = letter(notice(next_on=None, reference="", lines=(), method=""))
+    told = notice(next_on=None, reference="", lines=())
 
-    assert said.text == "Everything that was due is paid."
+    assert letter(told).text.splitlines() == [
+        "We took USD 150.00 from visa …4242 on 2026-01-31 for Harbour Foods.",
+        "USD 20.00 is still owed.",
+    ]
+    nothing = attrs.evolve(told, left=usd("0.00"), method="")
+    assert letter(nothing).text == ""
 
 
 def test_n5_the_firm_reads_every_fact_besides() -> None:
@@ -436,3 +441,5 @@ def test_e3_an_id_that_looks_like_a_card_number_is_masked_for_payers() -> None:
 
     for said in (letter(told), receipt(record), of_world(world)):
         assert number not in said.text + said.html()
+    # The firm works with what its ledger calls it.
+    assert number in letter(told, Audience.FIRM).text

@@ -64,6 +64,8 @@ COMMANDS: Final = (
     Command("sweep", "command.sweep", "run all that is due, day by day"),
     Command("forecast", "command.forecast", "what will be paid in a year"),
     Command("explain", "command.explain", "why a run did what it did"),
+    Command("receipt", "command.receipt", "what a payment was for"),
+    Command("statement", "command.statement", "what was taken from a payer"),
     Command("postings", "command.postings", "list the posting records"),
     Command("holds", "command.holds", "list what is on hold, and why"),
     Command("health", "command.health", "say what somebody should look at"),
@@ -92,6 +94,17 @@ class _Home(Protocol):
     carry_out: Callable[[argparse.Namespace], int]
 
 
+class _Version(argparse.Action):
+    """Prints the version; it is looked up when it is asked for."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        """Print it, and end."""
+        from importlib.metadata import version
+
+        sys.stdout.write(f"autopay {version('autopay_core')}\n")
+        parser.exit()
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Do what the command line says; return the exit code."""
     asked = list(sys.argv[1:] if arguments is None else arguments)
@@ -100,6 +113,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         description="Recurring automatic payment of a law firm's invoices.",
         epilog=_EPILOG,
         allow_abbrev=False,
+    )
+    parser.add_argument(
+        *("-V", "--version"),
+        action=_Version,
+        nargs=0,
+        help="show the version and exit",
     )
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
     name = next((each for each in asked if not each.startswith("-")), "")

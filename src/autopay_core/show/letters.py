@@ -54,22 +54,14 @@ _K: Final = NoticeKind
 _TAKEN: Final = "We took $amount from $method on $on for $name."
 _NEXT: Final = "The next payment date is $next_on."
 _REFERENCE: Final = "The payment reference is $reference."
+# Also after a payment of all that could be paid: something may be on hold.
+_PAID: Final = (_TAKEN, "$left is still owed.", _NEXT, _REFERENCE)
 _OF_ORDER: Final = "This is about $name."
 
 WORDS: Final[Mapping[NoticeKind, tuple[str, ...]]] = MappingProxyType(
     {
-        _K.PAID: (
-            _TAKEN,
-            "Everything that was due is paid.",
-            _NEXT,
-            _REFERENCE,
-        ),
-        _K.PAID_IN_PART: (
-            _TAKEN,
-            "$left is still owed.",
-            _NEXT,
-            _REFERENCE,
-        ),
+        _K.PAID: _PAID,
+        _K.PAID_IN_PART: _PAID,
         _K.FAILED: (
             "The payment of $amount on $on for $name was not made.",
             "$detail",
@@ -116,7 +108,8 @@ WORDS: Final[Mapping[NoticeKind, tuple[str, ...]]] = MappingProxyType(
 """
 What a payer is told of each kind of notice, sentence by sentence.
 
-A sentence whose facts are not all known is left out. The facts are ``$name``,
+A sentence whose facts are not all known is left out, and one about what is
+still owed when that is nothing. The facts are ``$name``,
 ``$amount``, ``$on``, ``$method``, ``$reference``, ``$left``, ``$next_on``,
 ``$detail`` and ``$payer``. A kind that is missing is told by its detail.
 """
@@ -345,6 +338,8 @@ def _section(
     audience: Audience,
     words: Mapping[NoticeKind, tuple[str, ...]],
 ) -> Section:
+    if audience is Audience.PAYER:
+        notice = _masked(notice)
     said = tuple(_said(notice, words.get(notice.kind, ("$detail",))))
     tables = [_lines(notice)] if notice.lines else []
     if audience is Audience.FIRM:
@@ -362,6 +357,18 @@ def _section(
     )
 
 
+def _masked(notice: Notice) -> Notice:
+    """Return a notice for a payer's eyes (E3)."""
+    return attrs.evolve(
+        notice,
+        reference=masked_text(notice.reference),
+        lines=tuple(
+            attrs.evolve(each, invoice=masked_text(each.invoice))
+            for each in notice.lines
+        ),
+    )
+
+
 def _said(notice: Notice, words: Iterable[str]) -> Iterator[str]:
     facts = {
         "name": notice.name or notice.autopay,
@@ -369,8 +376,10 @@ def _said(notice: Notice, words: Iterable[str]) -> Iterator[str]:
         "amount": _or_empty(notice.amount),
         "on": notice.on.isoformat(),
         "method": notice.method,
-        "reference": masked_text(notice.reference),
-        "left": _or_empty(notice.left),
+        "reference": notice.reference,
+        "left": ""
+        if notice.left is None or notice.left.is_zero
+        else str(notice.left),
         "next_on": _or_empty(notice.next_on),
         "detail": notice.detail,
     }
@@ -393,9 +402,7 @@ def _or_empty(value: object) -> str:
 
 
 def _lines(notice: Notice) -> Table:
-    return _shares(
-        (masked_text(each.invoice), each.amount) for each in notice.lines
-    )
+    return _shares((each.invoice, each.amount) for each in notice.lines)
 
 
 def _shares(of: Iterable[tuple[str, Money]]) -> Table:
