@@ -172,7 +172,9 @@ class Shared:
         return found
 
     def _write(self, *values: float) -> None:
-        _LAYOUT.pack_into(self._memory, 0, *values)
+        # Copied at once: `pack_into` writes zeros first, and who reads
+        # meanwhile would find no date.
+        self._memory[: _LAYOUT.size] = _LAYOUT.pack(*values)
 
     def now(self) -> datetime:
         """Return the world's time, which is the gateway's."""
