@@ -11,6 +11,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import attrs
+import psycopg
 import pytest
 import sqlalchemy
 from hypothesis import example, given, strategies as st
@@ -433,6 +434,18 @@ def test_b3_rows_that_are_not_what_is_stated_are_unreadable(
     assert caught.value.code == code
 
 
+def test_b3_a_row_that_cannot_be_read_is_missing_in_the_sum() -> None:
+    """It keeps back its own invoice, and the others are paid (L5)."""
+    page = matters(
+        rows(ROW, ("INV-2", "C-1", "M-1", None, Decimal("120.50"))),
+        Answer(("row_count", "control_total"), [(2, Decimal("241.00"))]),
+        statements=TOTALS,
+    ).open_invoices(query())
+
+    assert [each.number for each in page.invoices] == ["INV-1"]
+    assert [each.number for each in page.unreadable] == ["INV-2"]
+
+
 @pytest.mark.parametrize(
     ("answer", "code"),
     [
@@ -571,6 +584,7 @@ def test_md_7_a_locked_database_is_one_that_is_away(
     [
         "SELECT nothing FROM bill",
         "SELECT secret FROM",
+        "SELECT 1; SELECT 2",
         "WITH x AS (SELECT 1) DELETE FROM bill",
         "WITH x AS (SELECT 1) INSERT INTO client VALUES ('1', '2')",
     ],
@@ -668,6 +682,63 @@ def test_a_procedure_s_rows_are_read_and_what_writes_is_refused(
             firm.adapter(Statements(invoices=statement)).open_invoices(query())
     [found] = asked.open_invoices(query()).invoices
     assert found.number == "INV-1"
+
+
+def _seen_twice(source: Any, write: Callable[[], None]) -> list[object]:
+    """Count the bills of a source twice in one reading."""
+
+    def work(ask: Ask) -> list[object]:
+        counted = [ask("SELECT count(*) FROM bill", {}).rows[0][0]]
+        write()
+        return [*counted, ask("SELECT count(*) FROM bill", {}).rows[0][0]]
+
+    found: list[object] = source.read(work)
+    return found
+
+
+@pytest.mark.postgres
+@pytest.mark.slow
+@pytest.mark.parametrize("of", [PostgresFirm, AlchemyPostgresFirm])
+def test_b0_all_of_one_reading_is_of_one_moment(
+    of: type[PostgresFirm],
+) -> None:
+    firm = of()
+
+    found = _seen_twice(firm.source(), lambda: firm.put(bill("INV-1", "1.00")))
+
+    assert found == [0, 0]
+
+
+@pytest.mark.parametrize("is_engine", [False, True])
+def test_b0_all_of_one_reading_of_a_file_is_of_one_moment(
+    firm: SqliteFirm, *, is_engine: bool
+) -> None:
+    firm.do("PRAGMA journal_mode = WAL")
+    source = engine(firm) if is_engine else firm.source()
+
+    found = _seen_twice(source, lambda: firm.put(bill("INV-2", "1.00")))
+
+    assert found == [1, 1]
+
+
+@pytest.mark.postgres
+@pytest.mark.slow
+def test_an_engine_that_commits_by_itself_writes_nothing() -> None:
+    firm = PostgresFirm()
+    firm.put(bill("INV-1", "120.00"))
+    careless = SqlAlchemySource(
+        sqlalchemy.create_engine(
+            "postgresql+psycopg://",
+            creator=lambda: psycopg.connect(firm.address),
+            poolclass=sqlalchemy.NullPool,
+            isolation_level="AUTOCOMMIT",
+        )
+    )
+
+    with pytest.raises(PortError, match="statement"):
+        read_by(careless, "WITH x AS (DELETE FROM bill RETURNING 1) SELECT 1")
+
+    assert len(firm.adapter().open_invoices(query()).invoices) == 1
 
 
 @pytest.mark.postgres

@@ -56,11 +56,11 @@ _AWAY: Final = frozenset(
         sqlite3.SQLITE_INTERRUPT,
     }
 )
-_READ_ONLY: Final = {
-    "sqlite": ("PRAGMA query_only = ON", "PRAGMA query_only = OFF"),
-    "postgresql": ("SET TRANSACTION READ ONLY", ""),
+_ON_POSTGRES: Final[dict[str, Any]] = {
+    # Whatever the engine says, which may be AUTOCOMMIT.
+    "isolation_level": "REPEATABLE READ",
+    "postgresql_readonly": True,
 }
-"""By dialect: what keeps a connection from writing, and what ends that."""
 
 _NAMED: Final = re.compile(r"(?<![:\w]):([a-z_]+[0-9]*)\b")
 
@@ -111,7 +111,7 @@ def _refuse(error: BaseException, *, is_away: bool) -> PortError:
     )
 
 
-def _is_away(error: sqlite3.Error) -> bool:
+def _is_away(error: sqlite3.Error | sqlite3.Warning) -> bool:
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
     return code & 0xFF in _AWAY
 
@@ -178,7 +178,8 @@ class SqliteSource:
             connection.execute("PRAGMA query_only = ON")
             connection.execute("BEGIN")
             return work(ask)
-        except sqlite3.Error as error:
+        # Several statements in one text are a Warning before Python 3.12.
+        except (sqlite3.Error, sqlite3.Warning) as error:
             refusal = _refuse(error, is_away=_is_away(error))
         finally:
             if connection is not None:
@@ -266,7 +267,8 @@ class SqlAlchemySource:
 
     The engine is the host's, with its driver, its pool and its times. On
     SQLite and PostgreSQL nothing can be written; elsewhere the transaction is
-    rolled back, and the user has to be one that may only read.
+    rolled back and isolated as the engine says, and the user has to be one
+    that may only read.
 
     Args:
         engine: A blocking one.
@@ -279,9 +281,7 @@ class SqlAlchemySource:
 
         self._text, self._exc = sqlalchemy.text, exc
         self._engine = engine
-        self._before, self._after = _READ_ONLY.get(
-            engine.dialect.name, ("", "")
-        )
+        self._dialect = engine.dialect.name
 
     def __repr__(self) -> str:
         """Show which dialect, and no address."""
@@ -289,7 +289,7 @@ class SqlAlchemySource:
 
     def read(self, work: Callable[[Ask], _T], /) -> _T:
         """
-        Read in one transaction, as the engine isolates it.
+        Read in one transaction: on SQLite and PostgreSQL all of one moment.
 
         Raises:
             PortUnavailableError: There is no connection, or it broke
@@ -310,8 +310,11 @@ class SqlAlchemySource:
 
         try:
             connection = self._engine.connect()
-            if self._before:
-                connection.exec_driver_sql(self._before)
+            if self._dialect == "postgresql":
+                connection.execution_options(**_ON_POSTGRES)
+            if self._dialect == "sqlite":
+                connection.exec_driver_sql("PRAGMA query_only = ON")
+                connection.exec_driver_sql("BEGIN")
             return work(ask)
         except exc.SQLAlchemyError as error:
             driver = getattr(error, "orig", None)
@@ -336,8 +339,8 @@ class SqlAlchemySource:
         """Roll back and give back; one that is broken is thrown away."""
         try:
             connection.rollback()
-            if self._after:
-                connection.exec_driver_sql(self._after)
+            if self._dialect == "sqlite":
+                connection.exec_driver_sql("PRAGMA query_only = OFF")
             connection.close()
         except self._exc.SQLAlchemyError:
             connection.invalidate()
