@@ -359,6 +359,24 @@ def test_an_event_that_comes_late_and_twice_is_one_movement(
     assert list_movements(MovementState.CASE, ports=browser.firm.ports) == []
 
 
+def test_two_refunds_of_one_payment_are_two_movements(
+    browser: Browser,
+) -> None:
+    browser.paid()
+    for _ in range(2):
+        browser.look("/care")
+        browser.send("/care/refund", amount="5.00")
+        browser.look("/care")
+        browser.send("/care/deliver")
+
+    [record] = [
+        each
+        for each in browser.firm.postings.runs()
+        if each.state is ap.RunState.PAID
+    ]
+    assert [str(each.amount) for each in record.reversals] == ["USD 5.00"] * 2
+
+
 def test_a_hold_is_listed_and_lifted_with_a_reason(browser: Browser) -> None:
     browser.connected()
     browser.set_up()

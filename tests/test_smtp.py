@@ -280,6 +280,18 @@ def _lines(part: MIMEPart) -> list[str]:
     return text.splitlines()
 
 
+def test_n5_an_address_that_is_the_firm_s_too_gets_the_firm_s_letter(
+    server: MailServer,
+) -> None:
+    address = "office@harbour.example"
+
+    notifier(server.port, firm=address, write=letter).send(NOTICE)
+
+    [(_, mail)] = server.messages
+    text, _ = mail.iter_parts()
+    assert _lines(text) == letter(NOTICE, Audience.FIRM).text.splitlines()
+
+
 def test_n5_a_letter_stands_on_the_host_s_page(server: MailServer) -> None:
     notifier(server.port, write=letter, page="<i>$title</i>$body").send(NOTICE)
 

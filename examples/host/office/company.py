@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import secrets
 from collections.abc import Callable
 from datetime import date, datetime
 from pathlib import Path
@@ -49,7 +50,7 @@ class Company:
     def refund(self, reference: str, amount: ap.Money, on: date) -> None:
         """Give money back; the event says so later, and twice."""
         event = {
-            "id": f"re-{len(self.events)}-{reference}",
+            "id": f"re-{secrets.token_hex(8)}",
             "type": "refunded",
             "payment": reference,
             "cents": amount.amount_minor,
