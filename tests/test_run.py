@@ -973,7 +973,7 @@ def test_p3_postings_move_together_or_not_at_all() -> None:
 def test_p2_an_applied_posting_counts_no_longer() -> None:
     world = _paid("INV-1")
     assert world.reserved() == {"INV-1": usd("100.00")}
-    moved = read_postings(ports=world.ports)
+    moved = list(read_postings(ports=world.ports))
     for status in (PostingStatus.QUEUED, PostingStatus.APPLIED):
         found = advance_postings(moved, status, ports=world.ports, by="Ann")
         assert found is not None

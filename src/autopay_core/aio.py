@@ -47,6 +47,7 @@ from autopay_core.commits import (
     Change,
     Committed,
     Conflict,
+    Decoded,
     OpenAmounts,
     PostingFilter,
     Standing,
@@ -292,12 +293,14 @@ class PostingStore(Protocol):
     @abstractmethod
     async def movements(
         self, state: MovementState, after: str, most: int, /
-    ) -> Sequence[MovementRecord]:
+    ) -> Sequence[MovementRecord | Unreadable]:
         """Like `ports.PostingStore.movements`."""
         ...
 
     @abstractmethod
-    async def holds(self, after: str, most: int, /) -> Sequence[Hold]:
+    async def holds(
+        self, after: str, most: int, /
+    ) -> Sequence[Hold | Unreadable]:
         """Like `ports.PostingStore.holds`."""
         ...
 
@@ -312,14 +315,16 @@ class PostingStore(Protocol):
         ...
 
     @abstractmethod
-    async def postings(self, wanted: PostingFilter, /) -> Sequence[Posting]:
+    async def postings(
+        self, wanted: PostingFilter, /
+    ) -> Sequence[Posting | Unreadable]:
         """Like `ports.PostingStore.postings`."""
         ...
 
     @abstractmethod
     async def posting_totals(
         self, wanted: PostingFilter, /
-    ) -> Sequence[PostingTotal]:
+    ) -> Sequence[PostingTotal | Unreadable]:
         """Like `ports.PostingStore.posting_totals`."""
         ...
 
@@ -329,7 +334,9 @@ class PostingStore(Protocol):
         ...
 
     @abstractmethod
-    async def batches(self, wanted: BatchFilter, /) -> Sequence[Batch]:
+    async def batches(
+        self, wanted: BatchFilter, /
+    ) -> Sequence[Batch | Unreadable]:
         """Like `ports.PostingStore.batches`."""
         ...
 
@@ -475,7 +482,7 @@ async def read_postings(
     *,
     ports: Ports,
     invoice: str | None = None,
-) -> list[Posting]:
+) -> Decoded[Posting]:
     """Like `autopay_core.read_postings`."""
     return await _drive(staff.read_postings(view, invoice), ports)
 
@@ -527,21 +534,21 @@ async def list_batches(
     *,
     posting: str | None = None,
     ports: Ports,
-) -> list[Batch]:
+) -> Decoded[Batch]:
     """Like `autopay_core.calls.list_batches`."""
     return await _drive(desk.list_batches(states, posting), ports)
 
 
 async def find_postings(
     wanted: PostingFilter, *, ports: Ports
-) -> list[Posting]:
+) -> Decoded[Posting]:
     """Like `autopay_core.calls.find_postings`."""
     return await _drive(desk.find_postings(wanted), ports)
 
 
 async def posting_totals(
     wanted: PostingFilter | None = None, *, ports: Ports
-) -> tuple[PostingTotal, ...]:
+) -> Decoded[PostingTotal]:
     """Like `autopay_core.calls.posting_totals`."""
     flow = desk.posting_totals(wanted or PostingFilter())
     return await _drive(flow, ports)
@@ -558,7 +565,7 @@ async def receive(
 
 async def list_movements(
     state: MovementState, *, ports: Ports
-) -> list[MovementRecord]:
+) -> Decoded[MovementRecord]:
     """Like `autopay_core.calls.list_movements`."""
     return await _drive(receiving.list_movements(state), ports)
 
@@ -629,7 +636,7 @@ async def list_runs(
     return await _drive(looking.list_runs(states), ports)
 
 
-async def list_holds(*, ports: Ports) -> list[Hold]:
+async def list_holds(*, ports: Ports) -> Decoded[Hold]:
     """Like `autopay_core.calls.list_holds`."""
     return await _drive(breaking.list_holds(), ports)
 

@@ -24,6 +24,7 @@ from autopay_core.batches import (
 from autopay_core.charges import Captured, Declined
 from autopay_core.commits import (
     Conflict,
+    Decoded,
     PostingFilter,
     StopOrder,
     Unreadable,
@@ -281,9 +282,9 @@ def read_postings(
     *,
     ports: Ports,
     invoice: str | None = None,
-) -> list[Posting]:
+) -> Decoded[Posting]:
     """
-    Return the posting records that a view shows, in order of id (P3).
+    Return the posting records that a view shows, in order of id (P3, R6).
 
     Args:
         view: One of the staff's views.
@@ -408,7 +409,7 @@ def list_batches(
     *,
     posting: str | None = None,
     ports: Ports,
-) -> list[Batch]:
+) -> Decoded[Batch]:
     """
     Read batches, by id (P5).
 
@@ -421,18 +422,19 @@ def list_batches(
     return _drive(desk.list_batches(states, posting), ports)
 
 
-def find_postings(wanted: PostingFilter, *, ports: Ports) -> list[Posting]:
+def find_postings(wanted: PostingFilter, *, ports: Ports) -> Decoded[Posting]:
     """
-    Read one page of the posting records that a filter shows (P3).
+    Read one page of the posting records that a filter shows (P3, R6).
 
-    The next page comes with the last id of this one as `PostingFilter.after`.
+    The next page comes with the id of this one's `Decoded.last` as
+    `PostingFilter.after`; after the last page comes an empty one.
     """
     return _drive(desk.find_postings(wanted), ports)
 
 
 def posting_totals(
     wanted: PostingFilter | None = None, *, ports: Ports
-) -> tuple[PostingTotal, ...]:
+) -> Decoded[PostingTotal]:
     """
     Count and add up posting records, by status and currency (P3).
 
@@ -475,7 +477,7 @@ def receive(
 
 def list_movements(
     state: MovementState, *, ports: Ports
-) -> list[MovementRecord]:
+) -> Decoded[MovementRecord]:
     """Read the movements that wait, or are cases, by id (P4)."""
     return _drive(receiving.list_movements(state), ports)
 
@@ -616,7 +618,7 @@ def list_runs(
     return _drive(looking.list_runs(states), ports)
 
 
-def list_holds(*, ports: Ports) -> list[Hold]:
+def list_holds(*, ports: Ports) -> Decoded[Hold]:
     """Return every hold in force, in order of id."""
     return _drive(breaking.list_holds(), ports)
 

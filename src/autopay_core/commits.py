@@ -2,7 +2,8 @@
 What the posting store is asked to keep, in one atomic step each (R1, N1).
 
 Holds: `Change` (one step), its answers `Committed` and `Conflict`, and what is
-read from the store: `Standing`, `OpenAmounts`. Imports: the values. A change
+read from the store: `Standing`, `OpenAmounts`, `Unreadable` and `Decoded`.
+Imports: the values and `_shown`. A change
 is computed by the core, so a store only compares versions and writes; that
 keeps every store equal. Long, since each field of a change is described.
 """
@@ -11,7 +12,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import date, datetime, timedelta
-from typing import Any, Final, final
+from html import escape
+from typing import Any, Final, TypeVar, final
 
 import attrs
 
@@ -31,6 +33,7 @@ from autopay_core._checks import (
     optional,
     tuple_of,
 )
+from autopay_core._shown import Listed
 from autopay_core.balances import Expected, ShareStep
 from autopay_core.batches import Batch, BatchState
 from autopay_core.errors import CurrencyMismatchError, InvalidValueError
@@ -38,7 +41,12 @@ from autopay_core.holds import Hold
 from autopay_core.money import Money
 from autopay_core.movements import MovementRecord
 from autopay_core.notices import Notice
-from autopay_core.postings import Posting, PostingStatus, move_posting
+from autopay_core.postings import (
+    Posting,
+    PostingStatus,
+    PostingView,
+    move_posting,
+)
 from autopay_core.references import (
     ClientId,
     InvoiceNumber,
@@ -56,6 +64,7 @@ __all__ = [
     "Committed",
     "Conflict",
     "ConflictReason",
+    "Decoded",
     "Distinct",
     "Incident",
     "OpenAmounts",
@@ -69,6 +78,7 @@ __all__ = [
     "Unreadable",
 ]
 
+_T = TypeVar("_T")
 
 CLOCK_BEHIND: Final = timedelta(minutes=5)
 """How far a store's clock may be behind what it once said, unsuspected."""
@@ -309,13 +319,74 @@ class Unreadable(Readable):
     Something of the store that cannot be decoded, or is newer than this (R6).
 
     Attributes:
-        key: The run's key, the notice's key or the posting's id, as text.
+        key: The run's or the notice's key; the id of a posting, a hold, a
+            movement, a batch or an auto-pay; of a sum, its status and
+            currency. As it stands there.
         code: Why, such as ``"FormatNewer"``.
 
     """
 
     key: str = attrs.field(validator=a(str))
     code: str = attrs.field(validator=a_text(most=64, empty=False))
+
+    @property
+    def id(self) -> str:
+        """The key, as the place in a list that is in order of id."""
+        return self.key
+
+
+@final
+class Decoded(Listed[_T]):
+    """
+    A list of what could be read, and beside it what could not be (R6).
+
+    It is the list of the readable ones, so that one bad row stops nobody; it
+    is printed with the others.
+
+    Attributes:
+        unreadable: The others, in their order.
+        last: The last one that was read, readable or not: the next page goes
+            on after its ``id``. None of an empty page, which is the last.
+
+    >>> found = Decoded([1, Unreadable(key="p-2", code="DateFormat"), 3])
+    >>> found == [1, 3], [each.key for each in found.unreadable]
+    (True, ['p-2'])
+    >>> print(found)
+    1
+    3
+    p-2 cannot be read (DateFormat)
+
+    """
+
+    __slots__ = ("last", "unreadable")
+
+    def __init__(self, found: Iterable[_T | Unreadable] = ()) -> None:
+        kept: list[_T] = []
+        lost: list[Unreadable] = []
+        self.last: _T | Unreadable | None = None
+        for each in found:
+            self.last = each
+            if isinstance(each, Unreadable):
+                lost.append(each)
+            else:
+                kept.append(each)
+        super().__init__(kept)
+        self.unreadable = tuple(lost)
+
+    def __str__(self) -> str:
+        """Return a line for each."""
+        return "\n".join([*map(str, self), *self._lines()])
+
+    def _repr_html_(self) -> str:
+        """Return it for a notebook; every text is escaped."""
+        lost = "".join(f"<p>{escape(each)}</p>" for each in self._lines())
+        return super()._repr_html_() + lost
+
+    def _lines(self) -> list[str]:
+        return [
+            f"{each.key} cannot be read ({each.code})"
+            for each in self.unreadable
+        ]
 
 
 @final
@@ -705,6 +776,16 @@ class PostingFilter(Readable):
     descending: bool = attrs.field(default=False, validator=a(bool))
     after: str | None = attrs.field(default=None, validator=optional(a(str)))
     most: int = attrs.field(default=1_000, validator=a_number(1))
+
+    @classmethod
+    def of_view(
+        cls, view: PostingView, *, invoice: str | None = None, most: int
+    ) -> PostingFilter:
+        """Show what a view of the staff shows, a page of so many (P3)."""
+        # All is all: also one whose status no version here knows.
+        every = view is PostingView.ALL
+        statuses = frozenset[PostingStatus]() if every else view.statuses
+        return cls(statuses=statuses, invoice=invoice, most=most)
 
     def __attrs_post_init__(self) -> None:
         """Refuse amounts of two currencies (M3)."""

@@ -32,7 +32,7 @@ import attrs
 
 from autopay_core._checks import a, a_number
 from autopay_core.batches import Batch
-from autopay_core.commits import Change, OpenAmounts, PostingFilter
+from autopay_core.commits import Change, OpenAmounts, PostingFilter, Unreadable
 from autopay_core.postings import Posting
 from autopay_core.runs import RunRecord
 
@@ -183,7 +183,9 @@ class AuditedStore(Protocol):
         """Read every run on record."""
         ...
 
-    def postings(self, wanted: PostingFilter, /) -> Sequence[Posting]:
+    def postings(
+        self, wanted: PostingFilter, /
+    ) -> Sequence[Posting | Unreadable]:
         """Read postings in order of id."""
         ...
 

@@ -460,7 +460,8 @@ class PostingStore(Protocol):
           so is an incident, unless one of its cause is under way: that one
           stands.
     PS-22 What cannot be decoded comes as `Unreadable` and holds up no other;
-          a single run that cannot be is a `PortError`.
+          what a decision rests on, and a single run, posting, movement or
+          batch that is asked for, is a `PortError`.
     PS-23 A movement is written once by its own id, and goes on only from the
           version before; of racing writers one gets `Committed`, the others
           `Conflict`. It is read as it was written.
@@ -563,12 +564,12 @@ class PostingStore(Protocol):
     @abstractmethod
     def movements(
         self, state: MovementState, after: str, most: int, /
-    ) -> Sequence[MovementRecord]:
+    ) -> Sequence[MovementRecord | Unreadable]:
         """Read movements in a state other than placed, by id, after one."""
         ...
 
     @abstractmethod
-    def holds(self, after: str, most: int, /) -> Sequence[Hold]:
+    def holds(self, after: str, most: int, /) -> Sequence[Hold | Unreadable]:
         """Read the holds in force, by id, after one."""
         ...
 
@@ -591,14 +592,16 @@ class PostingStore(Protocol):
         ...
 
     @abstractmethod
-    def postings(self, wanted: PostingFilter, /) -> Sequence[Posting]:
+    def postings(
+        self, wanted: PostingFilter, /
+    ) -> Sequence[Posting | Unreadable]:
         """Read postings, in order of id if no other is asked for (PS-27)."""
         ...
 
     @abstractmethod
     def posting_totals(
         self, wanted: PostingFilter, /
-    ) -> Sequence[PostingTotal]:
+    ) -> Sequence[PostingTotal | Unreadable]:
         """
         Count and add up the postings of a filter (PS-27).
 
@@ -613,7 +616,7 @@ class PostingStore(Protocol):
         ...
 
     @abstractmethod
-    def batches(self, wanted: BatchFilter, /) -> Sequence[Batch]:
+    def batches(self, wanted: BatchFilter, /) -> Sequence[Batch | Unreadable]:
         """Read batches in order of id."""
         ...
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import attrs
 from starlette.responses import Response
 
 import autopay_core as ap
@@ -45,11 +46,10 @@ def desk(seen: Seen) -> Response:
     """Manage Postings: what was taken, on its way to the ledger."""
     asked = seen.request.query_params
     view = ap.PostingView(asked.get("view", "all"))
-    wanted = PostingFilter(
-        statuses=view.statuses,
-        invoice=asked.get("invoice") or None,
-        payer=asked.get("payer") or None,
+    wanted = PostingFilter.of_view(
+        view, invoice=asked.get("invoice") or None, most=1_000
     )
+    wanted = attrs.evolve(wanted, payer=asked.get("payer") or None)
     return seen.show(
         "desk",
         views=[each.value for each in ap.PostingView],

@@ -10,7 +10,7 @@ year of payments needs no more memory than a day.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from datetime import datetime, timedelta
 from enum import Enum
@@ -24,6 +24,7 @@ from autopay_core.commits import OpenAmounts, Unreadable
 from autopay_core.errors import InvalidValueError
 from autopay_core.history import microseconds
 from autopay_core.money import Money
+from autopay_core.postings import Posting
 from autopay_core.references import RunKey
 from autopay_core.runs import (
     RESERVING_STATES,
@@ -55,6 +56,7 @@ CREATE TABLE expected (id TEXT PRIMARY KEY, run, invoice, minor, currency)
 CREATE TABLE unpostable (run, error);
 CREATE TABLE undecided (run, differs);
 CREATE TABLE unreadable (key, code);
+CREATE TABLE unreadable_postings (key, code);
 CREATE TABLE reversals (run TEXT, event TEXT, minor, currency,
     PRIMARY KEY (run, event)) WITHOUT ROWID;
 CREATE TABLE postings (id TEXT PRIMARY KEY, run, client, invoice, minor,
@@ -128,6 +130,11 @@ _OF_THE_STORE: Final = (
         Code.UNREADABLE_RUN,
         "It cannot be read ({code}); what follows from it is not compared.",
         "SELECT key AS subject, code FROM unreadable",
+    ),
+    Check(
+        Code.UNREADABLE_POSTING,
+        "It cannot be read ({code}); its amount is compared with nothing.",
+        "SELECT key AS subject, code FROM unreadable_postings",
     ),
     Check(
         Code.DECISION_DIFFERS,
@@ -401,6 +408,17 @@ def audit(
     return tuple(found)
 
 
+def _readable(
+    found: Iterable[Posting | Unreadable], lost: list[Unreadable]
+) -> Iterator[Posting]:
+    """Give the readable ones, and add the others to *lost*."""
+    for each in found:
+        if isinstance(each, Unreadable):
+            lost.append(each)
+        else:
+            yield each
+
+
 @final
 class _Desk:
     """The private database, its rows laid out from values."""
@@ -449,7 +467,9 @@ class _Desk:
                 self.put("unreadable", [record])
             else:
                 self._put_run(record, str(record.key))
-        self.put("postings", store.postings)
+        lost: list[Unreadable] = []
+        self.put("postings", _readable(store.postings, lost))
+        self.put("unreadable_postings", lost)
         self.put("faults", store.history_faults)
 
     def _put_run(self, record: RunRecord, run: str) -> None:

@@ -175,7 +175,7 @@ class StoreExport:
     Attributes:
         now: The store's time.
         runs: Every run on record, those that cannot be read among them.
-        postings: Every posting record.
+        postings: Every posting record, those that cannot be read among them.
         open_amounts: Asks the store what is open on clients' invoices; None
             skips the comparison.
         history_faults: Where the history does not fit, if there is one.
@@ -184,15 +184,18 @@ class StoreExport:
 
     now: datetime = attrs.field(validator=an_instant)
     runs: Iterable[RunRecord | Unreadable]
-    postings: Iterable[Posting]
+    postings: Iterable[Posting | Unreadable]
     open_amounts: Callable[[Sequence[str]], OpenAmounts] | None = None
     history_faults: Iterable[HistoryFault] = ()
 
 
-def _all_postings(store: AuditedStore) -> Iterator[Posting]:
+def _all_postings(store: AuditedStore) -> Iterator[Posting | Unreadable]:
     wanted = PostingFilter(most=_PAGE)
-    while page := store.postings(wanted):
+    while True:
+        page = store.postings(wanted)
         yield from page
+        if len(page) < _PAGE:
+            return
         wanted = attrs.evolve(wanted, after=page[-1].id)
 
 

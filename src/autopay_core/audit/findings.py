@@ -64,6 +64,8 @@ class Code(Enum):
     """The ledger shows one posting more than once."""
     UNREADABLE_RUN = "UnreadableRun"
     """A run on record cannot be read, so nothing is compared with it."""
+    UNREADABLE_POSTING = "UnreadablePosting"
+    """A posting record cannot be read, so nothing is compared with it."""
     STUCK_RUN = "StuckRun"
     """A run has been under way for too long."""
     OPEN_AMOUNT = "OpenAmount"

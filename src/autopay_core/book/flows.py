@@ -59,7 +59,7 @@ from autopay_core.engine.requests import (
     READ_AT_ONCE,
     ReadPostings,
     Terms,
-    ask_many,
+    ask_certain,
     read_standing,
 )
 from autopay_core.engine.words import a_person_says
@@ -970,7 +970,7 @@ def proof(key: RunKey) -> BookFlow[Proof]:
             value=str(key),
         )
     wanted = PostingFilter(run=str(key))
-    shares = yield from ask_many(ReadPostings(wanted), Posting)
+    shares = yield from ask_certain(ReadPostings(wanted), Posting)
     found = said = None
     name = "" if record.intent is None else record.intent.request.authorization
     if name:

@@ -2,9 +2,9 @@
 What a command prints: for people, or as JSON lines for programs.
 
 Holds: `Output`, `add_output`, and what stands in the JSON of a value.
-Imports: `show.tables` and the values. An object of JSON is one line, an
-amount is text in major units beside its currency, and no payment token
-stands in any of it (E3).
+Imports: `command`, `show.tables` and the values. An object of JSON is one
+line, an amount is text in major units beside its currency, and no payment
+token stands in any of it (E3).
 """
 
 from __future__ import annotations
@@ -13,9 +13,12 @@ import argparse
 import json
 import sys
 from collections.abc import Mapping
-from typing import Final, TypeAlias, final
+from typing import Any, Final, TypeAlias, final
 
 from autopay_core.allocation import Allocation
+from autopay_core.command import DONE, FOUND
+from autopay_core.commits import Decoded
+from autopay_core.errors import safe_text
 from autopay_core.holds import Hold
 from autopay_core.money import Money
 from autopay_core.postings import Posting
@@ -61,6 +64,15 @@ class Output:
         if self.is_json:
             sys.stdout.write(f"{json.dumps(found)}\n")
             sys.stdout.flush()
+
+    def name_unreadable(self, found: Decoded[Any]) -> int:
+        """Tell people what of a list cannot be read; return the exit code."""
+        for each in found.unreadable:
+            self.note(
+                f"{safe_text(each.key)} cannot be read ({each.code}); the "
+                "audit names it as well."
+            )
+        return FOUND if found.unreadable else DONE
 
     def note(self, text: str) -> None:
         """Tell people something that is not part of the answer."""

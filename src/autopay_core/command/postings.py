@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
-from autopay_core.command import DONE
 from autopay_core.command.output import Output, add_output, posting_json
 from autopay_core.command.places import add_store, open_store
-from autopay_core.commits import PostingFilter
+from autopay_core.commits import Decoded, PostingFilter
 from autopay_core.postings import PostingView
 from autopay_core.show.tables import postings_table
 
 if TYPE_CHECKING:
+    from autopay_core.commits import Unreadable
     from autopay_core.ports import PostingStore
     from autopay_core.postings import Posting
 
@@ -56,7 +56,7 @@ def carry_out(options: argparse.Namespace) -> int:
     output = Output(options)
     view = PostingView(options.view)
     with open_store(options) as store:
-        found = list(_read(store, view, options.invoice))
+        found = Decoded(_read(store, view, options.invoice))
     if options.export is not None:
         from autopay_core.adapters.csv import write_postings_csv
 
@@ -64,13 +64,16 @@ def carry_out(options: argparse.Namespace) -> int:
     for each in found:
         output.give(posting_json(each))
     output.say(postings_table(found, f"Postings: {view.value}"))
-    return DONE
+    return output.name_unreadable(found)
 
 
 def _read(
     store: PostingStore, view: PostingView, invoice: str | None
-) -> Iterator[Posting]:
-    wanted = PostingFilter(statuses=view.statuses, invoice=invoice, most=_PAGE)
-    while page := store.postings(wanted):
+) -> Iterator[Posting | Unreadable]:
+    wanted = PostingFilter.of_view(view, invoice=invoice, most=_PAGE)
+    while True:
+        page = store.postings(wanted)
         yield from page
+        if len(page) < _PAGE:
+            return
         wanted = attrs.evolve(wanted, after=page[-1].id)

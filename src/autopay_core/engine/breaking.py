@@ -2,7 +2,7 @@
 The breaker: whether an answer holds the store, and that hold (H4).
 
 Holds: `list_holds`, and `guarded`, which adds to a change what a tripped
-breaker does. Imports: `requests`, `_shown`, `holds` and the values. What
+breaker does. Imports: `requests`, `holds` and the values. What
 counts is on record, whoever asked: two workers that trip it at once make two
 holds, and each says so.
 """
@@ -15,9 +15,8 @@ from typing import Final, NamedTuple
 
 import attrs
 
-from autopay_core._shown import Listed
 from autopay_core.charges import DeclineClass, Declined
-from autopay_core.commits import Change, Unreadable
+from autopay_core.commits import Change, Decoded, Unreadable
 from autopay_core.engine.requests import (
     READ_AT_ONCE,
     Flow,
@@ -25,7 +24,8 @@ from autopay_core.engine.requests import (
     ReadSent,
     Terms,
     ask_either,
-    ask_many,
+    id_of,
+    read_all,
     read_standing,
 )
 from autopay_core.holds import (
@@ -45,15 +45,12 @@ _SENT_MOST: Final = 200
 """So many runs are looked at; what counts are the last 40 sendings."""
 
 
-def list_holds() -> Flow[list[Hold]]:
-    """Read every hold in force, by id."""
-    found: list[Hold] = Listed()
-    while True:
-        after = found[-1].id if found else ""
-        page = yield from ask_many(ReadHolds(after, READ_AT_ONCE), Hold)
-        found.extend(page)
-        if len(page) < READ_AT_ONCE:
-            return found
+def list_holds() -> Flow[Decoded[Hold]]:
+    """Read every hold in force, by id (R6)."""
+    found = yield from read_all(
+        lambda after: ReadHolds(after, READ_AT_ONCE), Hold, "", id_of
+    )
+    return Decoded(found)
 
 
 def guarded(change: Change, terms: Terms) -> Flow[Change]:

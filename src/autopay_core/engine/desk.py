@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+import attrs
+
 from autopay_core._checks import check_id, check_text
-from autopay_core._shown import Listed
 from autopay_core.batches import (
     Batch,
     BatchAnswer,
@@ -28,8 +29,10 @@ from autopay_core.commits import (
     Change,
     Conflict,
     ConflictReason,
+    Decoded,
     PostingFilter,
     PostingMove,
+    Unreadable,
 )
 from autopay_core.engine.requests import (
     Flow,
@@ -37,8 +40,11 @@ from autopay_core.engine.requests import (
     ReadBatches,
     ReadPostings,
     ReadTotals,
+    ask_either,
     ask_many,
     commit,
+    id_of,
+    read_all,
     read_now,
 )
 from autopay_core.engine.telling import incomplete, tell
@@ -262,35 +268,36 @@ def _batch(id: str) -> Flow[Batch]:  # noqa: A002 - the word
 
 def list_batches(
     states: Sequence[BatchState], posting: str | None
-) -> Flow[list[Batch]]:
-    """Read batches, page by page, by id (P5)."""
-    found: list[Batch] = Listed()
-    after = ""
-    while True:
-        wanted = BatchFilter(
-            states=frozenset(states),
-            posting=posting,
-            after=after,
-            most=_BATCHES_AT_ONCE,
-        )
-        page = yield from ask_many(ReadBatches(wanted), Batch)
-        found.extend(page)
-        if len(page) < _BATCHES_AT_ONCE:
-            return found
-        after = page[-1].id
+) -> Flow[Decoded[Batch]]:
+    """Read batches, page by page, by id (P5, R6)."""
+    wanted = BatchFilter(
+        states=frozenset(states), posting=posting, most=_BATCHES_AT_ONCE
+    )
+    found = yield from read_all(
+        lambda after: ReadBatches(attrs.evolve(wanted, after=after)),
+        Batch,
+        "",
+        id_of,
+        most=_BATCHES_AT_ONCE,
+    )
+    return Decoded(found)
 
 
 _BATCHES_AT_ONCE: Final = 20
 """Each may hold thousands of postings."""
 
 
-def find_postings(wanted: PostingFilter) -> Flow[list[Posting]]:
-    """Read one page of postings (P3)."""
-    found: list[Posting] = Listed()
-    found.extend((yield from ask_many(ReadPostings(wanted), Posting)))
-    return found
+def find_postings(
+    wanted: PostingFilter,
+) -> Flow[Decoded[Posting]]:
+    """Read one page of postings (P3, R6)."""
+    page = yield from ask_either(ReadPostings(wanted), Posting, Unreadable)
+    return Decoded(page)
 
 
-def posting_totals(wanted: PostingFilter) -> Flow[tuple[PostingTotal, ...]]:
-    """Count and add up the postings of a filter (P3)."""
-    return (yield from ask_many(ReadTotals(wanted), PostingTotal))
+def posting_totals(
+    wanted: PostingFilter,
+) -> Flow[Decoded[PostingTotal]]:
+    """Count and add up the postings of a filter (P3, R6)."""
+    sums = yield from ask_either(ReadTotals(wanted), PostingTotal, Unreadable)
+    return Decoded(sums)

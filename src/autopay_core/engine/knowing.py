@@ -18,7 +18,7 @@ from autopay_core.engine.requests import (
     ReadPostings,
     ReadSpent,
     ask,
-    ask_many,
+    ask_certain,
 )
 from autopay_core.limits import Spent
 from autopay_core.money import Money
@@ -83,7 +83,7 @@ def _collected(autopay: AutoPay, since: date | None) -> Flow[list[Occurrence]]:
         wanted = PostingFilter(
             payer=autopay.payer, charged_from=since, after=after
         )
-        page = yield from ask_many(ReadPostings(wanted), Posting)
+        page = yield from ask_certain(ReadPostings(wanted), Posting)
         for each in page:
             key = each.run
             if key.autopay != autopay.id or key.number:

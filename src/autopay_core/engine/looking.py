@@ -1,17 +1,18 @@
 """
 What a monitor, or a person, asks about a store as a whole (O3).
 
-Holds: `look_at`, which makes a `Health`; `list_runs`; and `swept` and
-`looked_for_stuck`, what a sweep leaves on record of itself. Imports:
-`breaking`, `requests`, `telling` and the values. Only the posting store is
-asked, and nothing is written.
+Holds: `look_at`, which makes a `Health`; `list_runs`; and `swept`,
+`looked_for_stuck` and `stuck_since`, what a sweep leaves on record of itself.
+Imports: `breaking`, `requests`, `telling` and the values. Only the posting
+store is asked, and nothing is written.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from datetime import date, datetime
-from typing import Final
+from collections.abc import Callable, Collection, Mapping
+from datetime import UTC, date, datetime
+from functools import partial
+from typing import Final, TypeAlias
 
 import attrs
 
@@ -29,13 +30,16 @@ from autopay_core.engine.requests import (
     ReadUndelivered,
     ReadUnderWay,
     ReadWaiting,
+    Request,
     ask_either,
-    ask_many,
+    read_all,
     read_standing,
 )
 from autopay_core.engine.telling import place_of
 from autopay_core.errors import InvalidValueError
-from autopay_core.holds import HoldLevel
+from autopay_core.holds import (
+    HoldLevel,
+)
 from autopay_core.monitoring import Health
 from autopay_core.movements import MovementRecord, MovementState
 from autopay_core.notices import Notice
@@ -50,6 +54,7 @@ __all__ = [
     "list_runs",
     "look_at",
     "looked_for_stuck",
+    "stuck_since",
     "swept",
 ]
 
@@ -59,6 +64,13 @@ LISTED: Final = RESERVING_STATES | {RunState.WAITING}
 _SWEEP: Final = "sweep"
 STUCK: Final = "stuck"
 """The topic under which it stands until when stuck postings were told."""
+
+_OLDEST: Final = datetime(2000, 1, 1, tzinfo=UTC)
+
+_OLDEST_MOST: Final = 20
+"""So many of the oldest postings are read, for the first may be unreadable."""
+
+_AskRuns: TypeAlias = Callable[[RunKey | None, int], Request]
 
 _UNPOSTED: Final = frozenset(
     {
@@ -81,16 +93,31 @@ def looked_for_stuck(now: datetime) -> Told:
     return Told(autopay=THE_STORE.autopay, topic=STUCK, said=said, key=STUCK)
 
 
+def stuck_since(told: Mapping[str, Told]) -> datetime | None:
+    """Return until when it was told what is stuck; None if nobody knows."""
+    before = told.get(STUCK)
+    if before is None:
+        return None
+    try:
+        since = datetime.fromisoformat(before.said)
+    except ValueError:
+        return None  # What was told is told again; that is all (R6).
+    return since if since.tzinfo is not None and since > _OLDEST else None
+
+
 def _with_sweep(health: Health, told: Told | None) -> Health:
     if told is None:
         return health
-    as_of, began, ended = told.said.split()
-    return attrs.evolve(
-        health,
-        swept_for=date.fromisoformat(as_of),
-        sweep_began=datetime.fromisoformat(began),
-        sweep_ended=datetime.fromisoformat(ended),
-    )
+    try:
+        as_of, began, ended = told.said.split()
+        return attrs.evolve(
+            health,
+            swept_for=date.fromisoformat(as_of),
+            sweep_began=datetime.fromisoformat(began),
+            sweep_ended=datetime.fromisoformat(ended),
+        )
+    except ValueError:
+        return attrs.evolve(health, unreadable=health.unreadable + 1)
 
 
 def list_runs(
@@ -124,20 +151,19 @@ def _list_runs(
     ):
         if states.isdisjoint(of):
             continue
-        after: RunKey | None = None
-        while True:
-            page = yield from ask_either(
-                ask(after, READ_AT_ONCE), RunRecord, Unreadable
-            )
-            found.extend(
-                each
-                for each in page
-                if isinstance(each, Unreadable) or each.state in states
-            )
-            if len(page) < READ_AT_ONCE:
-                break
-            after = place_of(page[-1])
+        runs = yield from read_all(
+            partial(_ask_next, ask), RunRecord, None, place_of
+        )
+        found.extend(
+            each
+            for each in runs
+            if isinstance(each, Unreadable) or each.state in states
+        )
     return found
+
+
+def _ask_next(ask: _AskRuns, after: RunKey | None) -> Request:
+    return ask(after, READ_AT_ONCE)
 
 
 def look_at(policy: Policy) -> Flow[Health]:
@@ -145,6 +171,8 @@ def look_at(policy: Policy) -> Flow[Health]:
     standing = yield from read_standing(THE_STORE, "", "")
     holds = yield from list_holds()
     runs = yield from _list_runs(LISTED)
+    lost = [*holds.unreadable]
+    lost += [each for each in runs if isinstance(each, Unreadable)]
     readable = [each for each in runs if isinstance(each, RunRecord)]
     under_way = [each for each in readable if each.state in RESERVING_STATES]
     doubts = sorted(
@@ -161,16 +189,22 @@ def look_at(policy: Policy) -> Flow[Health]:
         ReadUndelivered(READ_AT_ONCE), Notice, Unreadable
     )
     wanted = PostingFilter(
-        statuses=_UNPOSTED, sort=PostingSort.CHARGED, most=1
+        statuses=_UNPOSTED, sort=PostingSort.CHARGED, most=_OLDEST_MOST
     )
-    oldest = yield from ask_many(ReadPostings(wanted), Posting)
-    totals = yield from ask_many(ReadTotals(wanted), PostingTotal)
+    oldest = yield from ask_either(ReadPostings(wanted), Posting, Unreadable)
+    totals = yield from ask_either(
+        ReadTotals(wanted), PostingTotal, Unreadable
+    )
+    lost += [
+        each for each in (*oldest, *totals) if isinstance(each, Unreadable)
+    ]
     movements = 0
     for state in (MovementState.WAITING, MovementState.CASE):
-        page = yield from ask_many(
-            ReadMovements(state, "", READ_AT_ONCE), MovementRecord
+        page = yield from ask_either(
+            ReadMovements(state, "", READ_AT_ONCE), MovementRecord, Unreadable
         )
         movements += len(page)
+        lost += [each for each in page if isinstance(each, Unreadable)]
     found = Health(
         at=standing.now,
         on=policy.date_of(standing.now),
@@ -185,10 +219,14 @@ def look_at(policy: Policy) -> Flow[Health]:
         doubt_since=doubts[0][0] if doubts else None,
         late=len(late),
         late_since=min(late, default=None),
-        unreadable=len(runs) - len(readable),
+        unreadable=len(lost),
         undelivered=len(undelivered),
-        unposted=sum(each.count for each in totals),
-        oldest_unposted=oldest[0] if oldest else None,
+        unposted=sum(
+            each.count for each in totals if isinstance(each, PostingTotal)
+        ),
+        oldest_unposted=next(
+            (each for each in oldest if isinstance(each, Posting)), None
+        ),
         movements=movements,
     )
     return _with_sweep(found, standing.told.get(_SWEEP))

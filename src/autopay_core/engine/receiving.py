@@ -17,9 +17,13 @@ from typing import Final
 import attrs
 
 from autopay_core._checks import report_text
-from autopay_core._shown import Listed
 from autopay_core.charges import Captured, NeedsPayer, Pending
-from autopay_core.commits import Change, Committed, Told
+from autopay_core.commits import (
+    Change,
+    Committed,
+    Decoded,
+    Told,
+)
 from autopay_core.engine.breaking import list_holds
 from autopay_core.engine.recovery import recover_one
 from autopay_core.engine.requests import (
@@ -32,7 +36,9 @@ from autopay_core.engine.requests import (
     Terms,
     ask_many,
     commit,
+    id_of,
     look_up,
+    read_all,
     read_standing,
 )
 from autopay_core.engine.steps import PAID_OFF, next_version
@@ -105,33 +111,24 @@ def receive(
 
 def bring_in(terms: Terms) -> Flow[None]:
     """Place what waits, if what it waits for is there by now (P4, R6)."""
-    after = ""
-    while True:
-        page = yield from ask_many(
-            ReadMovements(MovementState.WAITING, after, READ_AT_ONCE),
-            MovementRecord,
-        )
-        for known in page:
-            try:
-                yield from _place(known.movement, known, terms, "")
-            except AutopayError:
-                continue  # It stays, and holds up no other.
-        if len(page) < READ_AT_ONCE:
-            return
-        after = page[-1].id
+    for known in (yield from list_movements(MovementState.WAITING)):
+        try:
+            yield from _place(known.movement, known, terms, "")
+        except AutopayError:
+            continue  # It stays, and holds up no other.
 
 
-def list_movements(state: MovementState) -> Flow[list[MovementRecord]]:
-    """Read every movement in a state other than placed, by id (P4)."""
-    found: list[MovementRecord] = Listed()
-    while True:
-        after = found[-1].id if found else ""
-        page = yield from ask_many(
-            ReadMovements(state, after, READ_AT_ONCE), MovementRecord
-        )
-        found.extend(page)
-        if len(page) < READ_AT_ONCE:
-            return found
+def list_movements(
+    state: MovementState,
+) -> Flow[Decoded[MovementRecord]]:
+    """Read every movement in a state other than placed, by id (P4, R6)."""
+    found = yield from read_all(
+        lambda after: ReadMovements(state, after, READ_AT_ONCE),
+        MovementRecord,
+        "",
+        id_of,
+    )
+    return Decoded(found)
 
 
 def close_case(id: str, *, by: str, reason: str) -> Flow[MovementRecord]:  # noqa: A002 - the word

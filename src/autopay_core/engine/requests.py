@@ -2,15 +2,24 @@
 What a flow asks of the world, one frozen value at a time (R1).
 
 Holds: the requests, `Flow`, `Terms`, and the helpers that yield a request and
-check the answer's type. Imports: `driving` and the values; never `ports`: a
-flow knows what to ask, not whom.
+check the answer's type, or read a list page by page. Imports: `driving` and
+the values; never `ports`: a flow knows what to ask, not whom.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from datetime import date, datetime, timedelta
-from typing import Any, Final, NamedTuple, TypeAlias, TypeVar, cast, final
+from typing import (
+    Any,
+    Final,
+    NamedTuple,
+    Protocol,
+    TypeAlias,
+    TypeVar,
+    cast,
+    final,
+)
 
 import attrs
 
@@ -38,6 +47,7 @@ from autopay_core.commits import (
     Conflict,
     PostingFilter,
     Standing,
+    Unreadable,
 )
 from autopay_core.engine.driving import Given
 from autopay_core.errors import (
@@ -93,12 +103,15 @@ __all__ = [
     "Terms",
     "TurnOver",
     "ask",
+    "ask_certain",
     "ask_either",
     "ask_many",
     "call_off",
     "commit",
+    "id_of",
     "is_far_ahead",
     "look_up",
+    "read_all",
     "read_now",
     "read_standing",
     "take_money",
@@ -389,6 +402,7 @@ Request: TypeAlias = (
 )
 
 _R = TypeVar("_R")
+_P = TypeVar("_P")
 _S = TypeVar("_S")
 _T = TypeVar("_T")
 Flow: TypeAlias = Generator[Request, object, _T]
@@ -466,6 +480,65 @@ def ask_either(
             raise wrong_answer(request, each)
         checked.append(each)
     return tuple(checked)
+
+
+def ask_certain(request: Request, kind: type[_T]) -> Flow[tuple[_T, ...]]:
+    """
+    Yield *request* for what a decision rests on.
+
+    Raises:
+        PortError: One of its answers is `Unreadable` (PS-22).
+
+    """
+    answer = yield from ask_either(request, kind, Unreadable)
+    certain: list[_T] = []
+    for each in answer:
+        if isinstance(each, Unreadable):
+            raise PortError(
+                f"{each.key} cannot be read by this autopay_core; nothing is "
+                "decided without it",
+                code=each.code,
+            )
+        certain.append(each)
+    return tuple(certain)
+
+
+def read_all(
+    ask: Callable[[_P], Request],
+    kind: type[_T],
+    first: _P,
+    place: Callable[[_T | Unreadable], _P],
+    most: int = READ_AT_ONCE,
+) -> Flow[list[_T | Unreadable]]:
+    """
+    Read all of a list, page by page (R6).
+
+    Args:
+        ask: Makes the request for what comes after a place.
+        kind: What is listed.
+        first: The place before all others.
+        place: Returns where one stands.
+        most: How many a page has, as *ask* says it.
+
+    """
+    found: list[_T | Unreadable] = []
+    after = first
+    while True:
+        page = yield from ask_either(ask(after), kind, Unreadable)
+        found.extend(page)
+        if len(page) < most:
+            return found
+        after = place(page[-1])
+
+
+class _HasId(Protocol):
+    @property
+    def id(self) -> object: ...
+
+
+def id_of(listed: _HasId) -> str:
+    """Return the id under which one is listed, readable or not."""
+    return str(listed.id)
 
 
 def commit(change: Change) -> Flow[Committed | Conflict]:

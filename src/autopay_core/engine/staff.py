@@ -16,7 +16,6 @@ from typing import Final
 import attrs
 
 from autopay_core._checks import check_text, clean_text, some_of
-from autopay_core._shown import Listed
 from autopay_core.balances import Expected, accepted
 from autopay_core.charges import (
     Cancelled,
@@ -31,6 +30,7 @@ from autopay_core.commits import (
     Change,
     Conflict,
     ConflictReason,
+    Decoded,
     Distinct,
     OpenAmounts,
     PostingFilter,
@@ -38,7 +38,9 @@ from autopay_core.commits import (
     Restored,
     StopOrder,
 )
-from autopay_core.engine.breaking import list_holds
+from autopay_core.engine.breaking import (
+    list_holds,
+)
 from autopay_core.engine.charging import as_it_stands, conclusion, finish
 from autopay_core.engine.receiving import receive
 from autopay_core.engine.requests import (
@@ -50,9 +52,10 @@ from autopay_core.engine.requests import (
     ReadPostings,
     Terms,
     ask,
-    ask_many,
     commit,
+    id_of,
     look_up,
+    read_all,
     read_standing,
 )
 from autopay_core.engine.steps import (
@@ -582,15 +585,13 @@ def accept_balance(
 
 def read_postings(
     view: PostingView, invoice: str | None
-) -> Flow[list[Posting]]:
-    """Read all the posting records that a view shows, page by page (P3)."""
-    found: list[Posting] = Listed()
-    wanted = PostingFilter(
-        statuses=view.statuses, invoice=invoice, most=READ_AT_ONCE
+) -> Flow[Decoded[Posting]]:
+    """Read all the posting records that a view shows (P3, R6)."""
+    wanted = PostingFilter.of_view(view, invoice=invoice, most=READ_AT_ONCE)
+    found = yield from read_all(
+        lambda after: ReadPostings(attrs.evolve(wanted, after=after)),
+        Posting,
+        None,
+        id_of,
     )
-    while True:
-        page = yield from ask_many(ReadPostings(wanted), Posting)
-        found.extend(page)
-        if len(page) < READ_AT_ONCE:
-            return found
-        wanted = attrs.evolve(wanted, after=found[-1].id)
+    return Decoded(found)

@@ -47,7 +47,7 @@ from autopay_core.engine.driving import Given
 from autopay_core.engine.gate import Cause
 from autopay_core.engine.knowing import payments_left, record_of
 from autopay_core.engine.lanes import one_by_one, side_by_side
-from autopay_core.engine.looking import STUCK, looked_for_stuck, swept
+from autopay_core.engine.looking import looked_for_stuck, stuck_since, swept
 from autopay_core.engine.planning import (
     Outlook,
     added,
@@ -369,11 +369,11 @@ def _stuck(
     standing: Standing, as_of: date
 ) -> Flow[tuple[tuple[Notice, ...], tuple[Told, ...]]]:
     """Find what has become stuck since the last sweep (P3)."""
-    before = standing.told.get(STUCK)
-    since = None if before is None else datetime.fromisoformat(before.said)
     now = standing.now
     try:
-        notices = yield from about_stuck(now, as_of, since)
+        notices = yield from about_stuck(
+            now, as_of, stuck_since(standing.told)
+        )
     except PortError:
         return (), ()  # One that cannot be read; the mark is older than that.
     return notices, (looked_for_stuck(now),)

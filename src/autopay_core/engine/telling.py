@@ -28,8 +28,8 @@ from autopay_core.engine.requests import (
     ReadWaiting,
     Send,
     ask_either,
-    ask_many,
     commit,
+    id_of,
 )
 from autopay_core.errors import (
     InvalidValueError,
@@ -159,12 +159,18 @@ def about_stuck(
             moved_before=now - within,
             most=READ_AT_ONCE,
         )
-        found = yield from ask_many(ReadPostings(wanted), Posting)
+        found = yield from ask_either(
+            ReadPostings(wanted), Posting, Unreadable
+        )
         if not found:
             continue
         count = _Count()
         for each in found:
-            count.add(f"invoice {each.invoice}, {each.amount} of {each.run}")
+            count.add(
+                f"{each.key}, which cannot be read"
+                if isinstance(each, Unreadable)
+                else f"invoice {each.invoice}, {each.amount} of {each.run}"
+            )
         notices.append(
             notice_for_firm(
                 NoticeKind.POSTING_STUCK,
@@ -174,7 +180,7 @@ def about_stuck(
                     f"Postings {what}: {count}. Meanwhile their amounts "
                     "count as on the way."
                 ),
-                occasion=" ".join(str(each.id) for each in found),
+                occasion=" ".join(map(id_of, found)),
             )
         )
     return tuple(notices)

@@ -239,7 +239,7 @@ UNPROVEN: Final[Mapping[str, str]] = MappingProxyType(
         "PS-21": "People may be told the same again and again, or not at all.",
         "PS-22": (
             "One record that cannot be read may keep every other run from "
-            "going on."
+            "going on, or a list from being shown."
         ),
         "PS-23": (
             "One refund or return may be booked twice, and an invoice is "

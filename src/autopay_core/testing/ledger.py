@@ -18,7 +18,7 @@ import attrs
 
 from autopay_core.associations import InvoicePage, InvoiceQuery
 from autopay_core.calls import advance_postings
-from autopay_core.commits import PostingFilter
+from autopay_core.commits import Decoded, PostingFilter
 from autopay_core.money import Money
 from autopay_core.postings import Posting, PostingStatus
 
@@ -146,7 +146,7 @@ def _all(
     wanted = PostingFilter(statuses=statuses, most=_PAGE)
     while True:
         page = store.postings(wanted)
-        found.extend(page)
+        found.extend(Decoded(page))
         if len(page) < _PAGE:
             return found
         wanted = attrs.evolve(wanted, after=page[-1].id)

@@ -103,6 +103,7 @@ from autopay_core.commits import (
 )
 from autopay_core.errors import (
     CommitUnknownError,
+    InvalidValueError,
     PortError,
     PortUnavailableError,
     PostingConflictError,
@@ -748,8 +749,14 @@ def _conflict(change: Change, facts: _Facts) -> Conflict | None:
 
 
 def _known(facts: _Facts, name: str) -> Posting | None:
+    """Return a posting as it stands; None if there is none to be read."""
     row = facts.postings.get(name)
-    return None if row is None else posting_of(row[:-1])
+    if row is None:
+        return None
+    try:
+        return posting_of(row[:-1])
+    except InvalidValueError:
+        return None
 
 
 def _run_conflict(record: RunRecord, facts: _Facts) -> ConflictReason | None:

@@ -30,6 +30,7 @@ from autopay_core.adapters.sql.rows import (
     key_row,
     key_text,
     posting_of,
+    status_of,
     with_token,
 )
 from autopay_core.adapters.sql.schema import UNFINISHED, UNSETTLED
@@ -236,6 +237,25 @@ def _run(row: Row) -> RunRecord | Unreadable:
         return Unreadable(key=key, code=error.code)
 
 
+def _posting(row: Row) -> Posting | Unreadable:
+    try:
+        return posting_of(row)
+    except InvalidValueError as error:
+        return Unreadable(key=row[0], code=error.code)
+
+
+def _total(row: Row) -> PostingTotal | Unreadable:
+    status, currency, count, minor = row
+    try:
+        return PostingTotal(
+            status=status_of(status),
+            count=count,
+            amount=Money(amount_minor=minor, currency=currency),
+        )
+    except InvalidValueError as error:
+        return Unreadable(key=f"{status} {currency}", code=error.code)
+
+
 def _listed(
     sure: Callable[[RunRecord | Unreadable], RunRecord | Unreadable],
 ) -> Listing:
@@ -251,6 +271,24 @@ def _listed(
         for row in rows:
             yield Given(sure(_run(row)))
         after = rows[-1][:3]
+
+
+def _notices(
+    sure: Callable[[Notice | Unreadable], Notice | Unreadable],
+) -> Listing:
+    """Read every notice, oldest first, a page at a time."""
+    after = 0
+    while rows := (
+        yield from _rows(
+            "SELECT place, key, data FROM autopay_notices WHERE place > ? "
+            "ORDER BY place LIMIT ?",
+            after,
+            _PAGE,
+        )
+    ):
+        for _, key, data in rows:
+            yield Given(sure(_found(Notice, key, data)))
+        after = rows[-1][0]
 
 
 def _as_read(found: _T) -> _T:
@@ -602,7 +640,7 @@ class SqlReads(SqlProofs):
     @call
     def movements(
         self, state: MovementState, after: str, most: int, /
-    ) -> Calls[Sequence[MovementRecord]]:
+    ) -> Calls[Sequence[MovementRecord | Unreadable]]:
         """Read movements in a state, by id, after one (P4)."""
         rows = yield from _rows(
             "SELECT id, data FROM autopay_movements WHERE state = ? "
@@ -612,18 +650,20 @@ class SqlReads(SqlProofs):
             after,
             most,
         )
-        return tuple(_movement(row) for row in rows)
+        return tuple(_found(MovementRecord, *row) for row in rows)
 
     @call
-    def holds(self, after: str, most: int, /) -> Calls[Sequence[Hold]]:
+    def holds(
+        self, after: str, most: int, /
+    ) -> Calls[Sequence[Hold | Unreadable]]:
         """Read the holds in force, by id, after one (H1)."""
         rows = yield from _rows(
-            "SELECT data FROM autopay_holds WHERE active = 1 AND id > ? "
+            "SELECT id, data FROM autopay_holds WHERE active = 1 AND id > ? "
             "ORDER BY id LIMIT ?",
             after,
             most,
         )
-        return tuple(_hold(row) for row in rows)
+        return tuple(_found(Hold, *row) for row in rows)
 
     @call
     def claim(self, key: RunKey, seconds: int, /) -> Calls[bool]:
@@ -659,7 +699,9 @@ class SqlReads(SqlProofs):
         return bool(claimed)
 
     @call
-    def postings(self, wanted: PostingFilter, /) -> Calls[Sequence[Posting]]:
+    def postings(
+        self, wanted: PostingFilter, /
+    ) -> Calls[Sequence[Posting | Unreadable]]:
         """Read postings, in order of id if no other is asked for (PS-27)."""
         terms, values = _terms(wanted)
         column = _SORTS[wanted.sort]
@@ -680,12 +722,12 @@ class SqlReads(SqlProofs):
             *values,
             wanted.most,
         )
-        return tuple(posting_of(row) for row in rows)
+        return tuple(map(_posting, rows))
 
     @call
     def posting_totals(
         self, wanted: PostingFilter, /
-    ) -> Calls[Sequence[PostingTotal]]:
+    ) -> Calls[Sequence[PostingTotal | Unreadable]]:
         """Count and add up the postings of a filter (PS-27)."""
         terms, values = _terms(wanted)
         rows = yield from _rows(
@@ -695,14 +737,7 @@ class SqlReads(SqlProofs):
             "GROUP BY status, currency ORDER BY status, currency",
             *values,
         )
-        return tuple(
-            PostingTotal(
-                status=PostingStatus(status),
-                count=count,
-                amount=Money(amount_minor=minor, currency=currency),
-            )
-            for status, currency, count, minor in rows
-        )
+        return tuple(map(_total, rows))
 
     @call
     def batch(self, id: str, /) -> Calls[Sequence[Batch]]:  # noqa: A002 - the word
@@ -713,7 +748,9 @@ class SqlReads(SqlProofs):
         return tuple(_batch(row) for row in rows)
 
     @call
-    def batches(self, wanted: BatchFilter, /) -> Calls[Sequence[Batch]]:
+    def batches(
+        self, wanted: BatchFilter, /
+    ) -> Calls[Sequence[Batch | Unreadable]]:
         """Read batches in order of id."""
         terms, values = ["id > ?"], [cast("Any", wanted.after)]
         if wanted.states:
@@ -734,7 +771,7 @@ class SqlReads(SqlProofs):
             *values,
             wanted.most,
         )
-        return tuple(_batch(row) for row in rows)
+        return tuple(_found(Batch, *row) for row in rows)
 
     @call
     def undelivered(
@@ -781,18 +818,12 @@ class SqlReads(SqlProofs):
     @listing(Notice)
     def notices(self) -> Listing:
         """Read every notice on record, oldest first, a page at a time."""
-        after = 0
-        while rows := (
-            yield from _rows(
-                "SELECT place, data FROM autopay_notices WHERE place > ? "
-                "ORDER BY place LIMIT ?",
-                after,
-                _PAGE,
-            )
-        ):
-            for notice in [loads(data, Notice) for _, data in rows]:
-                yield Given(notice)
-            after = rows[-1][0]
+        return _notices(_certainly)
+
+    @listing(cast("type[Notice | Unreadable]", object))
+    def notices_as_read(self) -> Listing:
+        """Read every notice as `notices` does; one that cannot be is said."""
+        return _notices(_as_read)
 
     @call
     def history(

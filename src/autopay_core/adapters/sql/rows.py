@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from operator import attrgetter
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, TypeVar
 
 import attrs
 
@@ -69,10 +70,13 @@ __all__ = [
     "posting_row",
     "postings_digest",
     "run_row",
+    "status_of",
     "step_row",
     "with_token",
     "without_token",
 ]
+
+_E = TypeVar("_E")
 
 Key: TypeAlias = tuple[str, str, int]
 """A run's key as columns: auto-pay, nominal date, number."""
@@ -261,15 +265,37 @@ def day_of(on: date | None) -> str | None:
     return None if on is None else on.isoformat()
 
 
+def _day(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise InvalidValueError(
+            "expected a date as 2026-01-31", code="DateFormat", value=text
+        ) from None
+
+
 def _day_from(text: str | None) -> date | None:
-    return None if text is None else date.fromisoformat(text)
+    return None if text is None else _day(text)
+
+
+def _one_of(kind: Callable[[str], _E], text: str) -> _E:
+    try:
+        return kind(text)
+    except ValueError:
+        raise InvalidValueError(
+            "not a word that is known", code="UnknownValue", value=text
+        ) from None
+
+
+status_of: Final = partial(_one_of, PostingStatus)
+"""Read a posting's status."""
 
 
 _FORMS: Final[Mapping[str, tuple[Callable[[Any], object], ...]]] = {
-    "nominal_on": (date.isoformat, date.fromisoformat),
-    "charged_on": (date.isoformat, date.fromisoformat),
-    "account_kind": (_value, AccountKind),
-    "status": (_value, PostingStatus),
+    "nominal_on": (date.isoformat, _day),
+    "charged_on": (date.isoformat, _day),
+    "account_kind": (_value, partial(_one_of, AccountKind)),
+    "status": (_value, status_of),
     "posted_on": (day_of, _day_from),
     "is_open": (int, bool),
 }
@@ -305,7 +331,13 @@ def postings_digest(rows: Iterable[Row]) -> str:
 
 
 def posting_of(row: Row) -> Posting:
-    """Return the posting that *row* holds."""
+    """
+    Return the posting that *row* holds.
+
+    Raises:
+        InvalidValueError: It holds none that this version can read.
+
+    """
     fields: dict[str, Any] = {}
     for (column, path), value in zip(_POSTING.items(), row, strict=True):
         found = _FORMS[column][1](value) if column in _FORMS else value

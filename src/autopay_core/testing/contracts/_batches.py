@@ -31,6 +31,7 @@ from autopay_core.commits import (
     Committed,
     Conflict,
     ConflictReason,
+    Decoded,
     PostingFilter,
     PostingMove,
     PostingSort,
@@ -174,7 +175,7 @@ def put(store: PostingStore, *postings: Posting) -> None:
 
 def every(store: PostingStore) -> tuple[Posting, ...]:
     """Read every posting."""
-    return tuple(store.postings(PostingFilter()))
+    return tuple(Decoded(store.postings(PostingFilter())))
 
 
 _INSTANT: Final = timedelta(microseconds=1)
@@ -377,7 +378,7 @@ class BatchClauses(Contract):
 
         taken = [
             each.id
-            for batch in store.batches(BatchFilter())
+            for batch in Decoded(store.batches(BatchFilter()))
             for each in batch.postings
         ]
         kinds = {type(each) for each in answers}
@@ -453,7 +454,7 @@ class BatchClauses(Contract):
         wanted = _FILTERS[name]
         expected = [each for each in _LISTED if wanted.shows(each)]
 
-        found = list(listed.postings(wanted))
+        found = Decoded(listed.postings(wanted))
 
         assert sorted(each.id for each in found) == sorted(
             each.id for each in expected
@@ -493,7 +494,7 @@ class BatchClauses(Contract):
             (PostingFilter(moved_from=at, moved_before=later), "13"),
             (PostingFilter(moved_from=at, invoice="INV-9"), ""),
         ):
-            found = list(store.postings(wanted))
+            found = Decoded(store.postings(wanted))
             assert [each.id for each in found] == [f"p-{n}" for n in numbers]
             assert list(store.posting_totals(wanted)) == _totals(found)
 
@@ -516,13 +517,13 @@ class BatchClauses(Contract):
         """PS-27: also once it is answered."""
         [made] = listed.batch("b-1")
         wanted = PostingFilter(batch="b-1")
-        before = list(listed.postings(wanted))
+        before = Decoded(listed.postings(wanted))
         assert before == sorted(made.postings, key=_by_id)
         assert list(listed.posting_totals(wanted)) == _totals(before)
 
         listed.commit(answered(made))
 
-        after = list(listed.postings(wanted))
+        after = Decoded(listed.postings(wanted))
         assert [each.id for each in after] == [each.id for each in before]
         assert list(listed.posting_totals(wanted)) == _totals(after)
         assert list(listed.postings(PostingFilter(batch="b-2"))) == []
@@ -542,7 +543,7 @@ class BatchClauses(Contract):
         if descending:
             expected.reverse()
         found: list[Posting] = []
-        while page := listed.postings(wanted):
+        while page := Decoded(listed.postings(wanted)):
             assert len(page) <= 2
             found.extend(page)
             wanted = attrs.evolve(wanted, after=page[-1].id)

@@ -45,6 +45,7 @@ from autopay_core.commits import (
     Change,
     Committed,
     Conflict,
+    Decoded,
     PostingFilter,
     PostingMove,
 )
@@ -145,7 +146,7 @@ class _Names:
 
     def find(self, store: PostingStore) -> Sequence[Posting]:
         """Read the run's postings."""
-        return store.postings(PostingFilter(run=str(self.key)))
+        return Decoded(store.postings(PostingFilter(run=str(self.key))))
 
     def undelivered(self, store: PostingStore) -> object:
         """Read a page of notices."""

@@ -29,6 +29,7 @@ from autopay_core.commits import (
     Committed,
     Conflict,
     ConflictReason,
+    Decoded,
     Distinct,
     Incident,
     PostingFilter,
@@ -925,7 +926,8 @@ class PostingStoreContract(BatchClauses):
                 () if one.state.is_finished else (one,)
             )
             assert sorted(
-                store.postings(PostingFilter(run=str(key))), key=_by_id
+                Decoded(store.postings(PostingFilter(run=str(key)))),
+                key=_by_id,
             ) == sorted(done, key=_by_id)
             [found] = [
                 each
@@ -1590,7 +1592,7 @@ class PostingStoreContract(BatchClauses):
 
         def listed(after: str, most: int) -> list[MovementRecord]:
             found = store.movements(MovementState.WAITING, after, most)
-            return list(found)
+            return Decoded(found)
 
         assert listed("", 9) == records
         assert listed("", 2) == records[:2]
@@ -1863,7 +1865,7 @@ def _run(store: PostingStore, key: RunKey) -> RunRecord | None:
 
 
 def _all(store: PostingStore) -> tuple[Posting, ...]:
-    return tuple(store.postings(PostingFilter()))
+    return tuple(Decoded(store.postings(PostingFilter())))
 
 
 def _open(store: PostingStore) -> dict[str, Money]:

@@ -41,7 +41,7 @@ from autopay_core.calls import (
     sweep,
 )
 from autopay_core.charges import Captured, Declined
-from autopay_core.commits import PostingFilter
+from autopay_core.commits import Decoded, PostingFilter
 from autopay_core.errors import (
     AutopayError,
     InvalidValueError,
@@ -103,7 +103,7 @@ def warm_up(trial: Trial) -> None:
     )
     for _ in sweep(autopays(), as_of=FIRST_DAY, ports=ports):
         pass
-    moved = store.postings(PostingFilter())
+    moved = Decoded(store.postings(PostingFilter()))
     advance_postings(moved, PostingStatus.QUEUED, ports=ports)
     audit(export_store(store), (), ())
     store.close()
@@ -212,8 +212,10 @@ def _post_once(ports: Ports, ledger: Ledger) -> int:
         (PostingStatus.QUEUED, PostingStatus.POSTED),
         (PostingStatus.PENDING, PostingStatus.QUEUED),
     ):
-        page = ports.postings.postings(
-            PostingFilter(statuses=frozenset({status}), most=_PAGE)
+        page = Decoded(
+            ports.postings.postings(
+                PostingFilter(statuses=frozenset({status}), most=_PAGE)
+            )
         )
         if not page:
             continue
