@@ -19,7 +19,8 @@ from typing import Any
 import attrs
 
 from autopay_core import associations, charges, notices, reads, retries, runs
-from autopay_core.adapters.memory import MemoryPostingStore
+from autopay_core.adapters._batches import batch_conflict
+from autopay_core.adapters.memory import MemoryPostingStore, store
 from autopay_core.associations import InvoiceQuery
 from autopay_core.charges import (
     Cancelled,
@@ -32,8 +33,10 @@ from autopay_core.engine import (
     asking,
     charging,
     collecting,
+    desk,
     gate,
     planning,
+    receiving,
     recovery,
     requests,
     staff,
@@ -53,8 +56,9 @@ from autopay_core.engine.requests import (
     Send,
 )
 from autopay_core.errors import PortError, PortUnavailableError
+from autopay_core.movements import MovementState
 from autopay_core.notices import NoticeKind
-from autopay_core.postings import Posting, PostingStatus
+from autopay_core.postings import Posting, PostingStatus, move_posting
 from autopay_core.runs import RunState, RunStatus
 from autopay_core.schedules import MissedPolicy
 from autopay_core.testing.simulator import System, simulate
@@ -117,6 +121,10 @@ def planted(*plants: Plant) -> Iterator[System]:
             recover=recovery.recover,
             collect=collecting.collect,
             advance_postings=staff.advance_postings,
+            make_batch=desk.make_batch,
+            export_batch=desk.export_batch,
+            answer_batch=desk.answer_batch,
+            receive=receiving.receive,
             reverse=staff.reverse,
             attest=staff.attest,
         )
@@ -1314,3 +1322,145 @@ def _cancel_believed(planting: Planting) -> None:
 )
 def _payer_without_end(planting: Planting) -> None:
     planting.swap(steps.payer_is_late, lambda record, now: False)
+
+
+# -- Batches (P5) -------------------------------------------------------------
+
+
+@_mutant("a posting is in two batches", seeds=400, first=0, rules="P5")
+def _in_two_batches(planting: Planting) -> None:
+    true = batch_conflict
+
+    def conflict(change: Any, **facts: Any) -> Any:
+        return true(change, **{**facts, "batched": {}})
+
+    planting.swap(true, conflict, store)
+
+
+@_mutant("a posting moves without its batch", seeds=400, first=0, rules="P5")
+def _moves_alone(planting: Planting) -> None:
+    true = batch_conflict
+
+    def conflict(change: Any, **facts: Any) -> Any:
+        return true(change, **facts) if change.batches else None
+
+    planting.swap(true, conflict, store)
+
+
+@_mutant("the last step of a batch wins", seeds=400, first=11, rules="P5")
+def _last_batch_wins(planting: Planting) -> None:
+    true = batch_conflict
+
+    def conflict(change: Any, **facts: Any) -> Any:
+        versions = {each.id: each.version - 1 for each in change.batches}
+        return true(change, **{**facts, "versions": versions})
+
+    planting.swap(true, conflict, store)
+
+
+@_mutant("what the ledger refused is posted", seeds=400, first=18, rules="P5")
+def _refused_is_posted(planting: Planting) -> None:
+    true = desk._moved
+
+    def moved(posting: Posting, line: Any) -> Posting:
+        found = true(posting, line)
+        if found.status is not PostingStatus.INCOMPLETE:
+            return found
+        return move_posting(posting, PostingStatus.POSTED)
+
+    planting.swap(true, moved, desk)
+
+
+@_mutant(
+    "what never went out stays queued", seeds=4_000, first=535, rules="P5"
+)
+def _never_sent_stays(planting: Planting) -> None:
+    true = desk._moves_of
+
+    def moves_of(batch: Any) -> Any:
+        return tuple(
+            each
+            for each in true(batch)
+            if each.after.status is not PostingStatus.PENDING
+        )
+
+    planting.swap(true, moves_of, desk)
+
+
+# -- Movements (P4) -----------------------------------------------------------
+
+
+@_mutant(
+    "each telling of an event is another",
+    seeds=400,
+    first=0,
+    rules="I15 P4 Q4",
+)
+def _tellings_are_events(planting: Planting) -> None:
+    true = receiving.receive
+    made = count(1)
+
+    def receive(movement: Any, *more: Any, **options: Any) -> Any:
+        other = attrs.evolve(movement, id=f"{movement.id}-{next(made)}")
+        return true(other, *more, **options)
+
+    planting.swap(true, receive, receiving)
+
+
+@_mutant("a refund or a dispute holds nothing", seeds=400, first=0, rules="H2")
+def _movements_hold_nothing(planting: Planting) -> None:
+    planting.swap(receiving._holds_of, lambda *_: (), receiving)
+
+
+@_mutant("what comes early is a case", seeds=2_000, first=0, rules="P4")
+def _early_is_a_case(planting: Planting) -> None:
+    true = receiving._kept
+
+    def kept(*args: Any, **options: Any) -> Any:
+        args = tuple(
+            MovementState.CASE if each is MovementState.WAITING else each
+            for each in args
+        )
+        return true(*args, **options)
+
+    planting.swap(true, kept, receiving)
+
+
+@_mutant("what waits is never brought in", seeds=2_000, first=0, rules="P4")
+def _never_brought_in(planting: Planting) -> None:
+    def bring_in(_: Any) -> Any:
+        yield from ()
+
+    planting.swap(receiving.bring_in, bring_in, receiving, sweeping)
+
+
+@_mutant(
+    "a payment is not found by its reference", seeds=400, first=0, rules="P4"
+)
+def _reference_is_unknown(planting: Planting) -> None:
+    true = receiving._runs_of
+
+    def runs_of(movement: Any, terms: Any) -> Any:
+        if movement.reference is not None:
+            return ()
+        return (yield from true(movement, terms))
+
+    planting.swap(true, runs_of, receiving)
+
+
+@_mutant(
+    "what comes again is booked twice as much", seeds=400, first=0, rules="I15"
+)
+def _comes_twice(planting: Planting) -> None:
+    true = runs.reversal_postings
+
+    def reversal_postings(record: Any, reversal: Any) -> Any:
+        found = true(record, reversal)
+        if reversal.kind.takes_back:
+            return found
+        return tuple(
+            attrs.evolve(each, amount=each.amount + each.amount)
+            for each in found
+        )
+
+    planting.swap(true, reversal_postings, receiving)

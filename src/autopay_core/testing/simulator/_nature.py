@@ -1,9 +1,9 @@
 """
 What surrounds everybody in a simulated world: time, chance, and the truth.
 
-Holds: `Nature`. Imports: `_oracle`, `_settings`, `charges`, `postings`. The
-world's ports draw their faults here, and its workers their turns, from one row
-of numbers that the seed decides.
+Holds: `Nature`. Imports: `_books`, `_oracle`, `_settings`, `charges`,
+`commits`, `postings`. The world's ports draw their faults here, and its
+workers their turns, from one row of numbers that the seed decides.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from random import Random
 from typing import TYPE_CHECKING, Final
 
 from autopay_core.charges import DeclineClass, Declined
+from autopay_core.testing.simulator._books import Books
 from autopay_core.testing.simulator._oracle import Oracle, Reader
 from autopay_core.testing.simulator._settings import (
     EPOCH,
@@ -22,9 +23,11 @@ from autopay_core.testing.simulator._settings import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import date, datetime
 
     from autopay_core.charges import ChargeRequest
+    from autopay_core.commits import Change
     from autopay_core.postings import Posting
 
 __all__ = ["Nature"]
@@ -42,6 +45,10 @@ _BANK_CODES: Final = (
     ("R01", DeclineClass.LATER),
     ("R02", DeclineClass.NEVER),
 )
+
+
+def _nothing(_: Change) -> None:
+    """Look at nothing, until somebody does."""
 
 
 class Nature:
@@ -76,6 +83,8 @@ class Nature:
         self.skew_ends: int | None = None
         self.faults = 0
         self.oracle = Oracle(ignored)
+        self.books = Books(self.oracle)
+        self.moved: Callable[[Change], None] = _nothing
         self.reader = Reader()
 
     # -- Time ----------------------------------------------------------------

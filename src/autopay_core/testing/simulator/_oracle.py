@@ -14,7 +14,12 @@ from typing import TYPE_CHECKING, Final, NamedTuple, final
 
 from autopay_core.allocation import Reason
 from autopay_core.autopay import AutoPay, in_force
-from autopay_core.charges import DeclineClass, Declined, NeedsPayer
+from autopay_core.charges import (
+    Cancelled,
+    DeclineClass,
+    Declined,
+    NeedsPayer,
+)
 from autopay_core.notices import NoticeKind
 from autopay_core.postings import PostingStatus, ReversalKind
 from autopay_core.references import RunKey
@@ -244,6 +249,8 @@ class Oracle:
         self.live: dict[str, int] = {}
         self.statuses: dict[str, PostingStatus] = {}
         self.postings: dict[str, Posting] = {}
+        self.gone: dict[str, int] = {}
+        self.books_postings = False
         self.shown: set[str] = set()
         self.holds: dict[str, Hold] = {}
         self.payers: dict[str, str] = {}
@@ -465,8 +472,7 @@ class Oracle:
         if (
             record.key in self.rested
             and not record.demanded_by
-            # What was intended before it rested is not made up.
-            and (before is None or before.state is not RunState.OPEN)
+            and not _was_intended(before)
         ):
             raise PromiseBroken("S11", f"{record.key} is made up")
         self._not_barred(record)
@@ -822,16 +828,23 @@ class Oracle:
                     "Q2", f"{posting.id}: {minor}, not {share}"
                 )
         else:
-            original = self.postings[posting.reverses]
-            gone = sum(
-                each.amount.amount_minor
-                for each in self.postings.values()
-                if each.reverses == posting.reverses
-            )
-            if original.amount.amount_minor + gone + minor < 0:
-                raise PromiseBroken("I15", f"{posting.id} takes back too much")
+            self._reversing(posting, minor)
         self.postings[posting.id] = posting
         self.statuses[posting.id] = posting.status
+
+    def _reversing(self, posting: Posting, minor: int) -> None:
+        """I15: what is left of a share is from nothing to all of it."""
+        paid = posting
+        while paid.reverses is not None:
+            paid = self.postings[paid.reverses]
+        gone = self.gone.get(paid.id, 0) + minor
+        whole = paid.amount.amount_minor
+        if not 0 <= whole + gone <= whole:
+            raise PromiseBroken("I15", f"{posting.id} moves {gone} of {whole}")
+        self.gone[paid.id] = gone
+        if self.books_postings:
+            number = str(posting.invoice)
+            self.live[number] = self.live.get(number, 0) + minor
 
     # -- The gateway ---------------------------------------------------------
 
@@ -1017,6 +1030,22 @@ class Oracle:
             raise PromiseBroken("Q2", "postings without a capture")
         if net:
             raise PromiseBroken("Q4", f"{net} more posted than taken")
+
+
+def _was_intended(before: RunRecord | None) -> bool:
+    """
+    Tell whether a run was on its way before its order rested (S11).
+
+    In doubt, or proven never to have left and planned afresh: neither is
+    made up.
+    """
+    if before is None:
+        return False
+    return before.state is RunState.OPEN or (
+        before.state is RunState.WAITING
+        and bool(before.attempts)
+        and isinstance(before.attempts[-1].outcome, Cancelled)
+    )
 
 
 def _is_same_plan(one: Intent | None, other: Intent | None) -> bool:

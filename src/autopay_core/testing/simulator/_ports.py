@@ -674,6 +674,8 @@ class Store:
         if isinstance(answer, Committed):
             world.mark_time(answer.at)
             world.oracle.committed(change, world.reader)
+            world.books.committed(change)
+            world.moved(change)
             if world.oracle.is_open_changed:
                 world.oracle.covered(
                     self.inner.open_amounts(CLIENTS), world.undone

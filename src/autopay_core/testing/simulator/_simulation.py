@@ -1,10 +1,10 @@
 """
 One seed: a world, its workers step by step, faults, and the healing.
 
-Holds: `System`, `STORES`, `World`, `Outcome`, `simulate`. Imports: `_judge`,
-`_nature`, `_oracle`, `_ports`, `_settings`, `adapters.memory`,
-`adapters.sqlite` and the core. The flows are those that production runs, or
-what a test puts into a `System` in their place.
+Holds: `System`, `STORES`, `World`, `Outcome`, `simulate`. Imports: `_company`,
+`_desk`, `_judge`, `_nature`, `_oracle`, `_ports`, `_settings`,
+`adapters.memory`, `adapters.sqlite` and the core. The flows are those that
+production runs, or what a test puts into a `System` in their place.
 """
 
 from __future__ import annotations
@@ -25,8 +25,14 @@ from autopay_core.charges import (
 from autopay_core.commits import Change, Conflict, PostingFilter
 from autopay_core.engine.case import case_of
 from autopay_core.engine.collecting import collect
+from autopay_core.engine.desk import (
+    answer_batch,
+    export_batch,
+    make_batch,
+)
 from autopay_core.engine.dispatch import answering, terms_of
 from autopay_core.engine.driving import Given
+from autopay_core.engine.receiving import receive
 from autopay_core.engine.recovery import recover
 from autopay_core.engine.requests import (
     Commit,
@@ -58,6 +64,8 @@ from autopay_core.postings import (
 from autopay_core.references import RunKey, Secret
 from autopay_core.runs import RunResult, RunState, RunStatus
 from autopay_core.schedules import Occurrence
+from autopay_core.testing.simulator._company import Company
+from autopay_core.testing.simulator._desk import Desk
 from autopay_core.testing.simulator._judge import charge_on, resting
 from autopay_core.testing.simulator._nature import Nature
 from autopay_core.testing.simulator._oracle import PromiseBroken, Reader
@@ -87,6 +95,7 @@ if TYPE_CHECKING:
     from autopay_core.autopay import AutoPay
     from autopay_core.engine.case import Case
     from autopay_core.engine.requests import Flow, Request, Stream
+    from autopay_core.movements import Movement
     from autopay_core.ports import PostingStore
 
 __all__ = ["STORES", "Outcome", "System", "World", "simulate", "system_on"]
@@ -94,6 +103,13 @@ __all__ = ["STORES", "Outcome", "System", "World", "simulate", "system_on"]
 _DAY: Final = 24 * 3_600
 _SECRET: Final = Secret(b"simulated, and of no use elsewhere")
 _NO_FAULTS: Final[dict[str, float]] = dict.fromkeys(FAULTS, 0.0)
+_AT_THE_DESK: Final = {
+    **_NO_FAULTS,
+    "down": 0.02,
+    "commit_unknown": 0.05,
+    "kill_before": 0.03,
+    "kill_after": 0.05,
+}
 _ROUNDS: Final = 60
 _LEAPS: Final = (600, 3_600, 3_600, 6 * 3_600)
 _MENDED_AFTER: Final = 26
@@ -163,6 +179,10 @@ class System:
         recover: As `engine.recovery.recover`.
         collect: As `engine.collecting.collect`.
         advance_postings: As `engine.staff.advance_postings`.
+        make_batch: As `engine.desk.make_batch`.
+        export_batch: As `engine.desk.export_batch`.
+        answer_batch: As `engine.desk.answer_batch`.
+        receive: As `engine.receiving.receive`.
         reverse: As `engine.staff.reverse`.
         attest: As `engine.staff.attest`.
         store: Makes a posting store that takes its time from ``clock``.
@@ -175,6 +195,10 @@ class System:
     recover: Callable[..., Stream[Any]] = recover
     collect: Callable[..., Flow[Any]] = collect
     advance_postings: Callable[..., Flow[Any]] = advance_postings
+    make_batch: Callable[..., Flow[Any]] = make_batch
+    export_batch: Callable[..., Flow[Any]] = export_batch
+    answer_batch: Callable[..., Flow[Any]] = answer_batch
+    receive: Callable[..., Flow[Any]] = receive
     reverse: Callable[..., Flow[Any]] = reverse
     attest: Callable[..., Flow[Any]] = attest
     store: Callable[..., PostingStore] = _in_memory
@@ -300,6 +324,21 @@ class World(Nature):
         self.events: list[tuple[RunKey, Reversal]] = []
         self.overtaken: set[str] = set()
         self.borrowed: dict[str, AutoPay] = {}
+        self.desk = Desk(
+            seed,
+            system=system,
+            books=self.books,
+            ledger=self.ledger,
+            today=self.today,
+        )
+        self.company = Company(
+            seed,
+            system=system,
+            oracle=self.oracle,
+            gateway=self.gateway,
+            today=self.today,
+        )
+        self.moved = self.company.committed
         self._happenings: dict[str, Callable[[], None]] = {
             "land": self._land,
             "staff": self._staff_acts,
@@ -345,7 +384,10 @@ class World(Nature):
     def _step(self, worker: _Worker) -> None:
         """Let *worker* make one call, or begin something."""
         if worker.flow is None:
-            self._begin(worker, self._program)
+            self._begin(
+                worker,
+                self._besides() or self._program,
+            )
             return
         self.reader = worker.reader
         request = worker.request
@@ -458,6 +500,15 @@ class World(Nature):
             return self._staff()
         return self._reverse() if roll < 0.97 else self._testify(reader)
 
+    def _besides(self) -> Callable[[Reader], Stream[Any]] | None:
+        """Draw whether somebody does what only some worlds have."""
+        if self.company.is_wanted():
+            return lambda _: self.company.calls(self.terms)
+        return self._at_the_desk if self.desk.is_wanted() else None
+
+    def _at_the_desk(self, _: Reader) -> Flow[None]:
+        return self.desk.work()
+
     def _sweep(self, reader: Reader, as_of: date) -> Stream[Any]:
         """Sweep as a host does, in some order; see `_answered`."""
         reader.order = list(self.autopays)
@@ -520,6 +571,8 @@ class World(Nature):
         if not postings:
             return
         some = self.rng.sample(postings, self.rng.randint(1, len(postings)))
+        if self.desk.is_used and self.desk.rng.random() < 0.8:
+            some = self.desk.free(some)  # Others try what is in a batch.
         yield from self._move(some, status)
 
     def _move(
@@ -557,9 +610,13 @@ class World(Nature):
     def _advanced(
         self, postings: Sequence[Posting], to: PostingStatus
     ) -> Flow[Any]:
-        return self.system.advance_postings(
-            postings, to, by="staff", note="the batch of today"
-        )
+        try:
+            yield from self.system.advance_postings(
+                postings, to, by="staff", note="the batch of today"
+            )
+        except InvalidValueError as error:
+            if error.code != "PostingInBatch" or not self.desk.is_used:
+                raise
 
     def _reverse(self) -> Flow[None]:
         """Take in an event of money that went back, perhaps again."""
@@ -608,6 +665,9 @@ class World(Nature):
 
     def _staff_acts(self) -> None:
         """Let staff work on their own, between two calls of the workers."""
+        if self.desk.is_used and self.desk.rng.random() < 0.2:
+            self._drive(lambda _: self.desk.take_back())
+            return
         self._drive(lambda _: self._staff())
 
     def _ledger_acts(self) -> None:
@@ -623,12 +683,7 @@ class World(Nature):
         ):
             # The ledger says so at once.
             self._drive(
-                lambda _: self.system.advance_postings(
-                    [known],
-                    PostingStatus.APPLIED,
-                    by="the ledger",
-                    note="the ledger shows it",
-                )
+                lambda _: self._advanced([known], PostingStatus.APPLIED)
             )
 
     def _batch(self) -> None:
@@ -718,6 +773,9 @@ class World(Nature):
             self.gateway.settle(one, fails=self.random() < 0.4)
 
     def _returns(self) -> None:
+        if self.company.is_used:
+            self.company.moves()
+            return
         captures = self.gateway.captures()
         if not captures:
             return
@@ -899,6 +957,7 @@ class World(Nature):
                 for each in self.oracle.records.values()
             )
             and not self.gateway.pending()
+            and not self.store.inner.undelivered(1)
             and all(
                 each in (PostingStatus.APPLIED, PostingStatus.REMOVED)
                 for each in self.oracle.statuses.values()
@@ -925,9 +984,35 @@ class World(Nature):
             if record is not None and event[1] in record.reversals:
                 continue
             self._drive(partial(self._reversed, event))
+        self._hear(place)
+        self._send_together()
         while self.ledger.inbox:
             self._ledger_acts()
         self._drive(lambda _: self._clear())
+
+    def _hear(self, place: int) -> None:
+        """Let everything be told that the company has to tell (P4)."""
+        if not self.company.is_used:
+            return
+        for _ in range(self.company.rng.randint(0, 3) if place < 4 else 0):
+            self.company.moves()
+        for each in self.company.untold():
+            self._drive(partial(self._heard, each))
+
+    def _heard(self, movement: Movement, _: Reader) -> Flow[Any]:
+        return self.company.receives(movement, self.terms)
+
+    def _send_together(self) -> None:
+        """Let two people post the queue at once, and be cut off (P5)."""
+        rates, before = self.rates, self.reader
+        self.rates = _AT_THE_DESK
+        for _ in range(self.desk.rounds()):
+            staff = [_Worker("Ann"), _Worker("Bob")]
+            for each in staff:
+                self._begin(each, self._at_the_desk)
+            while busy := [each for each in staff if each.flow is not None]:
+                self._step(self.desk.rng.choice(busy))
+        self.rates, self.reader = rates, before
 
     def _ask_both(self, place: int) -> None:
         """Ask each of the gateway's accounts in turn, if both were used."""
@@ -947,6 +1032,7 @@ class World(Nature):
 
     def _clear(self) -> Flow[None]:
         """Bring every posting to its end."""
+        yield from self.desk.clear()
         postings = [
             each
             for each in self.oracle.postings.values()
@@ -1019,6 +1105,7 @@ class World(Nature):
 
     def _check_end(self) -> None:
         oracle = self.oracle
+        self.company.complete()
         oracle.complete(self.autopays)
         opened = self.store.inner.open_amounts(("C1", "C2"))
         if opened.amounts:
