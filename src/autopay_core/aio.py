@@ -28,9 +28,11 @@ from autopay_core.allocation import Allocation
 from autopay_core.associations import InvoicePage, InvoiceQuery
 from autopay_core.autopay import AutoPay
 from autopay_core.batches import (
+    Acknowledged,
     Batch,
     BatchAnswer,
     BatchState,
+    LedgerEntry,
     PostingTotal,
 )
 from autopay_core.charges import (
@@ -92,6 +94,7 @@ __all__ = [
     "PostingStore",
     "TwoStepGateway",
     "accept_balance",
+    "acknowledge",
     "advance_postings",
     "answer_batch",
     "attest",
@@ -527,6 +530,13 @@ async def export_batch(
 async def answer_batch(given: BatchAnswer, *, by: str, ports: Ports) -> Batch:
     """Like `autopay_core.calls.answer_batch`."""
     return await _drive(desk.answer_batch(given, by=by), ports)
+
+
+async def acknowledge(
+    shown: Sequence[LedgerEntry], *, by: str, ports: Ports
+) -> Acknowledged:
+    """Like `autopay_core.calls.acknowledge`."""
+    return await _drive(desk.acknowledge(shown, by=by), ports)
 
 
 async def list_batches(

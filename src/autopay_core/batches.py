@@ -2,6 +2,7 @@
 The postings that staff send to the ledger together (P5).
 
 Holds: `Batch` with its life, `BatchAnswer` with an answer for each line,
+`LedgerEntry` and `Acknowledged` for what the ledger shows in the end,
 `PostingTotal`, `control_totals`. Imports: `_shown`, `money`, `postings` and
 `references`. Nothing here is ever edited: each step makes a new value.
 """
@@ -33,13 +34,15 @@ from autopay_core._shown import Shown
 from autopay_core.errors import InvalidValueError
 from autopay_core.money import Money
 from autopay_core.postings import Posting, PostingId, PostingStatus
-from autopay_core.references import DepositAccount
+from autopay_core.references import DepositAccount, InvoiceNumber
 
 __all__ = [
     "BATCH_MOST",
+    "Acknowledged",
     "Batch",
     "BatchAnswer",
     "BatchState",
+    "LedgerEntry",
     "LineAccepted",
     "LineAnswer",
     "LineRefused",
@@ -492,3 +495,75 @@ def _twice(names: Iterable[str]) -> list[str]:
             found.append(each)
         seen.add(each)
     return found
+
+
+@final
+@attrs.frozen(kw_only=True, repr=False, eq=False)
+class LedgerEntry(Readable):
+    """
+    One of our postings, as the ledger shows it in a balance (P2).
+
+    Attributes:
+        posting: The posting's id.
+        invoice: The number of the invoice that it is on.
+        amount: What it took off the balance; negative for what went back.
+
+    """
+
+    posting: PostingId | str = attrs.field(validator=an_id)
+    invoice: InvoiceNumber | str = attrs.field(validator=an_id)
+    amount: Money = attrs.field(validator=a(Money))
+
+    def shows(self, posting: Posting, /) -> bool:
+        """Tell whether this is a posting as it is on record."""
+        return (self.posting, self.invoice, self.amount) == (
+            posting.id,
+            posting.invoice,
+            posting.amount,
+        )
+
+
+@final
+@attrs.frozen(kw_only=True, repr=False, eq=False)
+class Acknowledged(Shown):
+    """
+    What became of the ledger's figures (P2, P3).
+
+    Attributes:
+        applied: The postings that are applied now, and were not before.
+        already: What was applied before.
+        differs: Another invoice or amount than on record, or shown more than
+            once: its posting stays open.
+        unexpected: Of a posting that nobody sent, that is incomplete or was
+            removed, or is in a batch that is not answered; it stays as it
+            is.
+        unknown: Of no posting on record.
+
+    """
+
+    applied: tuple[Posting, ...] = ()
+    already: tuple[LedgerEntry, ...] = ()
+    differs: tuple[LedgerEntry, ...] = ()
+    unexpected: tuple[LedgerEntry, ...] = ()
+    unknown: tuple[LedgerEntry, ...] = ()
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether nothing of it needs a person."""
+        return not (self.differs or self.unexpected or self.unknown)
+
+    def __str__(self) -> str:
+        """Return it in a line, and one more for each that needs a person."""
+        first = (
+            f"{len(self.applied)} applied, {len(self.already)} were before."
+        )
+        lines = [
+            f"{each.posting}: {each.amount} on {each.invoice} {why}"
+            for entries, why in (
+                (self.differs, "is not what is on record"),
+                (self.unexpected, "was not expected yet, or any more"),
+                (self.unknown, "is of no posting on record"),
+            )
+            for each in entries
+        ]
+        return "\n".join([first, *lines])

@@ -16,9 +16,11 @@ from typing import TypeVar
 from autopay_core.allocation import Allocation
 from autopay_core.autopay import AutoPay
 from autopay_core.batches import (
+    Acknowledged,
     Batch,
     BatchAnswer,
     BatchState,
+    LedgerEntry,
     PostingTotal,
 )
 from autopay_core.charges import Captured, Declined
@@ -56,6 +58,7 @@ from autopay_core.runs import RunRecord, RunResult, RunState
 
 __all__ = [
     "accept_balance",
+    "acknowledge",
     "advance_postings",
     "answer_batch",
     "attest",
@@ -402,6 +405,32 @@ def answer_batch(given: BatchAnswer, *, by: str, ports: Ports) -> Batch:
 
     """
     return _drive(desk.answer_batch(given, by=by), ports)
+
+
+def acknowledge(
+    shown: Sequence[LedgerEntry], *, by: str, ports: Ports
+) -> Acknowledged:
+    """
+    Take in which postings the ledger's balances show by now (P2, P3).
+
+    What was queued or posted, and is shown as it is on record, is applied and
+    counts as open no more. So hand in only what the balances that the matter
+    data reads show already. The same figures again change nothing; what does
+    not agree stays as it is and is returned.
+
+    Args:
+        shown: What the ledger shows of our postings, in any order; of a day
+            or of all days.
+        by: Whose figures they are, such as ``"ledger"``.
+        ports: The host's.
+
+    Raises:
+        InvalidValueError: Nobody says so (``FieldMissing``).
+        PortUnavailableError: Others kept moving the same postings
+            (``StoreBusy``); what was applied stands.
+
+    """
+    return _drive(desk.acknowledge(shown, by=by), ports)
 
 
 def list_batches(

@@ -1,22 +1,24 @@
 """
 What the firm's staff do at the desk where postings are managed (P5).
 
-Holds: the flows of batches, of lists of postings and of their totals. Imports:
-`telling`, `requests` and the values.
+Holds: the flows of batches, of what the ledger shows, of lists of postings and
+of their totals. Imports: `telling`, `requests` and the values.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Final
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final, final
 
 import attrs
 
-from autopay_core._checks import check_id, check_text
+from autopay_core._checks import check_id, check_text, check_type
 from autopay_core.batches import (
+    Acknowledged,
     Batch,
     BatchAnswer,
     BatchState,
+    LedgerEntry,
     LineAccepted,
     LineRefused,
     PostingTotal,
@@ -35,6 +37,7 @@ from autopay_core.commits import (
     Unreadable,
 )
 from autopay_core.engine.requests import (
+    READ_AT_ONCE,
     Flow,
     ReadBatch,
     ReadBatches,
@@ -48,11 +51,16 @@ from autopay_core.engine.requests import (
     read_now,
 )
 from autopay_core.engine.telling import incomplete, tell
-from autopay_core.errors import HostProtocolError, InvalidValueError
+from autopay_core.errors import (
+    HostProtocolError,
+    InvalidValueError,
+    PortUnavailableError,
+)
 from autopay_core.notices import Notice
 from autopay_core.postings import Posting, PostingStatus, move_posting
 
 __all__ = [
+    "acknowledge",
     "answer_batch",
     "export_batch",
     "find_postings",
@@ -264,6 +272,142 @@ def _batch(id: str) -> Flow[Batch]:  # noqa: A002 - the word
             value=id,
         )
     return found[0]
+
+
+def acknowledge(
+    shown: Sequence[LedgerEntry], *, by: str
+) -> Flow[Acknowledged]:
+    """
+    Take in which postings the ledger's balances show (P2, P3).
+
+    What is queued or posted, and shown as it is on record, is applied; the
+    same figures again change nothing.
+
+    Args:
+        shown: What the ledger shows, of us alone, in any order.
+        by: Whose figures they are.
+
+    Raises:
+        InvalidValueError: Nobody says so (``FieldMissing``), or one of them is
+            no `LedgerEntry` (``FieldType``).
+        PortUnavailableError: Others kept moving the same postings
+            (``StoreBusy``); what was applied stands.
+
+    """
+    check_text(by, "by", most=128, empty=False)
+    for place, each in enumerate(shown):
+        check_type(each, LedgerEntry, f"shown[{place}]")
+    book = _Shown(shown)
+    for _ in range(_ROUNDS):
+        if (yield from book.apply(by)):
+            return (yield from book.rest())
+    raise PortUnavailableError(
+        "others kept moving the same postings; say it again", code="StoreBusy"
+    )
+
+
+_ROUNDS: Final = 8
+_MOVES_AT_ONCE: Final = 500
+_SENT: Final = frozenset({PostingStatus.QUEUED, PostingStatus.POSTED})
+
+
+@final
+class _Shown:
+    """The ledger's figures, and what has become of each."""
+
+    def __init__(self, shown: Iterable[LedgerEntry]) -> None:
+        by_id: dict[str, list[LedgerEntry]] = {}
+        for each in shown:
+            by_id.setdefault(str(each.posting), []).append(each)
+        self._left = {
+            name: each[0] for name, each in by_id.items() if len(each) == 1
+        }
+        self._differs = [
+            one for each in by_id.values() if len(each) > 1 for one in each
+        ]
+        self._applied: list[Posting] = []
+        self._in_batch: set[str] = set()
+
+    def apply(self, by: str) -> Flow[bool]:
+        """Apply what is shown; tell whether nobody else moved any of it."""
+        moves = yield from self._moves()
+        is_whole = True
+        for at in range(0, len(moves), _MOVES_AT_ONCE):
+            some = moves[at : at + _MOVES_AT_ONCE]
+            written = yield from commit(
+                Change(moves=some, by=by, reason="the ledger shows it")
+            )
+            if isinstance(written, Conflict):
+                self._in_batch.update(written.postings)
+                is_whole = False
+                continue
+            for each in some:
+                self._applied.append(each.after)
+                del self._left[str(each.before.id)]
+        return is_whole
+
+    def _moves(self) -> Flow[tuple[PostingMove, ...]]:
+        """Return the steps of what is shown as it is on record."""
+        wanted = PostingFilter(statuses=_SENT, most=READ_AT_ONCE)
+        return tuple(
+            PostingMove(
+                before=each, after=move_posting(each, PostingStatus.APPLIED)
+            )
+            for each in (yield from _all_of(wanted))
+            if str(each.id) not in self._in_batch
+            and (entry := self._left.get(str(each.id))) is not None
+            and entry.shows(each)
+        )
+
+    def rest(self) -> Flow[Acknowledged]:
+        """Say what became of each."""
+        stands = yield from self._stands()
+        already: list[LedgerEntry] = []
+        unexpected: list[LedgerEntry] = []
+        unknown: list[LedgerEntry] = []
+        for name, entry in self._left.items():
+            posting = stands.get(name)
+            if posting is None:
+                unknown.append(entry)
+            elif not entry.shows(posting):
+                self._differs.append(entry)
+            elif posting.status is PostingStatus.APPLIED:
+                already.append(entry)
+            else:
+                unexpected.append(entry)
+        return Acknowledged(
+            applied=tuple(self._applied),
+            already=tuple(already),
+            differs=tuple(self._differs),
+            unexpected=tuple(unexpected),
+            unknown=tuple(unknown),
+        )
+
+    def _stands(self) -> Flow[dict[str, Posting]]:
+        """Read, by id, what may be meant by the figures that are left."""
+        numbers = {str(each.invoice) for each in self._left.values()}
+        asked = [
+            PostingFilter(invoice=each, most=READ_AT_ONCE)
+            for each in sorted(numbers)
+        ]
+        if asked:  # What is under way may be shown on another invoice.
+            asked.append(PostingFilter(statuses=_SENT, most=READ_AT_ONCE))
+        stands: dict[str, Posting] = {}
+        for wanted in asked:
+            for each in (yield from _all_of(wanted)):
+                stands[str(each.id)] = each
+        return stands
+
+
+def _all_of(wanted: PostingFilter) -> Flow[Decoded[Posting]]:
+    """Read all that a filter shows, and can be read."""
+    found = yield from read_all(
+        lambda after: ReadPostings(attrs.evolve(wanted, after=after)),
+        Posting,
+        None,
+        id_of,
+    )
+    return Decoded(found)
 
 
 def list_batches(
