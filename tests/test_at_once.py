@@ -51,7 +51,7 @@ from autopay_core.engine.requests import (
 )
 from autopay_core.errors import InvalidValueError, PortUnavailableError
 from autopay_core.notices import NoticeKind
-from autopay_core.runs import RunStatus
+from autopay_core.runs import RunState, RunStatus
 from worlds import (
     CARD,
     DAY,
@@ -416,6 +416,55 @@ def test_o3_turns_with_something_in_common_follow_each_other(
     world.sweep(*(order(each, **common) for each in EIGHT), at_once=4)
 
     assert meeting.most == 1
+
+
+def in_doubt(world: World, **common: Any) -> list[AutoPay]:
+    """Leave eight charges without an answer, and let an hour go by."""
+    orders = [order(number, **common) for number in EIGHT]
+    for each in orders:
+        world.gateway.script(Fault.LOSE_ANSWER)
+        [left] = world.sweep(each)
+        assert left.status is RunStatus.OPEN
+    world.clock.advance(hours=1)
+    return orders
+
+
+def test_o3_what_was_left_in_doubt_is_looked_at_side_by_side() -> None:
+    world, meeting = world_of(*EIGHT), Meeting(4)
+    orders = in_doubt(world)
+    lookup = world.one_step.lookup
+
+    def looked_up(*asked: Any) -> Any:
+        with meeting:
+            return lookup(*asked)
+
+    rig(world.gateway, lookup=looked_up)
+
+    results = world.sweep(*orders, at_once=4)
+
+    assert meeting.most == 4
+    assert [each.key.autopay for each in results if each.key] == [
+        f"ap-{number}" for number in EIGHT
+    ]
+    assert {each.status for each in results} == {RunStatus.PAID}
+    assert len(world.taken) == 8
+
+
+def test_o3_doubts_about_one_method_are_looked_at_one_by_one() -> None:
+    world, meeting = world_of(*EIGHT), Meeting(1)
+    orders = in_doubt(world, method=CARD)
+    lookup = world.one_step.lookup
+
+    def looked_up(*asked: Any) -> Any:
+        with meeting:
+            return lookup(*asked)
+
+    rig(world.gateway, lookup=looked_up)
+
+    world.sweep(*orders, at_once=4)
+
+    assert meeting.most == 1
+    assert {each.state for each in world.records} == {RunState.PAID}
 
 
 def test_o3_who_waits_holds_up_no_other() -> None:

@@ -2,9 +2,9 @@
 Which turns of a sweep may go on beside each other (O3).
 
 Holds: `one_by_one` and `side_by_side`, the two orders of turns. Imports:
-`case`, `requests`, `autopay`. Pure: that turns overlap is decided
+`case`, `requests`, `autopay`, `runs`. Pure: that turns overlap is decided
 here, and how they do (threads, tasks) is the affair of whoever answers
-`BeginTurn` and `AwaitTurn`.
+`BeginTurn` and `AwaitTurn`. A look at what was left under way is a turn too.
 
 Turns that have a client, a payer, a payment method or an id in common go on
 one after another, in the order given, for each of them plans on what the one
@@ -15,7 +15,7 @@ overlapping. Results are given in the order given as well.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from heapq import heappop, heappush
 from typing import Any, Final, TypeAlias, cast, final
 
@@ -29,8 +29,9 @@ from autopay_core.engine.requests import (
     NextAutoPay,
     TurnOver,
 )
+from autopay_core.runs import RunRecord
 
-__all__ = ["HandOver", "TurnOf", "Turns", "one_by_one", "side_by_side"]
+__all__ = ["HandOver", "Take", "TurnOf", "Turns", "one_by_one", "side_by_side"]
 
 Turns: TypeAlias = Generator[Any, Any, None]
 TurnOf: TypeAlias = Callable[[object], Generator[Any, Any, tuple[Any, ...]]]
@@ -39,28 +40,40 @@ TurnOf: TypeAlias = Callable[[object], Generator[Any, Any, tuple[Any, ...]]]
 HandOver: TypeAlias = Callable[[tuple[Any, ...]], Generator[Any, Any, None]]
 """Gives the results of a turn to the caller of the sweep."""
 
+Take: TypeAlias = Callable[[], Generator[Any, Any, list[object]]]
+"""Returns the next that has a turn, in a list; an empty one at the end."""
+
 _AHEAD: Final = 8
 """So many times `at_once` turns are taken in before the first of them is
 over: others go on while some wait, and memory does not grow."""
 
 
-def one_by_one(turn_of: TurnOf, hand_over: HandOver) -> Turns:
+def one_by_one(
+    turn_of: TurnOf, hand_over: HandOver, take: Take | None = None
+) -> Turns:
     """Let each turn begin when the one before it is over."""
+    take = _next if take is None else take
     while True:
-        given = yield from _next()
+        given = yield from take()
         if not given:
             return
         results = yield from turn_of(given[0])
         yield from _give(given[0], results, hand_over)
 
 
-def side_by_side(turn_of: TurnOf, hand_over: HandOver, at_once: int) -> Turns:
+def side_by_side(
+    turn_of: TurnOf,
+    hand_over: HandOver,
+    at_once: int,
+    take: Take | None = None,
+) -> Turns:
     """
     Let so many turns go on at once, if they have nothing in common.
 
     An error that a turn ends with, which is the caller's own, ends the sweep:
     no other turn begins.
     """
+    take = _next if take is None else take
     lanes = _Lanes()
     given: dict[int, object] = {}
     over: dict[int, tuple[Any, ...]] = {}
@@ -76,7 +89,7 @@ def side_by_side(turn_of: TurnOf, hand_over: HandOver, at_once: int) -> Turns:
             yield BeginTurn(place, turn_of(given[place]))
             going += 1
         if is_more and going < at_once and taken - shown < _AHEAD * at_once:
-            found = yield from _next()
+            found = yield from take()
             if found:
                 given[taken] = found[0]
                 lanes.join(taken, _marks_of(found[0]))
@@ -134,6 +147,8 @@ def _marks_of(given: object) -> frozenset[tuple[str, str]]:
     """Return what a turn must have for itself."""
     if isinstance(given, InHand):
         given = given.autopay
+    if isinstance(given, RunRecord):
+        return frozenset(_marks_of_run(given))
     if not isinstance(given, AutoPay):
         return frozenset()
     return frozenset(
@@ -147,6 +162,16 @@ def _marks_of(given: object) -> frozenset[tuple[str, str]]:
             ),
         ]
     )
+
+
+def _marks_of_run(record: RunRecord) -> Iterator[tuple[str, str]]:
+    yield "autopay", record.key.autopay
+    yield "payer", record.payer
+    for attempt in record.attempts:
+        yield "method", attempt.method
+    if record.intent is not None:
+        for line in record.intent.allocation.lines:
+            yield "client", line.invoice.client
 
 
 @final

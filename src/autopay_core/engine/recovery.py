@@ -3,13 +3,15 @@ How a run that was left under way goes on (R4, R7, R9).
 
 Holds: `recover`, which looks and sends nothing, and `go_on`, which has the
 auto-pay in hand and may send again what is still right. Imports: `asking`,
-`case`, `charging`, `driving`, `gate`, `planning`, `requests`, `steps`,
-`telling` and the values.
+`case`, `charging`, `driving`, `gate`, `lanes`, `planning`, `requests`,
+`steps`, `telling` and the values.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from datetime import timedelta
+from typing import Any, final
 
 from autopay_core._checks import report_text
 from autopay_core.charges import (
@@ -41,12 +43,12 @@ from autopay_core.engine.charging import (
 )
 from autopay_core.engine.driving import Given
 from autopay_core.engine.gate import Charge
+from autopay_core.engine.lanes import one_by_one, side_by_side
 from autopay_core.engine.planning import still_owed
 from autopay_core.engine.requests import (
     READ_AT_ONCE,
     Flow,
     ReadUnfinished,
-    Request,
     Stream,
     Terms,
     ask_either,
@@ -370,26 +372,65 @@ def _cancel(
 # -- Everything that was left under way ---------------------------------------
 
 
-def recover(terms: Terms) -> Stream[Request]:
-    """Look at every run that was left under way, and offer notices (R4)."""
-    after: RunKey | None = None
-    while True:
-        records = yield from ask_either(
-            ReadUnfinished(after, READ_AT_ONCE), RunRecord, Unreadable
-        )
-        for record in records:
-            if isinstance(record, Unreadable):
-                yield Given((yield from tell_unreadable(record)))
-                continue
-            try:
-                result = yield from recover_one(record, terms)
-            except Exception as error:  # noqa: BLE001 - R6
-                result = set_back(record.key.autopay, error, record)
-            yield Given(result)
-        if len(records) < READ_AT_ONCE:
-            break
-        after = place_of(records[-1])
+def recover(terms: Terms, at_once: int = 1) -> Stream[Any]:
+    """
+    Look at every run that was left under way, and offer notices (R4).
+
+    Args:
+        terms: The gateway's promises and the host's secret.
+        at_once: So many may be looked at side by side (O3); see `lanes`.
+
+    """
+
+    def look_at(record: object) -> Flow[tuple[RunResult, ...]]:
+        return _look_at(record, terms)
+
+    next_one = _Unfinished().take
+    if at_once == 1:
+        yield from one_by_one(look_at, _hand_over, next_one)
+    else:
+        yield from side_by_side(look_at, _hand_over, at_once, next_one)
     yield from deliver()
+
+
+@final
+class _Unfinished:
+    """What was left under way, page by page."""
+
+    def __init__(self) -> None:
+        self._page: deque[RunRecord | Unreadable] = deque()
+        self._after: RunKey | None = None
+        self._is_more = True
+
+    def take(self) -> Flow[list[object]]:
+        """Return the next in a list; an empty one at the end."""
+        if not self._page and self._is_more:
+            page = yield from ask_either(
+                ReadUnfinished(self._after, READ_AT_ONCE),
+                RunRecord,
+                Unreadable,
+            )
+            self._page.extend(page)
+            self._is_more = len(page) == READ_AT_ONCE
+            if page:
+                self._after = place_of(page[-1])
+        return [self._page.popleft()] if self._page else []
+
+
+def _look_at(record: object, terms: Terms) -> Flow[tuple[RunResult, ...]]:
+    """Look at one; what is wrong with it holds up no other (R6)."""
+    if isinstance(record, Unreadable):
+        return ((yield from tell_unreadable(record)),)
+    assert isinstance(record, RunRecord)
+    try:
+        return ((yield from recover_one(record, terms)),)
+    except Exception as error:  # noqa: BLE001 - R6
+        return (set_back(record.key.autopay, error, record),)
+
+
+def _hand_over(results: tuple[RunResult, ...]) -> Stream[Any]:
+    for each in results:
+        yield Given(each)
 
 
 def set_back(

@@ -319,7 +319,7 @@ def _sweep(
     as_of: date, terms: Terms, claim_seconds: int, at_once: int
 ) -> Stream[Any]:
     began = yield from _now()
-    yield from recover(terms)
+    yield from recover(terms, at_once)
     yield from _bring_in(terms)
     night, seen = Night(), Seen()
 
