@@ -645,6 +645,18 @@ class ForgetsAnAmountsCurrency(Spoiled):
         ]
 
 
+class AnswersAllWithOneConflict(Spoiled):
+    def commit_many(self, changes: Sequence[Change]) -> Sequence[object]:
+        answers: list[object] = []
+        for each in changes:
+            try:
+                answers.append(self.inner.commit(each))
+            except PostingConflictError as error:
+                answers.append(error)
+        conflicts = [each for each in answers if isinstance(each, Conflict)]
+        return [conflicts[0]] * len(answers) if conflicts else answers
+
+
 class StopsAtWhatItCannotRead(Spoiled):
     def __init__(self, inner: Any) -> None:
         super().__init__(inner)
@@ -839,6 +851,7 @@ BROKEN: dict[str, type] = GATEWAYS | {
         _of(Keeping, LetsReferencesRepeat, "PS-19"),
         _of(Keeping, CountsNoAttempts, "PS-20"),
         _of(Keeping, KnowsNoCeilings, "PS-28"),
+        _of(Keeping, AnswersAllWithOneConflict, "PS-29"),
         _of(Keeping, KeepsTheFirstThatWasTold, "PS-21"),
         _of(Keeping, ReceivesAnewEachTime, "PS-23"),
         _of(Keeping, ForgetsEarlierKeys, "PS-24"),

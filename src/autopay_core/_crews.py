@@ -1,9 +1,11 @@
 """
 Who carries many turns of a sweep at once: threads, or tasks (O3).
 
-Holds: `stream_at_once` and `stream_at_once_async`. Imports: `engine`. Outside
-the core, which has neither threads nor a clock; loaded when a sweep is asked
-for with more than one turn at once.
+Holds: `stream_at_once` and `stream_at_once_async`; `Together` and
+`TogetherAsync`, which write what several turns have to write in one step of a
+store that can. Imports: `errors`, `engine`. Outside the core, which has
+neither threads nor a clock; loaded when a sweep is asked for with more than
+one turn at once.
 
 A port that says when it is worth asking again (`retry_after`) holds back
 every turn that has not begun, a minute at a time and ten minutes in a sweep
@@ -25,7 +27,8 @@ from collections.abc import (
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from queue import SimpleQueue
-from typing import Any, Final, final
+from threading import Lock
+from typing import Any, Final, cast, final
 
 from autopay_core.engine.driving import (
     drive,
@@ -33,10 +36,26 @@ from autopay_core.engine.driving import (
     stream,
     stream_async,
 )
-from autopay_core.engine.requests import AwaitTurn, BeginTurn, Ended
-from autopay_core.errors import PortUnavailableError
+from autopay_core.engine.requests import (
+    AwaitTurn,
+    BeginTurn,
+    Commit,
+    CommitMany,
+    Ended,
+)
+from autopay_core.errors import (
+    AutopayError,
+    CommitUnknownError,
+    PortUnavailableError,
+)
 
-__all__ = ["Rest", "stream_at_once", "stream_at_once_async"]
+__all__ = [
+    "Rest",
+    "Together",
+    "TogetherAsync",
+    "stream_at_once",
+    "stream_at_once_async",
+]
 
 _REST_MOST: Final = 60.0
 _RESTS_MOST: Final = 600.0
@@ -71,11 +90,131 @@ class Rest:
         return max(0.0, self._until - self._clock())
 
 
+@final
+class _Waiting:
+    """A change that a turn has to write, and what came of it."""
+
+    def __init__(self, request: Commit) -> None:
+        self.request = request
+        self.answer: object = None
+        self.is_over = False
+
+    def result(self) -> object:
+        """Return what the store said of it, or raise that."""
+        if isinstance(self.answer, BaseException):
+            raise self.answer
+        return self.answer
+
+
+def _give(some: list[_Waiting], answers: object) -> None:
+    """Give each what the store said of it."""
+    if not isinstance(answers, (tuple, list)) or len(answers) != len(some):
+        _fail(some, CommitUnknownError("the store did not answer for each"))
+        return
+    for each, answer in zip(some, cast("list[object]", answers), strict=True):
+        each.answer = answer
+        each.is_over = True
+
+
+def _fail(some: list[_Waiting], error: BaseException) -> None:
+    """Let an error of a step be everybody's; an exit is its thread's own."""
+    for each in some:
+        each.answer = (
+            error
+            if isinstance(error, AutopayError)
+            else CommitUnknownError("the step that it was part of broke off")
+        )
+        each.is_over = True
+
+
+@final
+class Together:
+    """
+    Answers commits of several turns with one step of the store (PS-29).
+
+    Nobody waits for others to come: whoever finds nobody writing writes at
+    once, and those who come meanwhile are the next step.
+
+    Args:
+        answer: Answers every request.
+
+    """
+
+    def __init__(self, answer: Callable[[Any], object]) -> None:
+        self._answer = answer
+        self._coming = Lock()
+        self._writing = Lock()
+        self._waiting: list[_Waiting] = []
+
+    def answer(self, request: Any) -> object:  # noqa: ANN401 - any request
+        """Answer a request."""
+        if type(request) is not Commit:
+            return self._answer(request)
+        mine = _Waiting(request)
+        with self._coming:
+            self._waiting.append(mine)
+        with self._writing:
+            if not mine.is_over:
+                with self._coming:
+                    some, self._waiting = self._waiting, []
+                self._write(some)
+        return mine.result()
+
+    def _write(self, some: list[_Waiting]) -> None:
+        try:
+            if len(some) == 1:
+                _give(some, [self._answer(some[0].request)])
+            else:
+                _give(some, self._answer(_all_of(some)))
+        except BaseException as error:
+            _fail(some, error)
+            if not isinstance(error, Exception):
+                raise
+
+
+@final
+class TogetherAsync:
+    """`Together`, for turns in tasks."""
+
+    def __init__(self, answer: Callable[[Any], Awaitable[object]]) -> None:
+        self._answer = answer
+        self._writing = asyncio.Lock()
+        self._waiting: list[_Waiting] = []
+
+    async def answer(self, request: Any) -> object:  # noqa: ANN401 - any request
+        """Answer a request."""
+        if type(request) is not Commit:
+            return await self._answer(request)
+        mine = _Waiting(request)
+        self._waiting.append(mine)
+        async with self._writing:
+            if not mine.is_over:
+                some, self._waiting = self._waiting, []
+                await self._write(some)
+        return mine.result()
+
+    async def _write(self, some: list[_Waiting]) -> None:
+        try:
+            if len(some) == 1:
+                _give(some, [await self._answer(some[0].request)])
+            else:
+                _give(some, await self._answer(_all_of(some)))
+        except BaseException as error:
+            _fail(some, error)
+            if not isinstance(error, Exception):
+                raise
+
+
+def _all_of(some: list[_Waiting]) -> CommitMany:
+    return CommitMany(tuple(each.request.change for each in some))
+
+
 def stream_at_once(
     flow: Any,  # noqa: ANN401 - a stream of requests and results
     answer: Callable[[Any], object],
     at_once: int,
     *,
+    groups: bool = False,
     sleep: Callable[[float], object] = time.sleep,
     rest: Rest | None = None,
 ) -> Iterator[Any]:
@@ -88,16 +227,18 @@ def stream_at_once(
         flow: The sweep.
         answer: Answers every other request, also from several threads.
         at_once: So many threads.
+        groups: The store has `commit_many` (PS-29).
         sleep: How to wait.
         rest: How long to wait.
 
     """
     resting = Rest() if rest is None else rest
     over: SimpleQueue[Ended] = SimpleQueue()
+    answer_together = Together(answer).answer if groups else answer
 
     def answer_of_turn(request: Any) -> object:  # noqa: ANN401 - any request
         try:
-            return answer(request)
+            return answer_together(request)
         except PortUnavailableError as error:
             resting.note(error)
             raise
@@ -129,6 +270,7 @@ async def stream_at_once_async(
     flow: Any,  # noqa: ANN401 - a stream of requests and results
     answer: Callable[[Any], Awaitable[object]],
     *,
+    groups: bool = False,
     sleep: Callable[[float], Coroutine[Any, Any, object]] = asyncio.sleep,
     rest: Rest | None = None,
 ) -> AsyncGenerator[Any, None]:
@@ -137,7 +279,9 @@ async def stream_at_once_async(
 
     If the caller's task is cancelled, so are they.
     """
-    tasks = _Tasks(answer, sleep, Rest() if rest is None else rest)
+    tasks = _Tasks(
+        answer, sleep, Rest() if rest is None else rest, groups=groups
+    )
     try:
         async for result in stream_async(flow, tasks.answer):
             yield result
@@ -157,8 +301,11 @@ class _Tasks:
         answer: Callable[[Any], Awaitable[object]],
         sleep: Callable[[float], Coroutine[Any, Any, object]],
         rest: Rest,
+        *,
+        groups: bool,
     ) -> None:
         self._answer = answer
+        self._together = TogetherAsync(answer).answer if groups else answer
         self._sleep = sleep
         self._rest = rest
         self._over: asyncio.Queue[Ended] = asyncio.Queue()
@@ -187,7 +334,7 @@ class _Tasks:
 
     async def _answer_of_turn(self, request: Any) -> object:  # noqa: ANN401 - any request
         try:
-            return await self._answer(request)
+            return await self._together(request)
         except PortUnavailableError as error:
             self._rest.note(error)
             raise

@@ -440,7 +440,9 @@ async def sweep(
     # As in `calls`.
     from autopay_core._crews import stream_at_once_async  # noqa: PLC0415
 
-    turns = stream_at_once_async(flow, answer_or_next)
+    turns = stream_at_once_async(
+        flow, answer_or_next, groups=hasattr(ports.postings, "commit_many")
+    )
     async with aclosing(turns):
         async for result in turns:
             yield result

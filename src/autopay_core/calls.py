@@ -230,7 +230,12 @@ def sweep(
     # Threads and their clock: not in the core, and seldom wanted.
     from autopay_core._crews import stream_at_once  # noqa: PLC0415
 
-    yield from stream_at_once(flow, answer_or_next, at_once)
+    yield from stream_at_once(
+        flow,
+        answer_or_next,
+        at_once,
+        groups=hasattr(ports.postings, "commit_many"),
+    )
 
 
 def turn(

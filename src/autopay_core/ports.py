@@ -478,6 +478,11 @@ class PostingStore(Protocol):
     PS-28 A change is refused when more than one of its ceilings would be
           taken: what its runs take counts, and what every other run took, or
           is about to take, that has an attempt since.
+    PS-29 A store may have `commit_many(changes)`: it writes them one after
+          another as `commit` would, in one durable step, and returns for each
+          what `commit` would have returned, or the `PostingConflictError`
+          that it would have raised. If it raises, what is said of it holds
+          for all of them.
     PORT-1 With `sweep(at_once=…)` several threads call it at once.
     """
 

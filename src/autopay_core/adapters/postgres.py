@@ -382,7 +382,7 @@ class _PostingsOnPostgres(OnPostgres, SqlCommits):
 @final
 class PostgresPostingStore(_PostingsOnPostgres, BlockingStore):
     """
-    A posting store in PostgreSQL (PS-1 to PS-27).
+    A posting store in PostgreSQL (PS-1 to PS-28).
 
     Args:
         where: A connection string; or a host's ``psycopg_pool``

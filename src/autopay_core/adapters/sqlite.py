@@ -2,13 +2,13 @@
 A posting store in one SQLite file: the embedded default.
 
 Holds: `SqlitePostingStore` and `migrations`; `OnSqlite`, on which whatever
-else may lie in such a file can build. Imports: `sql`, `engine.driving`,
-`errors` and the standard library's sqlite3. Safe for any number of threads
-and processes on one machine; not on a network file system. Every commit is
-one transaction in WAL mode with full synchronous writing: when `commit`
-returns, the change survives a crash of the machine. SQLite has one writer at
-a time, taken with ``BEGIN IMMEDIATE``, so what a commit reads under it cannot
-change.
+else may lie in such a file can build. Imports: `sql`, `commits`,
+`engine.driving`, `errors` and the standard library's sqlite3. Safe for any
+number of threads and processes on one machine; not on a network file system.
+Every commit is one transaction in WAL mode with full synchronous writing: when
+`commit` returns, the change survives a crash of the machine. SQLite has one
+writer at a time, taken with ``BEGIN IMMEDIATE``, so what a commit reads under
+it cannot change.
 
 A connection is kept for later only after a normal end. After anything else
 its transaction is rolled back and it is closed. The file is made for its
@@ -29,6 +29,8 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any, Final, NoReturn, TypeVar, final
 
+from autopay_core.adapters.sql.commit import Answer
+from autopay_core.adapters.sql.methods import call
 from autopay_core.adapters.sql.schema import (
     SQLITE_WORDS,
     Migration,
@@ -41,6 +43,7 @@ from autopay_core.adapters.sql.words import (
     AnswerLostError,
     Ask,
     Batch,
+    Calls,
     Clock,
     Dialect,
     Exclusive,
@@ -55,6 +58,7 @@ from autopay_core.adapters.sql.words import (
     move_last,
     receive,
 )
+from autopay_core.commits import Change
 from autopay_core.engine.driving import drive
 from autopay_core.errors import (
     AutopayError,
@@ -402,7 +406,7 @@ class OnSqlite:
 @final
 class SqlitePostingStore(OnSqlite, BlockingStore):
     """
-    A posting store in one SQLite file (PS-1 to PS-27).
+    A posting store in one SQLite file (PS-1 to PS-29).
 
     >>> store = SqlitePostingStore("postings.db")  # doctest: +SKIP
 
@@ -436,6 +440,23 @@ class SqlitePostingStore(OnSqlite, BlockingStore):
         )
         BlockingStore.__init__(self, DIALECT, clock)
         self._migrate(may_change=migrate)
+
+    @call
+    def commit_many(
+        self, changes: Sequence[Change], /
+    ) -> Calls[Sequence[Answer]]:
+        """
+        Write changes one after another, and wait for the disk once (PS-29).
+
+        A sweep with `at_once` writes so what its turns have to write at the
+        same moment. PostgreSQL does that by itself.
+
+        Raises:
+            PortUnavailableError: Nothing of any was written.
+            CommitUnknownError: All may have been.
+
+        """
+        return (yield from self._commit_together(changes))
 
     # -- Schema --------------------------------------------------------------
 

@@ -164,6 +164,10 @@ def _asks(flow: BookFlow[_T], ports: AnyPorts | None = None) -> Calls[_T]:
     return cast("Calls[_T]", _Asked(flow, ports))
 
 
+def _groups(ports: AnyPorts | None) -> bool:
+    return ports is not None and hasattr(ports.postings, "commit_many")
+
+
 def _lists(flow: Any, ports: AnyPorts, at_once: int) -> Listing:  # noqa: ANN401 - a stream
     return cast("Listing", _Asked(flow, ports, at_once))
 
@@ -730,7 +734,9 @@ class Book(Commands, Blocking):
         # As in `calls`.
         from autopay_core._crews import stream_at_once  # noqa: PLC0415
 
-        return stream_at_once(flow, self._answerer(ports), at_once)
+        return stream_at_once(
+            flow, self._answerer(ports), at_once, groups=_groups(ports)
+        )
 
     def _answerer(self, ports: AnyPorts | None) -> Callable[[Any], object]:
         if ports is None:
@@ -783,7 +789,9 @@ class AsyncBook(Commands, Awaitable):
         # As in `calls`.
         from autopay_core._crews import stream_at_once_async  # noqa: PLC0415
 
-        return stream_at_once_async(flow, self._answerer(ports))
+        return stream_at_once_async(
+            flow, self._answerer(ports), groups=_groups(ports)
+        )
 
     def _answerer(
         self, ports: AnyPorts | None

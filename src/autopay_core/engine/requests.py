@@ -71,6 +71,7 @@ __all__ = [
     "Charge",
     "Claim",
     "Commit",
+    "CommitMany",
     "Confirm",
     "Ended",
     "Flow",
@@ -281,6 +282,12 @@ class ReadInvoices(NamedTuple):
     query: InvoiceQuery
 
 
+class CommitMany(NamedTuple):
+    """Answered with `Committed`, `Conflict` or an error for each, in order."""
+
+    changes: tuple[Change, ...]
+
+
 class Charge(NamedTuple):
     """Answered with a charge outcome; for a gateway of one step."""
 
@@ -391,6 +398,7 @@ Request: TypeAlias = (
     | ReadUndelivered
     | Claim
     | Commit
+    | CommitMany
     | ReadInvoices
     | Charge
     | Prepare

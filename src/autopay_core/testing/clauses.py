@@ -265,6 +265,10 @@ UNPROVEN: Final[Mapping[str, str]] = MappingProxyType(
             "More may be taken from a payer in a day, or in a night, than the "
             "host allows."
         ),
+        "PS-29": (
+            "Of what several turns write at the same moment one change may be "
+            "lost, or said to stand while another one does."
+        ),
         "NT-1": "A notice that is offered again may be refused for ever.",
         "NT-2": "A failed auto-pay may stay untold.",
         "NT-3": "A notice that was not accepted is taken as delivered.",

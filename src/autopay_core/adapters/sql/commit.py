@@ -22,7 +22,7 @@ from collections.abc import (
 )
 from functools import cache, partial
 from operator import attrgetter
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeAlias, cast
 
 import attrs
 
@@ -128,6 +128,9 @@ from autopay_core.runs import (
 from autopay_core.serialization import dumps
 
 __all__ = ["SqlCommits"]
+
+Answer: TypeAlias = Committed | Conflict | PostingConflictError
+"""What one of several commits comes to."""
 
 _TRIES: Final = 3
 """How often a transaction is tried that others keep winning."""
@@ -300,16 +303,58 @@ class SqlCommits(SqlReads):
             except LostRaceError:
                 continue
             except AnswerLostError as lost:
-                return (yield from self._settle(change, transition, lost))
+                result = yield from self._settle(change, transition, lost)
             return result
-        raise PortUnavailableError(
-            "other writers kept winning; nothing was written",
-            code="StoreBusy",
-        )
+        raise _busy()
+
+    def _commit_together(
+        self, changes: Sequence[Change]
+    ) -> Calls[tuple[Answer, ...]]:
+        """
+        Write changes one after another in one transaction (PS-29).
+
+        Raises:
+            PortUnavailableError: Nothing of any was written.
+            CommitUnknownError: All may have been.
+
+        """
+        yield from self._adopt()
+        transitions = [secrets.token_hex(16) for _ in changes]
+        for _ in range(_TRIES):
+            try:
+                answers: tuple[Answer, ...] = yield Write(
+                    self._commit_each(changes, transitions)
+                )
+            except LostRaceError:
+                continue
+            except AnswerLostError as lost:
+                for change, transition, answer in zip(
+                    changes, transitions, lost.result, strict=True
+                ):
+                    if isinstance(answer, Committed):
+                        # One stands for all.
+                        answers = yield from self._settle(
+                            change, transition, lost
+                        )
+                        return answers
+                return cast("tuple[Answer, ...]", lost.result)
+            return answers
+        raise _busy()
+
+    def _commit_each(
+        self, changes: Sequence[Change], transitions: Sequence[str]
+    ) -> Steps[tuple[Answer, ...]]:
+        answers: list[Answer] = []
+        for change, transition in zip(changes, transitions, strict=True):
+            try:
+                answers.append((yield from self._commit(change, transition)))
+            except PostingConflictError as error:
+                answers.append(error)
+        return tuple(answers)
 
     def _settle(
         self, change: Change, transition: str, lost: AnswerLostError
-    ) -> Calls[Committed | Conflict]:
+    ) -> Calls[Any]:
         try:
             stands: bool = yield Write(self._is_committed(change, transition))
         except (PortError, AnswerLostError) as error:
@@ -318,8 +363,8 @@ class SqlCommits(SqlReads):
                 "asked; read again before doing anything"
             ) from error
         if stands:
-            found: Committed | Conflict = lost.result
-            return found
+            result: Any = lost.result
+            return result
         if self._dialect.absence_is_proof:
             raise PortUnavailableError(
                 "the commit broke off; nothing was written"
@@ -746,6 +791,12 @@ def _conflict(change: Change, facts: _Facts) -> Conflict | None:
                 f"another posting stands under {new.id}"
             )
     return None
+
+
+def _busy() -> PortUnavailableError:
+    return PortUnavailableError(
+        "other writers kept winning; nothing was written", code="StoreBusy"
+    )
 
 
 def _known(facts: _Facts, name: str) -> Posting | None:

@@ -1695,6 +1695,57 @@ class PostingStoreContract(BatchClauses):
         assert list(store.sent(attempt.began_at, 9)) == [second]
         assert list(store.sent(later, 9)) == [second]
 
+    # -- PS-29: several changes at once ---------------------------------------
+
+    def test_ps_29_each_of_several_changes_is_answered_by_itself(
+        self, store: PostingStore
+    ) -> None:
+        """PS-29: as if each had come alone, one after another."""
+        commit_many = getattr(store, "commit_many", None)
+        if commit_many is None:
+            pytest.skip("it writes one change at a time: no commit_many")
+        one = intended(run_key("ap-1"))
+        two = intended(run_key("ap-2"), invoice("INV-2", 100, client="C-2"))
+        wrong = attrs.evolve(two, version=3)
+        done = paid(one)
+        made = postings_of(done)
+        other = attrs.evolve(made[0], note="another one")
+        three = intended(run_key("ap-3"), invoice("INV-3", 100, client="C-3"))
+
+        answers = commit_many(
+            (
+                Change(runs=(one,)),
+                Change(runs=(wrong,)),
+                Change(runs=(done,), postings=made),
+                Change(postings=(other,)),
+                Change(runs=(three,), notices=(notice("n-1"), notice("n-2"))),
+                Change(notices=(notice("n-1"),)),
+            )
+        )
+
+        first, second, third, fourth, fifth, sixth = answers
+        for each in (first, third, fifth, sixth):
+            assert isinstance(each, Committed)
+        assert second == Conflict(reason=ConflictReason.VERSION)
+        assert isinstance(fourth, PostingConflictError)
+        assert set(fifth.new_notices) == {"n-1", "n-2"}
+        assert not sixth.new_notices
+        assert first.at <= third.at <= fifth.at <= sixth.at
+        assert _run(store, done.key) == done
+        assert _run(store, two.key) is None
+        assert _run(store, three.key) == three
+        assert sorted(_all(store), key=_by_id) == sorted(made, key=_by_id)
+
+    def test_ps_29_no_changes_have_no_answers(
+        self, store: PostingStore
+    ) -> None:
+        """PS-29: and nothing is written."""
+        commit_many = getattr(store, "commit_many", None)
+        if commit_many is None:
+            pytest.skip("it writes one change at a time: no commit_many")
+
+        assert list(commit_many(())) == []
+
     # -- PS-22: what cannot be read -------------------------------------------
 
     def test_ps_22_a_run_that_cannot_be_read_holds_up_no_other(
