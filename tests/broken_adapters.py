@@ -418,6 +418,8 @@ class AnswersTheCallBefore(Spoiled):
         self.answers: deque[Any] = deque()
 
     def __getattr__(self, name: str) -> Any:
+        getattr(self.inner, name)  # What is not there is not here.
+
         async def call(*arguments: Any) -> Any:
             self.answers.append(getattr(self.inner, name)(*arguments))
             await asyncio.sleep(0)

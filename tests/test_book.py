@@ -10,7 +10,12 @@ import pytest
 
 from autopay_core import holds as hold_values, serialization
 from autopay_core.associations import Association
-from autopay_core.autopay import AutoPayState, Ending, Enrollment
+from autopay_core.autopay import (
+    AdvanceNotice,
+    AutoPayState,
+    Ending,
+    Enrollment,
+)
 from autopay_core.book import (
     Book,
     ChangeAccount,
@@ -50,7 +55,7 @@ from autopay_core.limits import Limit
 from autopay_core.notices import NoticeKind
 from autopay_core.policy import Policy
 from autopay_core.references import DepositAccount, MethodKind, RunKey
-from autopay_core.runs import RunStatus
+from autopay_core.runs import RunState, RunStatus
 from autopay_core.schedules import MissedPolicy, Schedule
 from test_authorizations import allowed
 from worlds import (
@@ -1036,6 +1041,32 @@ def test_o1_an_adopted_order_is_left_as_it_stands() -> None:
 
 
 # -- Nights -------------------------------------------------------------------
+
+
+def test_s11_what_was_announced_and_is_no_date_any_more_is_dropped_in_time() -> (
+    None
+):
+    """An edit moves the next date; the old one was announced before."""
+    desk = Desk(bill("INV-1", "100"))
+    desk.add(standing_order(advance_notice=AdvanceNotice(days=10)))
+    told_on = FEBRUARY - timedelta(days=10)
+    desk.night(DAY)
+    desk.night(told_on)
+    [announced] = [
+        each for each in desk.store.runs() if each.state is RunState.ANNOUNCED
+    ]
+    assert announced.charge_on == FEBRUARY
+    later = ChangeSchedule(Schedule.monthly(date(2026, 2, 15)))
+    desk.do(later, 1, as_of=told_on)
+
+    desk.night(told_on + timedelta(days=1))
+
+    assert desk.next_on() == FEBRUARY
+    desk.night(FEBRUARY)
+    [dropped] = [
+        each for each in desk.store.runs() if each.key == announced.key
+    ]
+    assert (dropped.state, dropped.reason) == (RunState.CANCELLED, "Skipped")
 
 
 def test_o3_an_order_has_a_turn_when_something_is_to_be_done() -> None:

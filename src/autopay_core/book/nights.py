@@ -244,9 +244,38 @@ class _Turns:
         kept = self._in_hand.pop(autopay.id)
         next_on = self._as_of + _DAY
         if not (yield from self._is_open(autopay, results)):
-            next_on = next_day(autopay, self._as_of)
+            next_on = min(
+                next_day(autopay, self._as_of),
+                (yield from self._announced_for(kept, autopay)),
+            )
         self._turned.append(
             Turned(id=kept.id, number=kept.number, next_on=next_on)
+        )
+
+    def _announced_for(self, kept: Kept, autopay: AutoPay) -> BookFlow[date]:
+        """
+        Return for when something is announced that comes first, or never.
+
+        What was announced before an edit may be no date any more, and is put
+        on record as dropped when its day comes (S11).
+        """
+        if autopay.advance_notice is None and kept.number == 1:
+            return date.max
+        key = RunKey(autopay=autopay.id, nominal_on=self._as_of)
+        try:
+            standing = yield from read_standing(
+                key, autopay.method.fingerprint, autopay.payer
+            )
+        except PortError:
+            return self._as_of + _DAY
+        return min(
+            (
+                each.charge_on
+                for each in standing.unfinished
+                if each.state is RunState.ANNOUNCED
+                and each.charge_on > self._as_of
+            ),
+            default=date.max,
         )
 
     def _is_open(

@@ -412,7 +412,7 @@ class _Unfinished:
             )
             self._page.extend(page)
             self._is_more = len(page) == READ_AT_ONCE
-            if page:
+            if self._is_more:
                 self._after = place_of(page[-1])
         return [self._page.popleft()] if self._page else []
 
