@@ -202,8 +202,36 @@ def hide_readable(
     bases[:] = [shown.get(each, each) for each in bases]
 
 
+def mend_html(
+    _app: Sphinx,
+    _page: str,
+    _template: str,
+    context: dict[str, Any],
+    _tree: object,
+) -> None:
+    """
+    Mend what a screen reader would be told wrongly.
+
+    A signature of many lines is no list of definitions, for it has no terms,
+    and the caption of a table of contents is a heading of some level.
+    """
+    if "body" in context:
+        context["body"] = (
+            context["body"]
+            .replace(
+                '<dl>\n<dd><em class="sig-param">',
+                '<dl role="presentation">\n<dd><em class="sig-param">',
+            )
+            .replace(
+                '<p class="caption" role="heading">',
+                '<p class="caption" role="heading" aria-level="2">',
+            )
+        )
+
+
 def setup(app: Sphinx) -> None:
     """Get hold of docstrings before napoleon does."""
+    app.connect("html-page-context", mend_html)
     app.connect("autodoc-process-docstring", list_clauses, priority=400)
     app.connect("autodoc-process-bases", hide_readable)
     app.connect("autodoc-skip-member", keep_public)

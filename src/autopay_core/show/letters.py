@@ -126,9 +126,11 @@ PAGE: Final = """\
 body{margin:0 auto;padding:1.5em;max-width:42em;line-height:1.5;
 font-family:system-ui,sans-serif;overflow-wrap:anywhere}
 h1{font-size:1.4em}h2{font-size:1.15em}
-table{border-collapse:collapse;margin:1em 0;display:block;overflow-x:auto}
+table{border-collapse:collapse;margin:1em 0}
 caption{text-align:left;font-weight:bold;padding:1px 8px}
 thead,tfoot{font-weight:bold}
+@media (max-width:40em){body{padding:1em}
+th,td{white-space:normal!important;min-width:0!important}}
 @media print{body{max-width:none;padding:0}}
 </style>
 </head>
