@@ -32,7 +32,7 @@ from autopay_core.monitoring import TroubleKind
 from autopay_core.policy import Policy
 from autopay_core.runs import RunState
 from postgres_server import shared_server
-from trials import environment
+from trials import KILLS, SECONDS, SEED, environment, run_trial
 from worlds import (
     CARD,
     DAY,
@@ -433,3 +433,27 @@ def test_r4_a_worker_that_is_killed_in_a_turn_strands_and_doubles_nothing(
     # One had a second attempt.
     assert rows == [("succeeded", 2, engine_worker.ORDERS)]
     assert set(engine_worker.states(where)) == {RunState.PAID}
+
+
+@pytest.mark.processes
+@pytest.mark.slow
+@pytest.mark.timeout(SECONDS + 120)
+def test_nothing_is_stranded_or_paid_twice_when_workers_are_killed(
+    tmp_path: Path,
+) -> None:
+    report = run_trial(
+        tmp_path,
+        "--engine",
+        *("--postgres", shared_server().new_database("trial")),
+        *("--kills", str(KILLS // 2)),
+        *("--seed", str(SEED)),
+        *("--most-seconds", str(SECONDS)),
+    )
+
+    assert report["problems"] == []
+    assert report["kills"] >= KILLS // 2
+    assert report["processes"]["work killed"] > 0
+    assert report["captures"] > 0
+    # The dead were raised, and what they had was finished.
+    again = ("begin again", "turn again", "end again")
+    assert sum(report["jobs"].get(each, 0) for each in again) > 0

@@ -56,17 +56,17 @@ class TurnsBook(Protocol):
     """What is needed of a book: `Book` and `AsyncBook` have it."""
 
     @property
-    def begin_night(self) -> Callable[..., Any]:
+    def begin_night(self) -> Any:  # noqa: ANN401 - blocking or awaited
         """As `Book.begin_night`."""
         ...
 
     @property
-    def turn(self) -> Callable[..., Any]:
+    def turn(self) -> Any:  # noqa: ANN401 - blocking or awaited
         """As `Book.turn`."""
         ...
 
     @property
-    def sweep(self) -> Callable[..., Any]:
+    def sweep(self) -> Any:  # noqa: ANN401 - blocking or awaited
         """As `Book.sweep`."""
         ...
 
