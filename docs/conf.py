@@ -40,7 +40,7 @@ myst_enable_extensions = ["colon_fence", "deflist", "smartquotes"]
 myst_heading_anchors = 3
 
 # An extra; its names stand in signatures only.
-autodoc_mock_imports = ["psycopg"]
+autodoc_mock_imports = ["procrastinate", "psycopg"]
 autoclass_content = "class"
 autodoc_class_signature = "mixed"
 autodoc_member_order = "bysource"

@@ -1043,9 +1043,7 @@ def test_o1_an_adopted_order_is_left_as_it_stands() -> None:
 # -- Nights -------------------------------------------------------------------
 
 
-def test_s11_what_was_announced_and_is_no_date_any_more_is_dropped_in_time() -> (
-    None
-):
+def test_s11_what_was_announced_and_is_no_date_any_more_is_dropped() -> None:
     """An edit moves the next date; the old one was announced before."""
     desk = Desk(bill("INV-1", "100"))
     desk.add(standing_order(advance_notice=AdvanceNotice(days=10)))

@@ -73,6 +73,8 @@ async def year(book: Any, ports: Any, world: World) -> list[Any]:
     await note(book.changes("ap-1"))
     await note(book.of_payer("p1"))
     world.clock.reach(FEBRUARY)
+    await note(book.begin_night(as_of=FEBRUARY, ports=ports))
+    await note(book.turn("ap-2", as_of=FEBRUARY, ports=ports))
     told += await all_of(book.sweep(as_of=FEBRUARY, ports=ports))
     await note(book.get("ap-2"))
     return told

@@ -5,7 +5,8 @@ One machine gives the same commands to a book in memory, in SQLite and, where
 there is a server, in PostgreSQL, each twice, as a double click does. Nights
 pass. Beside them stands a host without a book, which sweeps every order every
 night: what is on record, and what was told, has to be the same, although the
-books give a turn only to what is due.
+books give a turn only to what is due. A second machine has a host that takes
+its turns by themselves, as jobs of an engine do.
 """
 
 from __future__ import annotations
@@ -92,12 +93,25 @@ def in_sqlite(clock: Clock) -> BookStore:
     return SqliteBookStore(":memory:", in_memory=True, clock=clock)
 
 
+def turn_by_turn(clock: Clock) -> BookStore:
+    return MemoryBookStore(clock=clock)
+
+
 class Host:
     """A world, with a book or without one."""
 
     def __init__(self, make: Callable[[Clock], BookStore] | None) -> None:
         self.world = World(*INVOICES)
         self.book = None if make is None else Book(make(self.world.clock))
+        self.is_turn_by_turn = make is turn_by_turn
+
+    def night(self, as_of: date) -> None:
+        assert self.book is not None
+        if self.is_turn_by_turn:
+            groups = self.book.begin_night(as_of=as_of, ports=self.world.ports)
+            for id_ in (each for group in groups for each in group):
+                self.book.turn(id_, as_of=as_of, ports=self.world.ports)
+        list(self.book.sweep(as_of=as_of, ports=self.world.ports))
 
     @property
     def outcome(self) -> Any:
@@ -162,6 +176,8 @@ class BookMachine(RuleBasedStateMachine):
         schedules: tuple[Schedule, Schedule],
         notice: AdvanceNotice | None,
     ) -> None:
+        if any(each.is_turn_by_turn for each in self.hosts):
+            notice = None  # A turn by itself knows of no other's (N4).
         self.reach(self.today)
         for book in self.books:
             book.associate("p1", ENROLLED, version=0, **ANN)
@@ -306,7 +322,7 @@ class BookMachine(RuleBasedStateMachine):
         first = [each.id for each in self.books[0].due(self.today)]
         for host in self.hosts:
             assert host.book is not None
-            list(host.book.sweep(as_of=self.today, ports=host.world.ports))
+            host.night(self.today)
             # What had its turn has none until the next day.
             assert not host.book.due(self.today)
         orders = [
@@ -373,6 +389,13 @@ def run_machine(machine: type[BookMachine], examples: int) -> None:
 
 def test_o1_books_agree_and_no_edit_loses_or_doubles_anything() -> None:
     run_machine(BookMachine, 25)
+
+
+def test_o3_turns_by_themselves_and_a_sweep_at_the_end_are_a_night() -> None:
+    class TurnByTurn(BookMachine):
+        makes: ClassVar[list[Any]] = [in_memory, turn_by_turn]
+
+    run_machine(TurnByTurn, 15)
 
 
 @pytest.mark.postgres

@@ -36,7 +36,7 @@ WORDS = {"the values", "the core", "its modules"}
 NOTHING = {"nothing", "nothing of the package"}
 NOT_OURS = re.compile(
     r"pytest|hypothesis|pendulum|psycopg 3|holidays|cattrs|rich|altair|stripe"
-    r"|apprise"
+    r"|apprise|procrastinate"
     r"|the standard library(?:'s [\w.]+)?"
 )
 

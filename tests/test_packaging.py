@@ -38,6 +38,7 @@ NOT_LOADED = {
     "importlib.metadata",
     "logging",
     "pendulum",
+    "procrastinate",
     "psycopg",
     "pytest",
     "random",

@@ -651,6 +651,63 @@ class Commands:
         )
         return _asks(flow, ports)
 
+    @call
+    def begin_night(
+        self, *, as_of: date, ports: AnyPorts
+    ) -> Calls[tuple[tuple[str, ...], ...]]:
+        """
+        Begin a night whose turns are taken elsewhere, and say whose they are.
+
+        Does what `sweep` does before its first turn: looks at what was left
+        under way, offers notices again, places movements. A host that gives
+        each order a job begins with this, gives each its `turn`, and ends the
+        night with a `sweep`, which finds what was lost on the way.
+
+        Returns:
+            Ids of the orders that have a turn, in groups. Orders of different
+            groups have no client, payer or payment method in common and may
+            have their turns at once; those of a group take them in turn.
+
+        """
+        return _asks(nights.begin(as_of, terms_of(ports)), ports)
+
+    @call
+    def turn(
+        self,
+        autopay: str,
+        *,
+        as_of: date,
+        ports: AnyPorts,
+        claim_seconds: int = 0,
+    ) -> Calls[tuple[RunResult, ...]]:
+        """
+        Give one order the turn that `sweep` would give it (O3).
+
+        As `calls.turn`, of the version that stands, of what its payer is
+        associated with, and its next day moves as after a sweep. An order
+        that is not due does nothing, so a turn too many costs nothing. Only
+        an announcement (N4) may differ: it does not know what the payer's
+        other orders announced in this night, and may name an invoice that
+        one of them pays first.
+
+        Args:
+            autopay: The order's id.
+            as_of: The date that the caller calls today, in the firm's zone.
+            ports: The host's.
+            claim_seconds: As `calls.sweep`.
+
+        Raises:
+            InvalidValueError: The book has no such order (``NotInBook``), or
+                the day has not come (``DateAhead``).
+            PortError: The posting store or the book cannot be reached; call
+                it again.
+
+        """
+        flow = nights.turn(
+            autopay, as_of, terms_of(ports), claim_seconds=claim_seconds
+        )
+        return _asks(flow, ports)
+
     @listing(RunResult)
     def sweep(
         self,

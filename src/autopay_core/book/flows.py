@@ -220,12 +220,7 @@ def standing_version(kind: Kind, id: str) -> BookFlow[Version]:  # noqa: A002 - 
     check_id(id, "id")
     found = yield from latest(kind, [id])
     if id not in found:
-        raise InvalidValueError(
-            f"the book has no {kind.value} of that id",
-            code="NotInBook",
-            path="id",
-            value=id,
-        )
+        raise not_in_book(kind, id)
     return readable(found[id])
 
 
@@ -454,7 +449,7 @@ def do(
 
     def plan(before: Version | None) -> BookFlow[_Plan]:
         if before is None:
-            raise _not_in_book(Kind.AUTOPAY, id)
+            raise not_in_book(Kind.AUTOPAY, id)
         edited, number = yield from _edited(before, command, as_of, terms)
         return _Plan(
             value=edited.autopay,
@@ -468,7 +463,7 @@ def do(
     return (yield from _carry_out(word, plan))
 
 
-def _not_in_book(kind: Kind, id: str) -> InvalidValueError:  # noqa: A002 - the word
+def not_in_book(kind: Kind, id: str) -> InvalidValueError:  # noqa: A002 - the word
     return InvalidValueError(
         f"the book has no {kind.value} of that id",
         code="NotInBook",
@@ -1006,7 +1001,7 @@ def remove_association(
 
     def plan(before: Version | None) -> BookFlow[_Plan]:
         if before is None:
-            raise _not_in_book(Kind.PAYER, payer)
+            raise not_in_book(Kind.PAYER, payer)
         one = before.payer
         after = _without_association(one, association)
         orders = yield from owned(payer)

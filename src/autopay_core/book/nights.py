@@ -1,9 +1,10 @@
 """
 A night of what is due: who has a turn, and when again (O3, A7).
 
-Holds: `sweep`. Imports: `flows`, `days`, `values`, `_life`, `engine` and the
-values. The turns themselves are those of `engine.sweeping`; what is added
-here is whose turn it is, and the day on which the next one comes.
+Holds: `sweep`; and, for a host that gives each order a job, `begin` and
+`turn`. Imports: `flows`, `days`, `values`, `_life`, `engine` and the values.
+The turns themselves are those of `engine.sweeping`; what is added here is
+whose turn it is, and the day on which the next one comes.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from datetime import date, timedelta
 from functools import partial
 from typing import Any, Final, TypeAlias, final
 
+from autopay_core._checks import check_date, check_id
 from autopay_core._life import latest_on
 from autopay_core.autopay import AutoPay, due
 from autopay_core.book.days import next_day
@@ -21,12 +23,14 @@ from autopay_core.book.flows import (
     BookFlow,
     in_hand,
     latest,
+    not_in_book,
     place_of,
 )
 from autopay_core.book.values import Kept, Kind, Turned
 from autopay_core.commits import Unreadable
 from autopay_core.engine import sweeping
 from autopay_core.engine.case import InHand
+from autopay_core.engine.lanes import in_groups
 from autopay_core.engine.requests import (
     READ_AT_ONCE,
     Again,
@@ -43,7 +47,7 @@ from autopay_core.errors import PortError
 from autopay_core.references import RunKey
 from autopay_core.runs import RunRecord, RunResult, RunState, RunStatus
 
-__all__ = ["sweep"]
+__all__ = ["begin", "sweep", "turn"]
 
 _DAY: Final = timedelta(days=1)
 _MOVED_AT_ONCE: Final = 100
@@ -71,6 +75,50 @@ def sweep(
         as_of, terms, claim_seconds=claim_seconds, at_once=at_once
     )
     return _sweep(inner, _Turns(as_of, terms))
+
+
+def begin(as_of: date, terms: Terms) -> BookFlow[tuple[tuple[str, ...], ...]]:
+    """
+    Begin a night as a sweep does, and return whose turn it is (O3).
+
+    In groups: orders that have something in common, in the order in which a
+    sweep gives them their turns.
+    """
+    check_date(as_of, "as_of")
+    yield from sweeping.begin(terms)
+    night = _Turns(as_of, terms)
+    given: dict[str, object] = {}
+    while (kept := (yield from night.next_one())) is not None:
+        given[kept.id] = yield from night.given(kept)
+    return in_groups(given)
+
+
+def turn(
+    id: str,  # noqa: A002 - the word
+    as_of: date,
+    terms: Terms,
+    *,
+    claim_seconds: int = 0,
+) -> BookFlow[tuple[RunResult, ...]]:
+    """
+    Give one order the turn that a sweep would give it (O3).
+
+    Whether it is due or not: a turn too many costs nothing (R5).
+    """
+    check_id(id, "autopay")
+    check_date(as_of, "as_of")
+    night = _Turns(as_of, terms)
+    found = yield from latest(Kind.AUTOPAY, [id])
+    if id not in found:
+        raise not_in_book(Kind.AUTOPAY, id)
+    given = yield from night.given(found[id])
+    results = yield from sweeping.turn_of(
+        given, as_of, terms, claim_seconds=claim_seconds
+    )
+    if isinstance(given, InHand):
+        yield from night.answer(TurnOver(given, results))
+    yield from night.finish()
+    return results
 
 
 def _sweep(inner: BookStream, night: _Turns) -> BookStream:
@@ -145,18 +193,17 @@ class _Turns:
         return []
 
     def _next(self) -> BookFlow[list[object]]:
-        kept = yield from self._next_one()
+        kept = yield from self.next_one()
         if kept is None or len(self._turned) >= _MOVED_AT_ONCE:
             yield from self._move_on()
         if kept is None:
             return []
-        self._had.add(kept.id)
-        return [(yield from self._given(kept))]
+        return [(yield from self.given(kept))]
 
     def _again(self, autopay: AutoPay) -> BookFlow[list[object]]:
         """Read an order again whose turn had to wait for others (R7)."""
         found = yield from latest(Kind.AUTOPAY, [autopay.id])
-        return [(yield from self._given(found[autopay.id]))]
+        return [(yield from self.given(found[autopay.id]))]
 
     def finish(self) -> BookFlow[None]:
         """Keep what is left to be kept; raise what the book raised."""
@@ -169,7 +216,7 @@ class _Turns:
             yield AskBook("move_on", (tuple(self._turned),))
             self._turned = []
 
-    def _next_one(self) -> BookFlow[Kept | None]:
+    def next_one(self) -> BookFlow[Kept | None]:
         """
         Read the next order as it stands when its turn begins (R7).
 
@@ -192,6 +239,7 @@ class _Turns:
                 continue
             found = yield from latest(Kind.AUTOPAY, [id_])
             if id_ in found:
+                self._had.add(id_)
                 return found[id_]
         for id_ in self._woken:
             found = yield from latest(Kind.AUTOPAY, [id_])
@@ -221,7 +269,7 @@ class _Turns:
                 after = place_of_run(page[-1])
         return [each for each in ids if each not in self._had]
 
-    def _given(self, kept: Kept) -> BookFlow[object]:
+    def given(self, kept: Kept) -> BookFlow[object]:
         """Return an order as it may be collected, by what its payer has."""
         self._in_hand[kept.id] = kept
         if isinstance(kept.version, Unreadable):

@@ -1,8 +1,9 @@
 """
 Which turns of a sweep may go on beside each other (O3).
 
-Holds: `one_by_one` and `side_by_side`, the two orders of turns. Imports:
-`case`, `requests`, `autopay`, `runs`. Pure: that turns overlap is decided
+Holds: `one_by_one` and `side_by_side`, the two orders of turns, and
+`in_groups`, for turns that others carry. Imports: `case`, `requests`,
+`autopay`, `runs`. Pure: that turns overlap is decided
 here, and how they do (threads, tasks) is the affair of whoever answers
 `BeginTurn` and `AwaitTurn`. A look at what was left under way is a turn too.
 
@@ -15,7 +16,7 @@ overlapping. Results are given in the order given as well.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from heapq import heappop, heappush
 from typing import Any, Final, TypeAlias, cast, final
 
@@ -31,7 +32,15 @@ from autopay_core.engine.requests import (
 )
 from autopay_core.runs import RunRecord
 
-__all__ = ["HandOver", "Take", "TurnOf", "Turns", "one_by_one", "side_by_side"]
+__all__ = [
+    "HandOver",
+    "Take",
+    "TurnOf",
+    "Turns",
+    "in_groups",
+    "one_by_one",
+    "side_by_side",
+]
 
 Turns: TypeAlias = Generator[Any, Any, None]
 TurnOf: TypeAlias = Callable[[object], Generator[Any, Any, tuple[Any, ...]]]
@@ -109,6 +118,41 @@ def side_by_side(
         while shown in over:
             yield from _give(given.pop(shown), over.pop(shown), hand_over)
             shown += 1
+
+
+def in_groups(given: Mapping[str, object], /) -> tuple[tuple[str, ...], ...]:
+    """
+    Group what has a turn by what turns must have for themselves.
+
+    Groups have nothing in common. Each keeps the order given, and they come
+    in the order of their first.
+
+    Args:
+        given: By id, what a book or a caller gave.
+
+    """
+    group_of: dict[str, list[str]] = {}
+    by_mark: dict[tuple[str, str], str] = {}
+    for id_, each in given.items():
+        group_of[id_] = [id_]
+        for mark in _marks_of(each):
+            other = group_of[by_mark.setdefault(mark, id_)]
+            group = group_of[id_]
+            if group is other:
+                continue
+            # The smaller one moves: each moves log n times.
+            small, large = sorted((group, other), key=len)
+            large.extend(small)
+            for moved in small:
+                group_of[moved] = large
+    place = {id_: number for number, id_ in enumerate(given)}
+    found = {id(each): each for each in group_of.values()}.values()
+    return tuple(
+        sorted(
+            (tuple(sorted(each, key=place.__getitem__)) for each in found),
+            key=lambda each: place[each[0]],
+        )
+    )
 
 
 def _next() -> Generator[Any, Any, list[object]]:

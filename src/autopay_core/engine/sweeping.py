@@ -2,7 +2,8 @@
 An auto-pay's turn: what was left open, missed, due, or is coming (S12, N4).
 
 Holds: `preview`, `run`, `sweep`, and the turn of one auto-pay: `sweep_one`
-within a sweep, `turn` by itself. Imports: `case`, `collecting`, `driving`,
+within a sweep, `turn` by itself, `turn_of` what a book hands over; `begin` is
+a sweep's beginning by itself. Imports: `case`, `collecting`, `driving`,
 `gate`, `knowing`, `lanes`, `looking`, `planning`, `receiving`, `recovery`,
 `requests`, `steps`, `telling`, `words` and the values. Long, since all that a
 turn does, in its order, stands here once.
@@ -43,7 +44,7 @@ from autopay_core.engine.collecting import (
     collect,
     keep_in_mind,
 )
-from autopay_core.engine.driving import Given
+from autopay_core.engine.driving import Given, without_results
 from autopay_core.engine.gate import Cause
 from autopay_core.engine.knowing import payments_left, record_of
 from autopay_core.engine.lanes import one_by_one, side_by_side
@@ -100,6 +101,7 @@ from autopay_core.schedules import Occurrence, split_missed
 
 __all__ = [
     "AT_ONCE_MOST",
+    "begin",
     "check_day",
     "outlook",
     "preview",
@@ -108,6 +110,7 @@ __all__ = [
     "sweep",
     "sweep_one",
     "turn",
+    "turn_of",
 ]
 
 AT_ONCE_MOST: Final = 1_000
@@ -339,6 +342,12 @@ def _sweep(
     yield from _mark(began, as_of)
 
 
+def begin(terms: Terms) -> Flow[None]:
+    """Do what a sweep does before its first turn, for turns elsewhere."""
+    yield from without_results(recover(terms))
+    yield from _bring_in(terms)
+
+
 def _now() -> Flow[datetime | None]:
     """Read the store's time; None from a store that is away."""
     try:
@@ -383,14 +392,7 @@ def _turn_in_sweep(
     given: object, as_of: date, terms: Terms, claim_seconds: int, seen: Seen
 ) -> Flow[tuple[RunResult, ...]]:
     """Give one its turn; what is wrong with it stops no other (R6)."""
-    if isinstance(given, InHand):
-        if given.is_method_gone or given.authorization:
-            terms = attrs.evolve(
-                terms,
-                is_method_gone=given.is_method_gone,
-                authorization=given.authorization,
-            )
-        given = given.autopay
+    given, terms = _out_of_hand(given, terms)
     try:
         return (
             yield from sweep_one(
@@ -405,6 +407,19 @@ def _turn_in_sweep(
         if isinstance(error, AutopayError) and error.code == "DateAhead":
             raise  # The caller's mistake, about every one of them.
         return (_set_back(given, error),)
+
+
+def _out_of_hand(given: object, terms: Terms) -> tuple[object, Terms]:
+    """Return an order of a book, and what its payer has as terms (A7)."""
+    if not isinstance(given, InHand):
+        return given, terms
+    if given.is_method_gone or given.authorization:
+        terms = attrs.evolve(
+            terms,
+            is_method_gone=given.is_method_gone,
+            authorization=given.authorization,
+        )
+    return given.autopay, terms
 
 
 def _tell_at_end(
@@ -428,15 +443,19 @@ def _bring_in(terms: Terms) -> Flow[None]:
 def _set_back(given: object, error: Exception) -> RunResult:
     """Say what kept something from its turn; an id where it has one (R6)."""
     if isinstance(given, Unreadable):
-        return RunResult(
-            key=None,
-            autopay=given.key,
-            status=RunStatus.POSTPONED,
-            reason=given.code,
-            detail="The host could not decode it.",
-        )
+        return _unread(given)
     name = given.id if isinstance(given, AutoPay) else ""
     return set_back(name, error)
+
+
+def _unread(given: Unreadable) -> RunResult:
+    return RunResult(
+        key=None,
+        autopay=given.key,
+        status=RunStatus.POSTPONED,
+        reason=given.code,
+        detail="The host could not decode it.",
+    )
 
 
 def _checked(autopay: object, path: str = "autopays") -> AutoPay:
@@ -584,6 +603,16 @@ def turn(
     """Give one auto-pay its turn outside a sweep; recover only its own."""
     check_date(as_of, "as_of")
     return _turn(_checked(autopay, "autopay"), as_of, terms, claim_seconds)
+
+
+def turn_of(
+    given: object, as_of: date, terms: Terms, *, claim_seconds: int = 0
+) -> Flow[tuple[RunResult, ...]]:
+    """Give what a book hands over its turn outside a sweep, as `turn`."""
+    if isinstance(given, Unreadable):
+        return (_unread(given),)
+    autopay, terms = _out_of_hand(given, terms)
+    return (yield from _turn(_checked(autopay), as_of, terms, claim_seconds))
 
 
 def _turn(

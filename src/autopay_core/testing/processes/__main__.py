@@ -48,6 +48,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         action="store_true",
         help="a gateway that neither cancels nor finds references",
     )
+    parser.add_argument(
+        "--engine",
+        action="store_true",
+        help="with --postgres: workers take jobs instead of sweeping",
+    )
     parser.add_argument("--kills", type=int, default=500)
     parser.add_argument("--workers", type=int, default=_USUAL.workers)
     parser.add_argument("--seed", type=int, default=_USUAL.seed)
@@ -60,12 +65,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--plant", default="", help=argparse.SUPPRESS)
     asked = parser.parse_args(argv)
+    if asked.engine and not asked.postgres:
+        parser.error("--engine needs --postgres")
     with tempfile.TemporaryDirectory(prefix="autopay-trial-") as folder:
         report = drive(
             Trial(
                 folder=asked.folder or Path(folder),
                 postgres=asked.postgres,
                 kills=asked.kills,
+                # An order that was paid has no other turn on its day.
+                kills_a_day=3 if asked.engine else _USUAL.kills_a_day,
+                engine=asked.engine,
                 workers=asked.workers,
                 two_step=asked.two_step,
                 first_edition=asked.first_edition,

@@ -56,6 +56,9 @@ _EARLY_DEATHS: Final = 0.05
 _PACE_MOST: Final = 12.0
 _LIVES_LOOKED_AT: Final = 15
 _TURNS_A_DAY: Final = 24
+_JOBS_A_DAY: Final = 6
+_JOBS_SLOWNESS: Final = 8.0
+"""A worker of an engine has more to do before its first turn."""
 _DAYS_MOST: Final = 330
 
 _DIE_WITH_PARENT: Final = 1
@@ -307,6 +310,8 @@ class _Siege:
 
     def _life(self, role: Role) -> float:
         slowness = 1.0 if role is serve else self._pace.factor
+        if self._trial.engine and role is not serve:
+            slowness *= _JOBS_SLOWNESS
         return self._chance.uniform(*_LIFE[role]) * slowness
 
     def _begin(self, role: Role) -> None:
@@ -342,7 +347,8 @@ class _Siege:
         days = self._shared.today.toordinal() - FIRST_DAY.toordinal()
         if (
             kills - began >= self._trial.kills_a_day
-            and turns - turned >= _TURNS_A_DAY
+            and turns - turned
+            >= (_JOBS_A_DAY if self._trial.engine else _TURNS_A_DAY)
             and days < _DAYS_MOST
         ):
             self._shared.next_day()

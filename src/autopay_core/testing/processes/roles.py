@@ -2,7 +2,8 @@
 What the processes of a trial do until they are killed, and how it ends.
 
 Holds: `work`, `post`, `settle`, `examine`. Imports: `firm`, `trial`,
-`adapters.memory`, `adapters.sqlite`, `audit` and the core. A worker is a host
+`adapters.memory`, `adapters.sqlite`, `audit`, `jobs` (for an engine) and the
+core. A worker is a host
 like any other: it sweeps, and knows of nothing but its ports.
 """
 
@@ -17,7 +18,8 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from datetime import date, timedelta
-from typing import Any, cast
+from functools import partial
+from typing import TYPE_CHECKING, Any, cast
 
 import attrs
 
@@ -69,6 +71,9 @@ from autopay_core.testing.processes.trial import (
     usd,
 )
 
+if TYPE_CHECKING:
+    from autopay_core.testing.processes.jobs import Resting
+
 Role = Callable[[Trial, Shared], None]
 
 __all__ = [
@@ -97,6 +102,8 @@ def warm_up(trial: Trial) -> None:
     """Do once, before any fork, what Python is slow at the first time."""
     if trial.postgres:
         importlib.import_module("autopay_core.adapters.postgres")
+    if trial.engine:
+        importlib.import_module("autopay_core.testing.processes.jobs")
     store = SqlitePostingStore(":memory:", in_memory=True)
     ports = attrs.evolve(
         memory_ports(bills(0, FIRST_DAY + timedelta(days=1))), postings=store
@@ -117,6 +124,12 @@ def prepare(trial: Trial, shared: Shared) -> None:
     nobody = RunKey(autopay="nobody", nominal_on=FIRST_DAY)
     trial.identity_path.write_text(store.standing(nobody, "").store)
     store.close()
+    if trial.engine:
+        from autopay_core.testing.processes.jobs import (  # noqa: PLC0415 - an extra
+            prepare_jobs,
+        )
+
+        prepare_jobs(trial, shared)
 
 
 def work(trial: Trial, shared: Shared) -> None:
@@ -127,6 +140,12 @@ def work(trial: Trial, shared: Shared) -> None:
     ports = _patiently(lambda: make_ports(trial, shared))
     if trial.plant:
         ports = _planted(trial.plant, ports)
+    if trial.engine:
+        from autopay_core.testing.processes.jobs import (  # noqa: PLC0415 - an extra
+            work_jobs,
+        )
+
+        work_jobs(trial, shared, ports, partial(_watch, trial))
     shared.say_ready()
     while os.getppid() == parent:
         chance.shuffle(orders)
@@ -299,8 +318,15 @@ def settle(trial: Trial, shared: Shared) -> None:
     """
     ports = _patiently(lambda: make_ports(trial, shared))
     ledger = cast("Ledger", ports.matters)
+    jobs: Resting | None = None
+    if trial.engine:
+        from autopay_core.testing.processes.jobs import (  # noqa: PLC0415 - an extra
+            Resting,
+        )
+
+        jobs = Resting(trial, shared, ports, partial(_watch, trial))
     for round_ in range(_PATIENCE):
-        if _rests(trial, shared, ports, ledger):
+        if _rests(trial, shared, ports, ledger, jobs):
             break
         if round_ > 30:
             _attest_all(trial, shared, ports)
@@ -314,7 +340,7 @@ def settle(trial: Trial, shared: Shared) -> None:
             return
         shared.next_day()
         for _ in range(_PATIENCE):
-            if _rests(trial, shared, ports, ledger):
+            if _rests(trial, shared, ports, ledger, jobs):
                 break
             _lift_all(ports)
             shared.jump(90_000)
@@ -322,10 +348,19 @@ def settle(trial: Trial, shared: Shared) -> None:
     sound(trial, f"Unpaid: {ledger.owed()} cents are owed for ever {left}")
 
 
-def _rests(trial: Trial, shared: Shared, ports: Ports, ledger: Ledger) -> bool:
+def _rests(
+    trial: Trial,
+    shared: Shared,
+    ports: Ports,
+    ledger: Ledger,
+    jobs: Resting | None,
+) -> bool:
     """Do everything once; tell whether nothing is left to do."""
-    _watch(trial, recover(ports=ports))
-    _watch(trial, sweep(autopays(), as_of=shared.today, ports=ports))
+    if jobs is None:
+        _watch(trial, recover(ports=ports))
+        _watch(trial, sweep(autopays(), as_of=shared.today, ports=ports))
+    else:
+        jobs.night()
     moved = _post_once(ports, ledger)
     left = _carry_over(trial, shared, ports, ledger)
     # A retry is due on a date, which has to come first (N3).
@@ -429,6 +464,14 @@ def examine(trial: Trial, shared: Shared) -> None:
         "events": dict(sorted(events.items())),
         "reached": _reached(store),
     }
+    if trial.engine:
+        from autopay_core.testing.processes.jobs import (  # noqa: PLC0415 - an extra
+            jobs_of,
+        )
+
+        report["jobs"] = jobs_of(trial)
+        if failed := report["jobs"].get("turn failed", 0):
+            problems.append(f"JobsFailed  {failed} turns")
     path = trial.folder / "report.json"
     path.write_text(json.dumps(report))
 

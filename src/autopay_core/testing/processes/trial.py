@@ -92,6 +92,8 @@ class Trial:
         kills_a_day: So many kills, and two turns of each auto-pay, make a
             day.
         most_seconds: Everything is over by then, whatever happens.
+        engine: Workers take jobs of Procrastinate, on PostgreSQL, instead of
+            sweeping.
         hasty: End at the first alarm, without rest and audit.
         plant: ``module:function`` that plants a defect in each worker; it is
             called with the worker's `Ports` and returns those to use.
@@ -109,6 +111,7 @@ class Trial:
     pause: float = 0.03
     kills_a_day: int = 8
     most_seconds: int = 240
+    engine: bool = False
     hasty: bool = False
     plant: str = ""
 
