@@ -56,11 +56,7 @@ class Slow:
         self.may_go_on = threading.Event()
 
     def answer(self, request: Any) -> object:
-        changes = (
-            request.changes
-            if type(request) is CommitMany
-            else (request.change,)
-        )
+        changes = getattr(request, "changes", None) or (request.change,)
         self.steps.append([each.by for each in changes])
         if type(request) is CommitMany:
             return self._many(changes)

@@ -108,10 +108,11 @@ class _Waiting:
 
 def _give(some: list[_Waiting], answers: object) -> None:
     """Give each what the store said of it."""
-    if not isinstance(answers, (tuple, list)) or len(answers) != len(some):
+    said = cast("list[object]", answers)
+    if not isinstance(answers, (tuple, list)) or len(said) != len(some):
         _fail(some, CommitUnknownError("the store did not answer for each"))
         return
-    for each, answer in zip(some, cast("list[object]", answers), strict=True):
+    for each, answer in zip(some, said, strict=True):
         each.answer = answer
         each.is_over = True
 

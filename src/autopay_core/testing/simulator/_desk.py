@@ -140,7 +140,8 @@ class Desk:
         )
 
     def _export(self, batch: Batch) -> Flow[None]:
-        sent = yield from self._system.export_batch(batch.id, by="staff")
+        flow: Flow[Batch] = self._system.export_batch(batch.id, by="staff")
+        sent = yield from flow
         self._arrives(sent)
 
     def _answer(self, given: BatchAnswer) -> Flow[None]:
