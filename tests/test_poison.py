@@ -16,6 +16,7 @@ from autopay_core import calls
 from autopay_core.adapters.memory import MemoryMatterData
 from autopay_core.adapters.sqlite import SqlitePostingStore
 from autopay_core.audit import Code, audit, export_store
+from autopay_core.batches import Batch
 from autopay_core.commits import (
     Conflict,
     ConflictReason,
@@ -23,17 +24,27 @@ from autopay_core.commits import (
     PostingFilter,
     Unreadable,
 )
-from autopay_core.errors import PortError
+from autopay_core.engine.requests import (
+    ReadBatch,
+    ReadPostings,
+    ask_certain,
+    ask_either,
+    ask_many,
+)
+from autopay_core.errors import HostProtocolError, PortError
 from autopay_core.holds import Hold
 from autopay_core.movements import Movement, MovementKind, MovementState
 from autopay_core.notices import NoticeKind
+from autopay_core.postings import Posting
 from autopay_core.runs import RunStatus
 from worlds import (
     CARD,
     DAY,
     FEBRUARY,
+    Script,
     World,
     bill,
+    posting,
     standing_order,
     to_client,
     usd,
@@ -397,3 +408,26 @@ def test_r6_notices_are_read_one_by_one(base: Path, tmp_path: Path) -> None:
     with pytest.raises(PortError):
         list(store.notices())
     store.close()
+
+
+# -- Answers ------------------------------------------------------------------
+
+
+def test_r6_what_a_decision_rests_on_has_to_be_certain() -> None:
+    wanted = ReadPostings(PostingFilter())
+    lost = Unreadable(key="p-2", code="DateFormat")
+
+    found = Script(ask_certain(wanted, Posting), [posting()]).go()
+
+    assert found == (posting(),)
+    with pytest.raises(PortError) as caught:
+        Script(ask_certain(wanted, Posting), [posting(), lost]).go()
+    assert caught.value.code == "DateFormat"
+
+
+@pytest.mark.parametrize("answer", [None, ["b-1"], [posting()]])
+def test_e1_a_list_of_something_else_is_no_answer(answer: object) -> None:
+    with pytest.raises(HostProtocolError):
+        Script(ask_many(ReadBatch("b-1"), Batch), answer).go()
+    with pytest.raises(HostProtocolError):
+        Script(ask_either(ReadBatch("b-1"), Batch, Unreadable), answer).go()

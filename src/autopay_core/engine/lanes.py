@@ -213,9 +213,9 @@ def _marks_of_run(record: RunRecord) -> Iterator[tuple[str, str]]:
     yield "payer", record.payer
     for attempt in record.attempts:
         yield "method", attempt.method
-    if record.intent is not None:
-        for line in record.intent.allocation.lines:
-            yield "client", line.invoice.client
+    lines = record.intent.allocation.lines if record.intent else ()
+    for line in lines:
+        yield "client", line.invoice.client
 
 
 @final
