@@ -97,7 +97,12 @@ def main(where: str, folder: Path, role: str) -> None:
         connector=procrastinate.PsycopgConnector(conninfo=where)
     )
     nights = Nights(
-        app, firm, not_before=None, every="0 0 1 1 *", stalled_seconds=0.5
+        app,
+        firm,
+        not_before=None,
+        every="0 0 1 1 *",
+        watched="0 0 1 1 *",
+        stalled_seconds=0.5,
     )
 
     async def work() -> None:

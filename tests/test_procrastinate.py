@@ -168,7 +168,12 @@ class Office(World):
 
 def quietly(**settings: Any) -> dict[str, Any]:
     """Return settings with which nothing begins by itself."""
-    return {"not_before": None, "every": "0 0 1 1 *", **settings}
+    return {
+        "not_before": None,
+        "every": "0 0 1 1 *",
+        "watched": "0 0 1 1 *",
+        **settings,
+    }
 
 
 def test_o3_a_night_is_a_turn_for_each_order_and_a_sweep_at_the_end(
@@ -358,7 +363,7 @@ def test_r6_what_failed_for_good_has_its_turn_at_the_end_of_the_night(
 
 
 def test_o3_a_night_is_begun_when_it_is_time_and_none_ran(where: str) -> None:
-    office = Office(where, 1, every="0 0 1 1 *", not_before=time(9), at_once=1)
+    office = Office(where, 1, **quietly(not_before=time(9), at_once=1))
     # Noon in UTC is seven in the morning there.
     office.of_jobs = office.ports_with(policy=Policy(zone="America/New_York"))
     office.do(office.nights.tend)

@@ -122,6 +122,7 @@ class Nights:
         not_before: `tend` begins a night no earlier, in the firm's zone; None
             if somebody else begins it.
         every: When to tend, as cron writes it.
+        watched: When to watch, likewise.
         stalled_seconds: A worker that has not been heard of for so long is
             dead.
         retry: When a turn that ended with an error comes again. If not given:
@@ -145,6 +146,7 @@ class Nights:
         at_once: int = 4,
         not_before: time | None = time(2),
         every: str = "*/5 * * * *",
+        watched: str = "17 * * * *",
         stalled_seconds: float = 60,
         retry: BaseRetryStrategy | None = None,
         alarm: Alarm | None = None,
@@ -184,7 +186,7 @@ class Nights:
         self.tend = task(self._tend)
         self.watch = task(self._watch)
         tasks.periodic(cron=every)(self.tend)
-        tasks.periodic(cron="17 * * * *")(self.watch)
+        tasks.periodic(cron=watched)(self.watch)
 
     def __repr__(self) -> str:
         """Show whose they are."""
@@ -217,13 +219,14 @@ class Nights:
             raise HostProtocolError("the book is awaited: use enqueue_async")
         manager = cast("App", self.turn.blueprint).job_manager
         day = as_of.isoformat()
-        groups = book.begin_night(as_of=as_of, ports=ports)
+        # First: one whose turn ends meanwhile is not due any more.
         listed = [
             each
             for task in (self.turn, self.end)
             for status in _UNDER_WAY
             for each in manager.list_jobs(task=task.name, status=status.value)
         ]
+        groups = book.begin_night(as_of=as_of, ports=ports)
         turns, end = self._jobs(groups, day, ports, listed)
         for chunk in _chunks([*turns, *end]):
             manager.batch_defer_jobs(chunk, connection=connection)
@@ -241,10 +244,11 @@ class Nights:
     ) -> int:
         book, ports = self._open()
         day = as_of.isoformat()
+        # First: one whose turn ends meanwhile is not due any more.
+        listed = await _under_way(manager, self.turn, self.end)
         groups = await _have(
             ports, lambda: book.begin_night(as_of=as_of, ports=ports)
         )
-        listed = await _under_way(manager, self.turn, self.end)
         turns, end = self._jobs(groups, day, ports, listed)
         for chunk in _chunks([*turns, *end]):
             await manager.batch_defer_jobs_async(chunk, connection=connection)

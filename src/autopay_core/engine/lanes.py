@@ -146,7 +146,7 @@ def in_groups(given: Mapping[str, object], /) -> tuple[tuple[str, ...], ...]:
             for moved in small:
                 group_of[moved] = large
     place = {id_: number for number, id_ in enumerate(given)}
-    found = {id(each): each for each in group_of.values()}.values()
+    found = {each[0]: each for each in group_of.values()}.values()
     return tuple(
         sorted(
             (tuple(sorted(each, key=place.__getitem__)) for each in found),

@@ -97,6 +97,7 @@ def _queue(
         at_once=3,
         not_before=None,
         every="* * * * * *",
+        watched="0 0 1 1 *",
         stalled_seconds=_STALLED_SECONDS,
         retry=RetryStrategy(retry_exceptions=[PortError]),
     )
