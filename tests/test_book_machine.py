@@ -303,9 +303,10 @@ class BookMachine(RuleBasedStateMachine):
             place, end = (id_, each.association), windows[-1][1]
             began, before = self.agreed.get(place, (date.max, date.max))
             left = (before - self.today).days
-            # What has not begun moves with its schedule, and what is over
-            # may be enrolled anew.
-            if began <= self.today < before and not (
+            # What has not begun moves with its schedule, also where its first
+            # date was moved (S6), and what is over may be enrolled anew.
+            first_on = order.moves.get(began, began)
+            if first_on <= self.today < before and not (
                 isinstance(command, Renew) and left <= RENEWAL_DAYS
             ):
                 assert end <= before, (command, before, end)

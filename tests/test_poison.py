@@ -431,3 +431,16 @@ def test_e1_a_list_of_something_else_is_no_answer(answer: object) -> None:
         Script(ask_many(ReadBatch("b-1"), Batch), answer).go()
     with pytest.raises(HostProtocolError):
         Script(ask_either(ReadBatch("b-1"), Batch, Unreadable), answer).go()
+
+
+def test_a_list_of_runs_is_printed_line_by_line(
+    base: Path, tmp_path: Path
+) -> None:
+    world = next_month(copied(base, tmp_path))
+    hours = timedelta(hours=1)
+    world.clock.at += hours
+
+    runs = calls.list_runs(ports=world.ports)
+
+    assert str(runs) == "\n".join(map(str, runs))
+    close(world)
