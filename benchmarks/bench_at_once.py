@@ -42,7 +42,7 @@ TASKS: Final = (5_000, 0.1, 200, 1.3)
 """Charges, seconds of each, how many at once, and how much more is good."""
 
 
-DISKS: Final = ((0.0, None), (0.005, None), (0.010, 2.5), (0.020, 2.5))
+DISKS: Final = ((0.0, None), (0.005, None), (0.010, 3.0), (0.020, 3.0))
 """Seconds that a commit waits for the disk, and how much faster is wanted."""
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +26,7 @@ from worlds import (
     CARD,
     DAY,
     FEBRUARY,
+    KEY,
     World,
     bill,
     rig,
@@ -246,11 +250,39 @@ def test_a_store_that_is_away_raises_and_the_order_stays_due() -> None:
 def test_o3_a_turn_that_another_worker_has_is_left_to_it() -> None:
     desk = Desk(bill("INV-1", "9.00"))
     desk.add()
-    [kept] = desk.book.due(DAY)
+    desk.clock.reach(DAY)
+    assert desk.store.claim(KEY, 60)
+
     desk.turn(claim_seconds=60)
 
-    assert desk.turn(claim_seconds=60) == ()
-    assert kept.number == 1
+    assert desk.taken == []
+    assert desk.next_on() == DAY + timedelta(days=1)
+    desk.clock.advance(seconds=61)
+    [result] = desk.turn(claim_seconds=60)
+    assert result.status is RunStatus.PAID
+
+
+def test_r5_one_turn_on_two_machines_at_the_same_moment_charges_once() -> None:
+    desk, both = Desk(bill("INV-1", "9.00")), threading.Barrier(2, timeout=30)
+    desk.add()
+    desk.clock.reach(DAY)
+    opened = desk.store.open_amounts
+
+    def meet(*clients: Any) -> Any:
+        found = opened(*clients)
+        with contextlib.suppress(threading.BrokenBarrierError):
+            both.wait()  # Both have read that nothing is on its way.
+        both.abort()
+        return found
+
+    rig(desk.store, open_amounts=meet)
+    with ThreadPoolExecutor(2) as pool:
+        turns = [pool.submit(desk.turn) for _ in range(2)]
+    for each in turns:
+        each.result()
+
+    assert desk.taken == [usd("9")]
+    assert len(desk.records) == 1
 
 
 def test_o3_a_night_begins_with_what_was_left_open_and_with_what_waits() -> (

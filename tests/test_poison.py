@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import shutil
 import sqlite3
 from contextlib import closing
@@ -16,18 +17,17 @@ from autopay_core import calls
 from autopay_core.adapters.memory import MemoryMatterData
 from autopay_core.adapters.sqlite import SqlitePostingStore
 from autopay_core.audit import Code, audit, export_store
-from autopay_core.batches import Batch
+from autopay_core.batches import Batch, LedgerEntry
 from autopay_core.commits import (
     Conflict,
     ConflictReason,
     Decoded,
     PostingFilter,
     Unreadable,
+    decoded,
 )
 from autopay_core.engine.requests import (
     ReadBatch,
-    ReadPostings,
-    ask_certain,
     ask_either,
     ask_many,
 )
@@ -37,6 +37,7 @@ from autopay_core.movements import Movement, MovementKind, MovementState
 from autopay_core.notices import NoticeKind
 from autopay_core.postings import Posting
 from autopay_core.runs import RunStatus
+from autopay_core.show.values import parts_of
 from worlds import (
     CARD,
     DAY,
@@ -410,19 +411,71 @@ def test_r6_notices_are_read_one_by_one(base: Path, tmp_path: Path) -> None:
     store.close()
 
 
+def test_r6_an_unreadable_posting_counts_as_on_its_way(
+    base: Path, tmp_path: Path
+) -> None:
+    """As long as its amount can be read; without it, nothing is decided."""
+    mine = f"ap-{SPOILED}"
+    for column, is_paid in (("status", True), ("currency", False)):
+        path = copied(base, tmp_path, f"{column}.db")
+        world = next_month(path)
+        before = world.reserved(f"C-{SPOILED}")
+        assert spoil(path, "autopay_postings", column, "?")
+        if is_paid:
+            assert world.reserved(f"C-{SPOILED}") == before != {}
+        assert (mine in paid(world)) is is_paid
+        close(world)
+
+
+def test_p2_what_the_ledger_shows_of_an_unreadable_posting_is_unexpected(
+    base: Path, tmp_path: Path
+) -> None:
+    path = copied(base, tmp_path)
+    world = next_month(path)
+    entries = [
+        LedgerEntry(posting=each.id, invoice=each.invoice, amount=each.amount)
+        for each in calls.read_postings(ports=world.ports)
+    ]
+    assert spoil(path, "autopay_postings", "account_kind", "?")
+    [lost] = calls.read_postings(ports=world.ports).unreadable
+
+    found = calls.acknowledge(entries, by="ledger", ports=world.ports)
+
+    # All are in batches that are not answered, so nothing is applied.
+    assert {each.posting for each in found.unexpected} == {
+        each.posting for each in entries
+    }
+    assert lost.key in {each.posting for each in found.unexpected}
+    assert (found.unknown, found.applied) == ((), ())
+    close(world)
+
+
 # -- Answers ------------------------------------------------------------------
 
 
-def test_r6_what_a_decision_rests_on_has_to_be_certain() -> None:
-    wanted = ReadPostings(PostingFilter())
-    lost = Unreadable(key="p-2", code="DateFormat")
+def test_r6_what_a_decision_rests_on_has_to_be_readable() -> None:
+    assert decoded(posting()) == posting()
 
-    found = Script(ask_certain(wanted, Posting), [posting()]).go()
-
-    assert found == (posting(),)
     with pytest.raises(PortError) as caught:
-        Script(ask_certain(wanted, Posting), [posting(), lost]).go()
+        decoded(Unreadable(key="p-2", code="DateFormat"))
+
     assert caught.value.code == "DateFormat"
+    assert str(caught.value).startswith("p-2 cannot be read (DateFormat); ")
+
+
+def test_e3_an_unreadable_key_is_data_wherever_it_is_shown() -> None:
+    lost = Unreadable(key="p\n<b>\x1b[31m", code="FieldFormat")
+    line = "p\\x0a<b>\\x1b[31m cannot be read (FieldFormat)"
+    some, none = Decoded([posting(), lost]), Decoded[Posting]([lost])
+
+    assert str(lost) == line
+    assert str(none) == line
+    assert none._repr_html_() == f"<p>{html.escape(line)}</p>"
+    assert some._repr_html_().startswith("<table")
+    assert some._repr_html_().endswith(f"<p>{html.escape(line)}</p>")
+    assert parts_of(none) == (line,)
+    assert parts_of(some)[1:] == (line,)
+    assert parts_of(Decoded[Posting]()) == ("Nothing.",)
 
 
 @pytest.mark.parametrize("answer", [None, ["b-1"], [posting()]])

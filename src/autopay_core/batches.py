@@ -535,8 +535,8 @@ class Acknowledged(Shown):
         differs: Another invoice or amount than on record, or shown more than
             once: its posting stays open.
         unexpected: Of a posting that nobody sent, that is incomplete or was
-            removed, or is in a batch that is not answered; it stays as it
-            is.
+            removed, is in a batch that is not answered, or cannot be read; it
+            stays as it is.
         unknown: Of no posting on record.
 
     """

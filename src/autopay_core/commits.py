@@ -3,16 +3,15 @@ What the posting store is asked to keep, in one atomic step each (R1, N1).
 
 Holds: `Change` (one step), its answers `Committed` and `Conflict`, and what is
 read from the store: `Standing`, `OpenAmounts`, `Unreadable` and `Decoded`.
-Imports: the values and `_shown`. A change
-is computed by the core, so a store only compares versions and writes; that
-keeps every store equal. Long, since each field of a change is described.
+Imports: the values and `_shown`. A change is computed by the core, so a store
+only compares versions and writes; that keeps every store equal. Long, since
+each field of a change is described.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import date, datetime, timedelta
-from html import escape
 from typing import Any, Final, TypeVar, final
 
 import attrs
@@ -29,6 +28,7 @@ from autopay_core._checks import (
     an_instant,
     check_id,
     check_type,
+    clean_text,
     mapping_of,
     optional,
     tuple_of,
@@ -36,7 +36,11 @@ from autopay_core._checks import (
 from autopay_core._shown import Listed
 from autopay_core.balances import Expected, ShareStep
 from autopay_core.batches import Batch, BatchState
-from autopay_core.errors import CurrencyMismatchError, InvalidValueError
+from autopay_core.errors import (
+    CurrencyMismatchError,
+    InvalidValueError,
+    PortError,
+)
 from autopay_core.holds import Hold
 from autopay_core.money import Money
 from autopay_core.movements import MovementRecord
@@ -76,6 +80,7 @@ __all__ = [
     "StopOrder",
     "Told",
     "Unreadable",
+    "decoded",
 ]
 
 _T = TypeVar("_T")
@@ -334,6 +339,25 @@ class Unreadable(Readable):
         """The key, as the place in a list that is in order of id."""
         return self.key
 
+    def __str__(self) -> str:
+        """Return it in a line, for people; the key is data (E3)."""
+        return f"{clean_text(self.key)} cannot be read ({self.code})"
+
+
+def decoded(found: _T | Unreadable, /) -> _T:
+    """
+    Return what could be decoded, for what a decision rests on.
+
+    Raises:
+        PortError: It could not be (PS-22).
+
+    """
+    if isinstance(found, Unreadable):
+        raise PortError(
+            f"{found}; nothing is decided without it", code=found.code
+        )
+    return found
+
 
 @final
 class Decoded(Listed[_T]):
@@ -375,18 +399,7 @@ class Decoded(Listed[_T]):
 
     def __str__(self) -> str:
         """Return a line for each."""
-        return "\n".join([*map(str, self), *self._lines()])
-
-    def _repr_html_(self) -> str:
-        """Return it for a notebook; every text is escaped."""
-        lost = "".join(f"<p>{escape(each)}</p>" for each in self._lines())
-        return super()._repr_html_() + lost
-
-    def _lines(self) -> list[str]:
-        return [
-            f"{each.key} cannot be read ({each.code})"
-            for each in self.unreadable
-        ]
+        return "\n".join(map(str, (*self, *self.unreadable)))
 
 
 @final
@@ -779,13 +792,13 @@ class PostingFilter(Readable):
 
     @classmethod
     def of_view(
-        cls, view: PostingView, *, invoice: str | None = None, most: int
+        cls, view: PostingView, *, invoice: str | None = None
     ) -> PostingFilter:
-        """Show what a view of the staff shows, a page of so many (P3)."""
+        """Show what a view of the staff shows (P3)."""
         # All is all: also one whose status no version here knows.
         every = view is PostingView.ALL
         statuses = frozenset[PostingStatus]() if every else view.statuses
-        return cls(statuses=statuses, invoice=invoice, most=most)
+        return cls(statuses=statuses, invoice=invoice)
 
     def __attrs_post_init__(self) -> None:
         """Refuse amounts of two currencies (M3)."""

@@ -46,10 +46,10 @@ def desk(seen: Seen) -> Response:
     """Manage Postings: what was taken, on its way to the ledger."""
     asked = seen.request.query_params
     view = ap.PostingView(asked.get("view", "all"))
-    wanted = PostingFilter.of_view(
-        view, invoice=asked.get("invoice") or None, most=1_000
+    wanted = attrs.evolve(
+        PostingFilter.of_view(view, invoice=asked.get("invoice") or None),
+        payer=asked.get("payer") or None,
     )
-    wanted = attrs.evolve(wanted, payer=asked.get("payer") or None)
     return seen.show(
         "desk",
         views=[each.value for each in ap.PostingView],

@@ -44,7 +44,7 @@ from autopay_core.book.values import (
     Value,
     Version,
 )
-from autopay_core.commits import PostingFilter, Standing
+from autopay_core.commits import PostingFilter, Standing, Unreadable, decoded
 from autopay_core.engine import sweeping
 from autopay_core.engine.case import InHand
 from autopay_core.engine.foreseeing import (
@@ -59,7 +59,7 @@ from autopay_core.engine.requests import (
     READ_AT_ONCE,
     ReadPostings,
     Terms,
-    ask_certain,
+    ask_either,
     read_standing,
 )
 from autopay_core.engine.words import a_person_says
@@ -965,7 +965,7 @@ def proof(key: RunKey) -> BookFlow[Proof]:
             value=str(key),
         )
     wanted = PostingFilter(run=str(key))
-    shares = yield from ask_certain(ReadPostings(wanted), Posting)
+    shares = yield from ask_either(ReadPostings(wanted), Posting, Unreadable)
     found = said = None
     name = "" if record.intent is None else record.intent.request.authorization
     if name:
@@ -977,7 +977,7 @@ def proof(key: RunKey) -> BookFlow[Proof]:
         record=record,
         authorization=found,
         said=said,
-        postings=tuple(shares),
+        postings=tuple(map(decoded, shares)),
     )
 
 

@@ -27,7 +27,7 @@ from autopay_core.book.flows import (
     place_of,
 )
 from autopay_core.book.values import Kept, Kind, Turned
-from autopay_core.commits import Unreadable
+from autopay_core.commits import Standing, Unreadable
 from autopay_core.engine import sweeping
 from autopay_core.engine.case import InHand
 from autopay_core.engine.lanes import in_groups
@@ -288,63 +288,52 @@ class _Turns:
     def _end(
         self, autopay: AutoPay, results: tuple[RunResult, ...]
     ) -> BookFlow[None]:
-        """Work out when an order is next, now that its turn is over."""
+        """Keep when an order is next, now that its turn is over."""
         kept = self._in_hand.pop(autopay.id)
-        next_on = self._as_of + _DAY
-        if not (yield from self._is_open(autopay, results)):
-            next_on = min(
-                next_day(autopay, self._as_of),
-                (yield from self._announced_for(kept, autopay)),
-            )
+        next_on = yield from self._next_on(kept, autopay, results)
         self._turned.append(
             Turned(id=kept.id, number=kept.number, next_on=next_on)
         )
 
-    def _announced_for(self, kept: Kept, autopay: AutoPay) -> BookFlow[date]:
-        """
-        Return for when something is announced that comes first, or never.
-
-        What was announced before an edit may be no date any more, and is put
-        on record as dropped when its day comes (S11).
-        """
-        if autopay.advance_notice is None and kept.number == 1:
-            return date.max
-        key = RunKey(autopay=autopay.id, nominal_on=self._as_of)
-        try:
-            standing = yield from read_standing(
-                key, autopay.method.fingerprint, autopay.payer
-            )
-        except PortError:
-            return self._as_of + _DAY
-        return min(
-            (
-                each.charge_on
-                for each in standing.unfinished
-                if each.state is RunState.ANNOUNCED
-                and each.charge_on > self._as_of
-            ),
-            default=date.max,
-        )
-
-    def _is_open(
-        self, autopay: AutoPay, results: tuple[RunResult, ...]
-    ) -> BookFlow[bool]:
-        """Tell whether a turn left something to be done tomorrow."""
+    def _next_on(
+        self, kept: Kept, autopay: AutoPay, results: tuple[RunResult, ...]
+    ) -> BookFlow[date]:
+        """Work out when an order is next: tomorrow, if anything is left."""
+        tomorrow = self._as_of + _DAY
         if any(each.status not in _OVER for each in results):
-            return True
+            return tomorrow
         came = latest_on(autopay, self._as_of)
         nominal_on = self._as_of if came is None else came.nominal_on
         key = RunKey(autopay=autopay.id, nominal_on=nominal_on)
-        if any(each.key == key for each in results):
-            return False
         # On record before; or left to another worker, who may have died; or
         # nothing was written, for the clock cannot be right.
+        is_elsewhere = all(each.key != key for each in results)
+        # What was announced before an edit may be no date any more, and is
+        # put on record as dropped when its day comes (S11).
+        may_be_announced = (
+            autopay.advance_notice is not None or kept.number > 1
+        )
+        next_on = next_day(autopay, self._as_of)
+        if not is_elsewhere and not may_be_announced:
+            return next_on
         try:
             standing = yield from read_standing(
                 key, autopay.method.fingerprint, autopay.payer
             )
         except PortError:
-            return True
+            return tomorrow
+        if is_elsewhere and self._is_open(autopay, standing):
+            return tomorrow
+        announced = [
+            each.charge_on
+            for each in standing.unfinished
+            if each.state is RunState.ANNOUNCED
+            and each.charge_on > self._as_of
+        ]
+        return min([next_on, *announced])
+
+    def _is_open(self, autopay: AutoPay, standing: Standing) -> bool:
+        """Tell whether something on record is to be gone on with."""
         done = standing.latest
         return (
             standing.is_clock_suspect

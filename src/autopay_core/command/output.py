@@ -18,7 +18,6 @@ from typing import Any, Final, TypeAlias, final
 from autopay_core.allocation import Allocation
 from autopay_core.command import DONE, FOUND
 from autopay_core.commits import Decoded
-from autopay_core.errors import safe_text
 from autopay_core.holds import Hold
 from autopay_core.money import Money
 from autopay_core.postings import Posting
@@ -68,10 +67,7 @@ class Output:
     def name_unreadable(self, found: Decoded[Any]) -> int:
         """Tell people what of a list cannot be read; return the exit code."""
         for each in found.unreadable:
-            self.note(
-                f"{safe_text(each.key)} cannot be read ({each.code}); the "
-                "audit names it as well."
-            )
+            self.note(f"{each}.")
         return FOUND if found.unreadable else DONE
 
     def note(self, text: str) -> None:

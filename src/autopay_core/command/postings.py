@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import attrs
 
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from autopay_core.postings import Posting
 
 __all__ = ["add_arguments", "carry_out"]
-
-_PAGE: Final = 500
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -70,10 +68,10 @@ def carry_out(options: argparse.Namespace) -> int:
 def _read(
     store: PostingStore, view: PostingView, invoice: str | None
 ) -> Iterator[Posting | Unreadable]:
-    wanted = PostingFilter.of_view(view, invoice=invoice, most=_PAGE)
+    wanted = PostingFilter.of_view(view, invoice=invoice)
     while True:
         page = store.postings(wanted)
         yield from page
-        if len(page) < _PAGE:
+        if len(page) < wanted.most:
             return
         wanted = attrs.evolve(wanted, after=page[-1].id)

@@ -2,7 +2,7 @@
 What the firm's staff do at the desk where postings are managed (P5).
 
 Holds: the flows of batches, of what the ledger shows, of lists of postings and
-of their totals. Imports: `telling`, `requests` and the values.
+of their totals. Imports: `telling`, `knowing`, `requests` and the values.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ from autopay_core.commits import (
     PostingMove,
     Unreadable,
 )
+from autopay_core.engine.knowing import all_postings
 from autopay_core.engine.requests import (
-    READ_AT_ONCE,
     Flow,
     ReadBatch,
     ReadBatches,
@@ -348,12 +348,12 @@ class _Shown:
 
     def _moves(self) -> Flow[tuple[PostingMove, ...]]:
         """Return the steps of what is shown as it is on record."""
-        wanted = PostingFilter(statuses=_SENT, most=READ_AT_ONCE)
+        sent = yield from all_postings(PostingFilter(statuses=_SENT))
         return tuple(
             PostingMove(
                 before=each, after=move_posting(each, PostingStatus.APPLIED)
             )
-            for each in (yield from _all_of(wanted))
+            for each in Decoded(sent)
             if str(each.id) not in self._in_batch
             and (entry := self._left.get(str(each.id))) is not None
             and entry.shows(each)
@@ -369,6 +369,8 @@ class _Shown:
             posting = stands.get(name)
             if posting is None:
                 unknown.append(entry)
+            elif isinstance(posting, Unreadable):
+                unexpected.append(entry)
             elif not entry.shows(posting):
                 self._differs.append(entry)
             elif posting.status is PostingStatus.APPLIED:
@@ -383,31 +385,17 @@ class _Shown:
             unknown=tuple(unknown),
         )
 
-    def _stands(self) -> Flow[dict[str, Posting]]:
+    def _stands(self) -> Flow[dict[str, Posting | Unreadable]]:
         """Read, by id, what may be meant by the figures that are left."""
         numbers = {str(each.invoice) for each in self._left.values()}
-        asked = [
-            PostingFilter(invoice=each, most=READ_AT_ONCE)
-            for each in sorted(numbers)
-        ]
+        asked = [PostingFilter(invoice=each) for each in sorted(numbers)]
         if asked:  # What is under way may be shown on another invoice.
-            asked.append(PostingFilter(statuses=_SENT, most=READ_AT_ONCE))
-        stands: dict[str, Posting] = {}
+            asked.append(PostingFilter(statuses=_SENT))
+        stands: dict[str, Posting | Unreadable] = {}
         for wanted in asked:
-            for each in (yield from _all_of(wanted)):
+            for each in (yield from all_postings(wanted)):
                 stands[str(each.id)] = each
         return stands
-
-
-def _all_of(wanted: PostingFilter) -> Flow[Decoded[Posting]]:
-    """Read all that a filter shows, and can be read."""
-    found = yield from read_all(
-        lambda after: ReadPostings(attrs.evolve(wanted, after=after)),
-        Posting,
-        None,
-        id_of,
-    )
-    return Decoded(found)
 
 
 def list_batches(

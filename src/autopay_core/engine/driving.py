@@ -1,10 +1,10 @@
 """
 The loops that carry a generator's requests to whoever answers them.
 
-Holds: `drive`, `stream` and their awaitable forms, and `without_results`;
-flows of the engine and transactions of the SQL stores run in the same loop.
-Imports: nothing of the package. What an answer raises is thrown into the
-generator, which knows what it means.
+Holds: `drive`, `stream` and their awaitable forms; flows of the engine and
+transactions of the SQL stores run in the same loop. Imports: nothing of the
+package. What an answer raises is thrown into the generator, which knows what
+it means.
 """
 
 from __future__ import annotations
@@ -19,14 +19,7 @@ from collections.abc import (
 from functools import partial
 from typing import Any, NamedTuple, TypeVar, cast
 
-__all__ = [
-    "Given",
-    "drive",
-    "drive_async",
-    "stream",
-    "stream_async",
-    "without_results",
-]
+__all__ = ["Given", "drive", "drive_async", "stream", "stream_async"]
 
 _R = TypeVar("_R")
 _T = TypeVar("_T")
@@ -114,24 +107,3 @@ async def stream_async(
     """Like `stream`, with answers that are awaited."""
     while isinstance(given := await _advance_async(flow, answer), Given):
         yield given.result
-
-
-def without_results(
-    flow: Generator[Any, Any, object], /
-) -> Generator[Any, Any, None]:
-    """Make a flow of a stream: what it would give to its caller is dropped."""
-    go_on: Callable[[], object] = partial(next, flow)
-    while True:
-        try:
-            request = go_on()
-        except StopIteration:
-            return
-        if type(request) is Given:
-            go_on = partial(next, flow)
-            continue
-        try:
-            answered = yield request
-        except Exception as error:  # noqa: BLE001 - the flow's to judge
-            go_on = partial(flow.throw, error)
-        else:
-            go_on = partial(flow.send, answered)

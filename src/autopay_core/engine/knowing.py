@@ -1,9 +1,9 @@
 """
 What is on record of an auto-pay, as far as its dates depend on it (S14).
 
-Holds: `record_of`, `payments_left`. Imports: `requests` and the values. What
-an order has collected is read from its postings, so that what was returned
-does not count.
+Holds: `record_of`, `payments_left`, and `all_postings` for whoever lists them.
+Imports: `requests` and the values. What an order has collected is read from
+its postings, so that what was returned does not count.
 """
 
 from __future__ import annotations
@@ -11,14 +11,18 @@ from __future__ import annotations
 from datetime import date, timedelta
 from typing import Final
 
+import attrs
+
 from autopay_core.autopay import AutoPay, Known
-from autopay_core.commits import PostingFilter, Standing
+from autopay_core.commits import PostingFilter, Standing, Unreadable, decoded
 from autopay_core.engine.requests import (
+    READ_AT_ONCE,
     Flow,
     ReadPostings,
     ReadSpent,
     ask,
-    ask_certain,
+    id_of,
+    read_all,
 )
 from autopay_core.limits import Spent
 from autopay_core.money import Money
@@ -27,7 +31,7 @@ from autopay_core.references import RunKey
 from autopay_core.runs import RESERVING_STATES
 from autopay_core.schedules import Occurrence
 
-__all__ = ["payments_left", "record_of"]
+__all__ = ["all_postings", "payments_left", "record_of"]
 
 _RECENT: Final = timedelta(days=62)
 """For so long a payment keeps its week, half month or month (S15)."""
@@ -74,26 +78,31 @@ def payments_left(
     return max(autopay.payments - len(dates - {key.nominal_on}), 0)
 
 
+def all_postings(wanted: PostingFilter) -> Flow[list[Posting | Unreadable]]:
+    """Read all that a filter shows, in order of id, page by page (R6)."""
+    wanted = attrs.evolve(wanted, most=READ_AT_ONCE)
+    return (
+        yield from read_all(
+            lambda after: ReadPostings(attrs.evolve(wanted, after=after)),
+            Posting,
+            None,
+            id_of,
+        )
+    )
+
+
 def _collected(autopay: AutoPay, since: date | None) -> Flow[list[Occurrence]]:
     """Read the dates that were collected and not returned, ascending."""
     net: dict[RunKey, int] = {}
     taken_on: dict[RunKey, date] = {}
-    after = None
-    while True:
-        wanted = PostingFilter(
-            payer=autopay.payer, charged_from=since, after=after
-        )
-        page = yield from ask_certain(ReadPostings(wanted), Posting)
-        for each in page:
-            key = each.run
-            if key.autopay != autopay.id or key.number:
-                continue
-            net[key] = net.get(key, 0) + each.amount.amount_minor
-            if each.reverses is None:
-                taken_on[key] = each.charged_on
-        if len(page) < wanted.most:
-            break
-        after = page[-1].id
+    wanted = PostingFilter(payer=autopay.payer, charged_from=since)
+    for each in map(decoded, (yield from all_postings(wanted))):
+        key = each.run
+        if key.autopay != autopay.id or key.number:
+            continue
+        net[key] = net.get(key, 0) + each.amount.amount_minor
+        if each.reverses is None:
+            taken_on[key] = each.charged_on
     return [
         Occurrence(nominal_on=key.nominal_on, charge_on=on)
         for key, on in sorted(taken_on.items())

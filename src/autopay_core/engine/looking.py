@@ -37,9 +37,7 @@ from autopay_core.engine.requests import (
 )
 from autopay_core.engine.telling import place_of
 from autopay_core.errors import InvalidValueError
-from autopay_core.holds import (
-    HoldLevel,
-)
+from autopay_core.holds import HoldLevel
 from autopay_core.monitoring import Health
 from autopay_core.movements import MovementRecord, MovementState
 from autopay_core.notices import Notice

@@ -18,12 +18,7 @@ import attrs
 
 from autopay_core._checks import report_text
 from autopay_core.charges import Captured, NeedsPayer, Pending
-from autopay_core.commits import (
-    Change,
-    Committed,
-    Decoded,
-    Told,
-)
+from autopay_core.commits import Change, Committed, Decoded, Told
 from autopay_core.engine.breaking import list_holds
 from autopay_core.engine.recovery import recover_one
 from autopay_core.engine.requests import (

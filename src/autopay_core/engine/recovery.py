@@ -43,7 +43,7 @@ from autopay_core.engine.charging import (
 )
 from autopay_core.engine.driving import Given
 from autopay_core.engine.gate import Charge
-from autopay_core.engine.lanes import one_by_one, side_by_side
+from autopay_core.engine.lanes import HandOver, one_by_one, side_by_side
 from autopay_core.engine.planning import still_owed
 from autopay_core.engine.requests import (
     READ_AT_ONCE,
@@ -372,13 +372,21 @@ def _cancel(
 # -- Everything that was left under way ---------------------------------------
 
 
-def recover(terms: Terms, at_once: int = 1) -> Stream[Any]:
+def _hand_over(results: tuple[RunResult, ...]) -> Stream[Any]:
+    for each in results:
+        yield Given(each)
+
+
+def recover(
+    terms: Terms, at_once: int = 1, hand_over: HandOver = _hand_over
+) -> Stream[Any]:
     """
     Look at every run that was left under way, and offer notices (R4).
 
     Args:
         terms: The gateway's promises and the host's secret.
         at_once: So many may be looked at side by side (O3); see `lanes`.
+        hand_over: Gives the results to the caller.
 
     """
 
@@ -387,9 +395,9 @@ def recover(terms: Terms, at_once: int = 1) -> Stream[Any]:
 
     next_one = _Unfinished().take
     if at_once == 1:
-        yield from one_by_one(look_at, _hand_over, next_one)
+        yield from one_by_one(look_at, hand_over, next_one)
     else:
-        yield from side_by_side(look_at, _hand_over, at_once, next_one)
+        yield from side_by_side(look_at, hand_over, at_once, next_one)
     yield from deliver()
 
 
@@ -426,11 +434,6 @@ def _look_at(record: object, terms: Terms) -> Flow[tuple[RunResult, ...]]:
         return ((yield from recover_one(record, terms)),)
     except Exception as error:  # noqa: BLE001 - R6
         return (set_back(record.key.autopay, error, record),)
-
-
-def _hand_over(results: tuple[RunResult, ...]) -> Stream[Any]:
-    for each in results:
-        yield Given(each)
 
 
 def set_back(

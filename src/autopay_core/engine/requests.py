@@ -104,7 +104,6 @@ __all__ = [
     "Terms",
     "TurnOver",
     "ask",
-    "ask_certain",
     "ask_either",
     "ask_many",
     "call_off",
@@ -488,27 +487,6 @@ def ask_either(
             raise wrong_answer(request, each)
         checked.append(each)
     return tuple(checked)
-
-
-def ask_certain(request: Request, kind: type[_T]) -> Flow[tuple[_T, ...]]:
-    """
-    Yield *request* for what a decision rests on.
-
-    Raises:
-        PortError: One of its answers is `Unreadable` (PS-22).
-
-    """
-    answer = yield from ask_either(request, kind, Unreadable)
-    certain: list[_T] = []
-    for each in answer:
-        if isinstance(each, Unreadable):
-            raise PortError(
-                f"{each.key} cannot be read by this autopay_core; nothing is "
-                "decided without it",
-                code=each.code,
-            )
-        certain.append(each)
-    return tuple(certain)
 
 
 def read_all(

@@ -2,8 +2,8 @@
 What people and the ledger do to runs and postings (P2 to P4, R4, R5, H3).
 
 Holds: the flows of postings, reversals, holds, attestations, and of other
-words of people. Imports: `breaking`, `charging`, `receiving`, `telling`,
-`steps`, `requests`, `words` and the values.
+words of people. Imports: `breaking`, `charging`, `knowing`, `receiving`,
+`telling`, `steps`, `requests`, `words` and the values.
 """
 
 from __future__ import annotations
@@ -38,24 +38,19 @@ from autopay_core.commits import (
     Restored,
     StopOrder,
 )
-from autopay_core.engine.breaking import (
-    list_holds,
-)
+from autopay_core.engine.breaking import list_holds
 from autopay_core.engine.charging import as_it_stands, conclusion, finish
+from autopay_core.engine.knowing import all_postings
 from autopay_core.engine.receiving import receive
 from autopay_core.engine.requests import (
     CLOCK,
-    READ_AT_ONCE,
     THE_STORE,
     Flow,
     ReadOpen,
-    ReadPostings,
     Terms,
     ask,
     commit,
-    id_of,
     look_up,
-    read_all,
     read_standing,
 )
 from autopay_core.engine.steps import (
@@ -587,11 +582,5 @@ def read_postings(
     view: PostingView, invoice: str | None
 ) -> Flow[Decoded[Posting]]:
     """Read all the posting records that a view shows (P3, R6)."""
-    wanted = PostingFilter.of_view(view, invoice=invoice, most=READ_AT_ONCE)
-    found = yield from read_all(
-        lambda after: ReadPostings(attrs.evolve(wanted, after=after)),
-        Posting,
-        None,
-        id_of,
-    )
-    return Decoded(found)
+    wanted = PostingFilter.of_view(view, invoice=invoice)
+    return Decoded((yield from all_postings(wanted)))

@@ -44,7 +44,7 @@ from autopay_core.engine.collecting import (
     collect,
     keep_in_mind,
 )
-from autopay_core.engine.driving import Given, without_results
+from autopay_core.engine.driving import Given
 from autopay_core.engine.gate import Cause
 from autopay_core.engine.knowing import payments_left, record_of
 from autopay_core.engine.lanes import one_by_one, side_by_side
@@ -342,10 +342,14 @@ def _sweep(
     yield from _mark(began, as_of)
 
 
-def begin(terms: Terms) -> Flow[None]:
+def begin(terms: Terms) -> Stream[Any]:
     """Do what a sweep does before its first turn, for turns elsewhere."""
-    yield from without_results(recover(terms))
+    yield from recover(terms, hand_over=_nobody)
     yield from _bring_in(terms)
+
+
+def _nobody(_: tuple[RunResult, ...]) -> Stream[Any]:
+    yield from ()
 
 
 def _now() -> Flow[datetime | None]:

@@ -18,6 +18,7 @@ from autopay_core._checks import clean_text
 from autopay_core.allocation import Allocation
 from autopay_core.autopay import AutoPay, ends_on
 from autopay_core.batches import Batch
+from autopay_core.commits import Decoded
 from autopay_core.holds import Hold
 from autopay_core.movements import Movement, MovementRecord
 from autopay_core.postings import Posting
@@ -139,6 +140,12 @@ def _schedule(schedule: Schedule) -> tuple[Part, ...]:
     return (str(schedule), table, *more)
 
 
+def _decoded(values: Decoded[Any]) -> tuple[Part, ...]:
+    """Show what could be read, and name what could not (R6)."""
+    lost = tuple(map(str, values.unreadable))
+    return lost if lost and not values else (*_list(values), *lost)
+
+
 def _list(values: Sequence[Any]) -> tuple[Part, ...]:
     """Show values of one kind in their table, or each by itself."""
     if not values:
@@ -182,5 +189,6 @@ _PARTS: Final[dict[type, Any]] = {
     AutoPay: _autopay,
     Schedule: _schedule,
     Batch: _batch,
+    Decoded: _decoded,
     list: _list,
 }

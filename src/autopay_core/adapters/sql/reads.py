@@ -65,6 +65,7 @@ from autopay_core.commits import (
     Standing,
     Told,
     Unreadable,
+    decoded,
 )
 from autopay_core.engine.driving import Given
 from autopay_core.errors import (
@@ -295,23 +296,6 @@ def _as_read(found: _T) -> _T:
     return found
 
 
-def _certainly(found: _T | Unreadable) -> _T:
-    """
-    Return a value that a decision needs.
-
-    Raises:
-        PortError: It cannot be read (PS-22).
-
-    """
-    if isinstance(found, Unreadable):
-        raise PortError(
-            f"{found.key} cannot be read by this autopay_core; nothing is "
-            "decided without it",
-            code=found.code,
-        )
-    return found
-
-
 class SqlReads(SqlProofs):
     """
     What a posting store reads.
@@ -430,7 +414,7 @@ class SqlReads(SqlProofs):
         records: dict[Row, RunRecord] = {}
         for row in (*run, *unfinished, *latest):
             if row[:3] not in records:
-                records[row[:3]] = _certainly(_run(row))
+                records[row[:3]] = decoded(_run(row))
         standing = Standing(
             now=instant(now),
             clock=instant(time[0]),
@@ -499,7 +483,7 @@ class SqlReads(SqlProofs):
             back = Money(amount_minor=-minor, currency=currency)
             add_to(reversals, number, back)
         rows = tuple(
-            _certainly(_found(Expected, f"what {number} owes", data))
+            decoded(_found(Expected, f"what {number} owes", data))
             for number, data in sorted(expected)
         )
         since = microseconds(steps_needed_since(rows, now))
@@ -608,7 +592,7 @@ class SqlReads(SqlProofs):
         yield from self._adopt()
         rows = yield from _rows(_ASK_REFERENCED, reference)
         return tuple(
-            _certainly(_run(row))
+            decoded(_run(row))
             for row in rows
             if is_same_account(account, row[-1])
         )
@@ -618,7 +602,7 @@ class SqlReads(SqlProofs):
         """Read the run one of whose attempts has a key (PS-24)."""
         yield from self._adopt()
         rows = yield from _rows(_ASK_KEYED, key)
-        return tuple(_certainly(_run(row)) for row in rows)
+        return tuple(decoded(_run(row)) for row in rows)
 
     @call
     def sent(
@@ -808,7 +792,7 @@ class SqlReads(SqlProofs):
     @listing(RunRecord)
     def runs(self) -> Listing:
         """Read every run on record, by key, a page at a time."""
-        return _listed(_certainly)
+        return _listed(decoded)
 
     @listing(cast("type[RunRecord | Unreadable]", object))
     def runs_as_read(self) -> Listing:
@@ -818,7 +802,7 @@ class SqlReads(SqlProofs):
     @listing(Notice)
     def notices(self) -> Listing:
         """Read every notice on record, oldest first, a page at a time."""
-        return _notices(_certainly)
+        return _notices(decoded)
 
     @listing(cast("type[Notice | Unreadable]", object))
     def notices_as_read(self) -> Listing:
@@ -926,15 +910,15 @@ def _place(after: RunKey | None) -> Key:
 
 
 def _movement(row: Row) -> MovementRecord:
-    return _certainly(_found(MovementRecord, *row))
+    return decoded(_found(MovementRecord, *row))
 
 
 def _batch(row: Row) -> Batch:
-    return _certainly(_found(Batch, *row))
+    return decoded(_found(Batch, *row))
 
 
 def _hold(row: Row) -> Hold:
-    return _certainly(_found(Hold, "a hold", row[0]))
+    return decoded(_found(Hold, "a hold", row[0]))
 
 
 def _step(row: Row) -> ShareStep:
