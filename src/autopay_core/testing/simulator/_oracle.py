@@ -14,12 +14,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, final
 
 from autopay_core.allocation import Reason
 from autopay_core.autopay import AutoPay, in_force
-from autopay_core.charges import (
-    Cancelled,
-    DeclineClass,
-    Declined,
-    NeedsPayer,
-)
+from autopay_core.charges import DeclineClass, Declined, NeedsPayer
 from autopay_core.notices import NoticeKind
 from autopay_core.postings import PostingStatus, ReversalKind
 from autopay_core.references import RunKey
@@ -472,7 +467,8 @@ class Oracle:
         if (
             record.key in self.rested
             and not record.demanded_by
-            and not _was_intended(before)
+            # What was intended before it rested is not made up.
+            and (before is None or before.state is not RunState.OPEN)
         ):
             raise PromiseBroken("S11", f"{record.key} is made up")
         self._not_barred(record)
@@ -1030,22 +1026,6 @@ class Oracle:
             raise PromiseBroken("Q2", "postings without a capture")
         if net:
             raise PromiseBroken("Q4", f"{net} more posted than taken")
-
-
-def _was_intended(before: RunRecord | None) -> bool:
-    """
-    Tell whether a run was on its way before its order rested (S11).
-
-    In doubt, or proven never to have left and planned afresh: neither is
-    made up.
-    """
-    if before is None:
-        return False
-    return before.state is RunState.OPEN or (
-        before.state is RunState.WAITING
-        and bool(before.attempts)
-        and isinstance(before.attempts[-1].outcome, Cancelled)
-    )
 
 
 def _is_same_plan(one: Intent | None, other: Intent | None) -> bool:

@@ -475,12 +475,19 @@ class World(Nature):
         return [autopay]
 
     def _rested(self, reader: Reader) -> None:
-        """Note the dates that a whole turn saw while it was off or paused."""
+        """
+        Note the dates that a whole turn saw while it was off or paused.
+
+        But for what was in doubt then: it goes on where it was (R4), and if
+        it is proven never to have left, it is planned afresh, not made up.
+        """
         assert reader.as_of is not None
         for autopay in reader.autopays.values():
             for each in resting(autopay, reader.as_of):
                 key = RunKey(autopay=autopay.id, nominal_on=each)
-                self.oracle.rested.add(key)
+                known = self.oracle.records.get(key)
+                if known is None or known.state is not RunState.OPEN:
+                    self.oracle.rested.add(key)
 
     def _program(self, reader: Reader) -> Stream[Any]:
         """Choose what a worker does next."""
