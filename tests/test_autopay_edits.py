@@ -496,6 +496,40 @@ def test_s15_what_was_collected_today_is_not_moved() -> None:
     assert edit(autopay, as_of=DAY, moves=moves).moves == moves
 
 
+def test_s15_a_date_that_ran_is_neither_moved_nor_skipped() -> None:
+    autopay = standing_order()
+    known = Known(ran_to=DAY)
+    coming = date(2026, 2, 28)
+
+    message = refused(
+        "MoveInvalid",
+        "moves",
+        edit,
+        autopay,
+        as_of=DAY,
+        known=known,
+        moves={DAY: date(2026, 2, 3)},
+    )
+    assert "has come already" in message
+    refused(
+        "OccurrenceNotDue",
+        "skips",
+        edit,
+        autopay,
+        as_of=DAY,
+        known=known,
+        skips=frozenset({DAY}),
+    )
+    edited = edit(
+        autopay,
+        as_of=DAY,
+        known=known,
+        moves={coming: date(2026, 3, 2)},
+        skips=frozenset({date(2026, 3, 31)}),
+    )
+    assert edited.moves == {coming: date(2026, 3, 2)}
+
+
 def test_s15_a_move_is_not_taken_back_once_its_own_day_has_passed() -> None:
     autopay = edit(
         standing_order(),

@@ -11,12 +11,13 @@ import pytest
 import autopay_core as ap
 from autopay_core import aio
 from autopay_core.adapters.memory import Fault
-from autopay_core.autopay import AutoPayState, Ending, Known
+from autopay_core.autopay import AutoPayState, Ending, Known, edit
 from autopay_core.calls import clock_is_right, hold, look, run_now
 from autopay_core.charges import Indeterminate
 from autopay_core.errors import InvalidValueError, PortUnavailableError
 from autopay_core.holds import Hold
 from autopay_core.limits import Limit
+from autopay_core.runs import RunStatus
 from autopay_core.schedules import Occurrence
 from worlds import (
     DAY,
@@ -89,6 +90,34 @@ def test_s14_what_is_on_record_ends_an_order(
     assert ap.upcoming(order, FEBRUARY, known=found.known) is None
     assert ap.state_on(order, FEBRUARY, known=Known()) is AutoPayState.ACTIVE
     assert str(found).startswith("Acme monthly (ap-1): ended")
+
+
+def test_s14_a_date_that_ran_with_nothing_due_is_not_the_next_one() -> None:
+    world = World()
+    order = standing_order()
+    assert world.run(order).status is RunStatus.NOTHING_DUE
+
+    found = look(order, on=DAY, ports=world.ports)
+
+    assert found.next == Occurrence(nominal_on=FEBRUARY, charge_on=FEBRUARY)
+    assert found.known.ran_to == DAY
+    to = DAY + timedelta(days=3)
+    with pytest.raises(InvalidValueError, match="has come already"):
+        edit(order, as_of=DAY, known=found.known, moves={DAY: to})
+
+
+def test_r10_a_date_that_waits_can_still_be_moved() -> None:
+    world = World(bill("INV-1", "120.00"))
+    order = standing_order()
+    hold(Hold.on_autopay(order.id, by="Ann", reason="asks"), ports=world.ports)
+    assert world.run(order).status is RunStatus.WAITING
+
+    found = look(order, on=DAY, ports=world.ports)
+
+    assert found.known.ran_to is None
+    to = DAY + timedelta(days=3)
+    moved = edit(order, as_of=DAY, known=found.known, moves={DAY: to})
+    assert moved.moves == {DAY: to}
 
 
 def test_s7_a_plan_that_is_paid_off_has_no_next_date() -> None:

@@ -474,6 +474,7 @@ def _check_new(
         if (
             found is None
             or found.charge_on < as_of
+            or known.has_run(found.nominal_on)
             or not in_force(after, found.nominal_on)
         ):
             raise InvalidValueError(
@@ -515,7 +516,6 @@ def _check_moves(
     before: AutoPay, after: AutoPay, as_of: date, known: Known
 ) -> None:
     old = attrs.evolve(before, schedule=after.schedule)
-    paid = {each.nominal_on for each in known.recent}
     for on, to in after.moves.items():
         if not _fits(after, on, to):
             _refuse_move(
@@ -525,7 +525,7 @@ def _check_moves(
         if old.moves.get(on) == to:
             continue
         was = _named(old, on)
-        if was is None or was.charge_on < as_of or on in paid:
+        if was is None or was.charge_on < as_of or known.has_run(on):
             _refuse_move(on, "it has come already")
         _check_target(after, on, to, as_of)
     for on in before.moves.keys() - after.moves.keys():

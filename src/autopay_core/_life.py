@@ -22,6 +22,7 @@ from autopay_core._checks import (
     Readable,
     ReadOnly,
     a,
+    a_date,
     a_number,
     check_date,
     mapping_of,
@@ -148,6 +149,8 @@ class Known(Readable):
         spent: What it has taken, for a lifetime limit; None for not known.
         collected: How many payments were captured and not returned.
         recent: The latest of these; those of the last two months are enough.
+        ran_to: Nominal date of the latest run that is over, whatever became
+            of it; no date up to it runs again. None for no such run.
         paid_off: Invoices that are paid off, with the day on which each was
             (S7). One that a return reopened is not among them.
         gone: Invoices that are no longer returned although nobody paid them
@@ -163,6 +166,7 @@ class Known(Readable):
     recent: tuple[Occurrence, ...] = attrs.field(
         default=(), validator=tuple_of(Occurrence)
     )
+    ran_to: date | None = attrs.field(default=None, validator=optional(a_date))
     paid_off: Mapping[str, date] = attrs.field(
         factory=dict,
         validator=[mapping_of(date), _a_day],
@@ -182,6 +186,12 @@ class Known(Readable):
     def payments(self) -> int:
         """How many payments were collected."""
         return max(self.collected, len(self.recent))
+
+    def has_run(self, nominal_on: date, /) -> bool:
+        """Tell whether a date cannot run again, as far as is known."""
+        return (self.ran_to is not None and nominal_on <= self.ran_to) or any(
+            each.nominal_on == nominal_on for each in self.recent
+        )
 
     @property
     def latest_on(self) -> date | None:

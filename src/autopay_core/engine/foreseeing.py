@@ -72,8 +72,12 @@ def known_of(autopay: AutoPay, as_of: date) -> Flow[tuple[Known, Standing]]:
         autopay.payer,
     )
     known = yield from record_of(autopay, as_of)
-    holds = tuple(each.reason for each in standing.holds)
-    return attrs.evolve(known, holds=holds), standing
+    ran, holds = standing.latest, (each.reason for each in standing.holds)
+    return attrs.evolve(
+        known,
+        ran_to=ran.key.nominal_on if ran and ran.state.is_finished else None,
+        holds=tuple(holds),
+    ), standing
 
 
 def with_paid_off(
@@ -181,10 +185,9 @@ def outlook_of(
 def _coming(
     autopay: AutoPay, on: date, known: Known
 ) -> Generator[Occurrence, None, None]:
-    collected = {each.nominal_on for each in known.recent}
     each = upcoming(autopay, on, known=known)
     while each is not None:
-        if each.nominal_on not in collected:
+        if not known.has_run(each.nominal_on):
             yield each
         after = each.charge_on + timedelta(days=1)
         each = (
