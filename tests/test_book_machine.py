@@ -14,6 +14,7 @@ from __future__ import annotations
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
+import attrs
 import pytest
 from hypothesis import HealthCheck, Phase, settings, strategies as st
 from hypothesis.stateful import (
@@ -24,7 +25,13 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from autopay_core.autopay import RENEWAL_DAYS, AdvanceNotice, years
+from autopay_core.autopay import (
+    RENEWAL_DAYS,
+    AdvanceNotice,
+    AutoPayState,
+    state_on,
+    years,
+)
 from autopay_core.book import (
     Book,
     ChangeLimit,
@@ -43,9 +50,11 @@ from autopay_core.book import (
     TurnOff,
     TurnOn,
 )
+from autopay_core.book.changes import what_changed
 from autopay_core.book.sqlite import SqliteBookStore
 from autopay_core.errors import InvalidValueError
 from autopay_core.limits import Limit
+from autopay_core.notices import NoticeKind
 from autopay_core.schedules import Schedule
 from autopay_core.selections import Selection
 from worlds import (
@@ -83,6 +92,9 @@ INVOICES = tuple(
     bill(f"INV-{n}", "100", client=client, issued=date(2026, 1, n))
     for n, client in enumerate(("C-1", "C-1", "C-2"), start=1)
 )
+
+
+OF_THE_BOOK = (NoticeKind.CHANGED, NoticeKind.RENEWED)
 
 
 def in_memory(clock: Clock) -> BookStore:
@@ -123,8 +135,18 @@ class Host:
         told = sorted(
             (each.key, each.kind.name, each.detail)
             for each in self.world.notifier.sent
+            if each.kind not in OF_THE_BOOK
         )
         return records, told, sorted(map(str, self.world.taken))
+
+    @property
+    def changes(self) -> list[tuple[str, str, str]]:
+        """What was told of changes, which only a book knows of."""
+        return sorted(
+            (each.autopay, each.kind.name, each.detail)
+            for each in self.world.notifier.sent
+            if each.kind in OF_THE_BOOK
+        )
 
 
 def difference(found: Any, expected: Any) -> list[Any]:
@@ -158,6 +180,9 @@ class BookMachine(RuleBasedStateMachine):
         self.today = DAY - 3 * _DAY
         self.numbers: dict[str, int] = dict.fromkeys(ORDERS, 0)
         self.agreed: dict[tuple[str, Association], tuple[date, date]] = {}
+        self.nights = 0
+        self.known: dict[str, int] = dict.fromkeys(ORDERS, 1)
+        self.changes: list[tuple[str, str, str]] = []
 
     @property
     def books(self) -> list[Book]:
@@ -319,6 +344,12 @@ class BookMachine(RuleBasedStateMachine):
         """Let days pass, and sweep: the books, and all orders without one."""
         self.today += days * _DAY
         self.reach(self.today)
+        self.nights += 1
+        for host in self.everybody:
+            # A book commits more, and time goes on with that: no two nights
+            # are whole days apart, after which something else holds.
+            clock = host.world.clock
+            clock.at = clock.at.replace(hour=13, minute=self.nights)
         # Who comes first pays what both have enrolled.
         first = [each.id for each in self.books[0].due(self.today)]
         for host in self.hosts:
@@ -333,9 +364,46 @@ class BookMachine(RuleBasedStateMachine):
         ]
         self.without.world.sweep(*orders, as_of=self.today)
         expected = self.without.outcome
+        self.note_changes()
         for host in self.hosts:
             other = difference(host.outcome, expected)
             assert not other, other
+            assert host.changes == sorted(self.changes)
+
+    def note_changes(self) -> None:
+        """Keep what each payer has to be told since the last time (N5)."""
+        for id_ in ORDERS:
+            versions = self.books[0].versions(id_)
+            order, number = versions[-1].autopay, versions[-1].number
+            look = self.books[0].look(
+                id_, on=self.today, ports=self.hosts[0].world.ports
+            )
+            # Whether plans are paid off is not asked for this.
+            known = attrs.evolve(look.known, paid_off={}, gone={}, holds=())
+            state = state_on(order, self.today, known=known)
+            if (
+                number == self.known[id_]
+                or state is AutoPayState.OFF
+                or (state is AutoPayState.ENDED and order.enrollments)
+            ):
+                continue
+            old = [
+                each.number
+                for each in versions
+                if each.at.date() < self.today - 30 * _DAY
+            ]
+            before = max([self.known[id_], *old])
+            self.changes += [
+                (id_, each.kind.name, each.detail)
+                for each in what_changed(
+                    versions[before - 1].autopay,
+                    order,
+                    on=self.today,
+                    as_of=self.today,
+                    number=number,
+                )
+            ]
+            self.known[id_] = number
 
     @invariant()
     def the_books_agree(self) -> None:

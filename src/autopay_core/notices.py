@@ -74,8 +74,14 @@ class NoticeKind(Choice):
     """A pause has begun."""
     RESUMED = "resumed"
     """A pause is over."""
+    CHANGED = "changed"
+    """A standing order was changed, and how."""
+    RENEWED = "renewed"
+    """A year of a standing order was renewed, and until when (S6)."""
     METHOD_EXPIRING = "method_expiring"
     """The payment method expires soon."""
+    METHOD_REMOVED = "method_removed"
+    """The payer removed the payment method, and chose no other (A7)."""
     RETURNED = "returned"
     """Captured money went back (P4)."""
     REINSTATED = "reinstated"
@@ -139,7 +145,10 @@ _TITLES: Final = {
     NoticeKind.ENROLLMENT_ENDED: "AutoPay: enrollment ended",
     NoticeKind.PAUSED: "AutoPay paused",
     NoticeKind.RESUMED: "AutoPay resumed",
+    NoticeKind.CHANGED: "AutoPay changed",
+    NoticeKind.RENEWED: "AutoPay renewed",
     NoticeKind.METHOD_EXPIRING: "AutoPay: payment method expires",
+    NoticeKind.METHOD_REMOVED: "AutoPay: payment method removed",
     NoticeKind.RETURNED: "AutoPay: payment returned",
     NoticeKind.REINSTATED: "AutoPay: payment reinstated",
     NoticeKind.NEEDS_REVIEW: "AutoPay needs review",

@@ -41,6 +41,7 @@ from autopay_core.book.values import (
     OutdatedError,
     Stands,
     Trace,
+    Turned,
     Value,
     Version,
 )
@@ -868,7 +869,35 @@ def remove_method(
     check_date(as_of, "as_of")
 
     word = _Word(Kind.PAYER, payer, "RemoveMethod", by, reason, version)
-    return _change_payer(word, lambda one: _without_method(one, method, as_of))
+    done = yield from _change_payer(
+        word, lambda one: _without_method(one, method, as_of)
+    )
+    yield from _wake(payer, method, as_of)
+    return done
+
+
+def _wake(payer: str, method: PaymentMethodRef, as_of: date) -> BookFlow[None]:
+    """
+    Give the orders of a method a turn, which tells that it is gone (N2).
+
+    A wake-up that is lost costs nothing that matters: the order has a turn
+    on its next date.
+    """
+    try:
+        woken = tuple(
+            Turned(
+                id=each.id,
+                number=each.number,
+                next_on=min(each.next_on or as_of, as_of),
+            )
+            for each in (yield from owned(payer))
+            if isinstance(each.version, Version)
+            and each.version.autopay.method.fingerprint == method.fingerprint
+        )
+        if woken:
+            yield AskBook("move_on", (woken,))
+    except PortError:
+        return
 
 
 def authorize(

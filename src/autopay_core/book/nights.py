@@ -2,9 +2,10 @@
 A night of what is due: who has a turn, and when again (O3, A7).
 
 Holds: `sweep`; and, for a host that gives each order a job, `begin` and
-`turn`. Imports: `flows`, `days`, `values`, `_life`, `engine` and the values.
-The turns themselves are those of `engine.sweeping`; what is added here is
-whose turn it is, and the day on which the next one comes.
+`turn`. Imports: `flows`, `days`, `changes`, `values`, `_life`, `engine` and
+the values. The turns themselves are those of `engine.sweeping`; what is added
+here is whose turn it is, what was changed since the last one, and the day on
+which the next one comes.
 """
 
 from __future__ import annotations
@@ -12,11 +13,12 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterator
 from datetime import date, timedelta
 from functools import partial
-from typing import Any, Final, TypeAlias, final
+from typing import Any, Final, NamedTuple, TypeAlias, final
 
 from autopay_core._checks import check_date, check_id
 from autopay_core._life import latest_on
-from autopay_core.autopay import AutoPay, due
+from autopay_core.autopay import AutoPay, AutoPayState, due, state_on
+from autopay_core.book.changes import method_removed, what_changed
 from autopay_core.book.days import next_day
 from autopay_core.book.flows import (
     AskBook,
@@ -25,11 +27,13 @@ from autopay_core.book.flows import (
     latest,
     not_in_book,
     place_of,
+    readable,
 )
-from autopay_core.book.values import Kept, Kind, Turned
-from autopay_core.commits import Standing, Unreadable
+from autopay_core.book.values import Kept, Kind, Turned, Version
+from autopay_core.commits import Standing, Told, Unreadable
 from autopay_core.engine import sweeping
 from autopay_core.engine.case import InHand
+from autopay_core.engine.knowing import record_of
 from autopay_core.engine.lanes import in_groups
 from autopay_core.engine.requests import (
     READ_AT_ONCE,
@@ -42,8 +46,11 @@ from autopay_core.engine.requests import (
     ask_either,
     read_standing,
 )
-from autopay_core.engine.telling import place_of as place_of_run
+from autopay_core.engine.telling import announce, place_of as place_of_run
 from autopay_core.errors import PortError
+from autopay_core.notices import Notice
+from autopay_core.payers import Payer
+from autopay_core.policy import date_in
 from autopay_core.references import RunKey
 from autopay_core.runs import RunRecord, RunResult, RunState, RunStatus
 
@@ -51,6 +58,13 @@ __all__ = ["begin", "sweep", "turn"]
 
 _DAY: Final = timedelta(days=1)
 _MOVED_AT_ONCE: Final = 100
+# A night that was down may tell late, but not for ever.
+_TOLD_DAYS: Final = timedelta(days=30)
+
+VERSION: Final = "version"
+"""The topic under which the version that was told is kept (N5)."""
+METHOD: Final = "method"
+"""The topic under which the removal of a method is kept (N5)."""
 
 BookStream: TypeAlias = Generator[Any, Any, None]
 
@@ -142,6 +156,39 @@ def _sweep(inner: BookStream, night: _Turns) -> BookStream:
 
 
 @final
+class _InHand(NamedTuple):
+    """A turn under way: what stands in the book, and whose it is."""
+
+    kept: Kept
+    payer: Payer | None = None
+
+
+def _removed(held: _InHand, as_of: date) -> Notice | None:
+    """Return the notice that the order's method is gone, if it is (A7)."""
+    version, payer = held.kept.version, held.payer
+    if payer is None or isinstance(version, Unreadable):
+        return None
+    autopay = version.autopay
+    for each in payer.methods:
+        if (
+            each.method.fingerprint == autopay.method.fingerprint
+            and each.removed_on is not None
+            and each.removed_on <= as_of
+        ):
+            return method_removed(autopay, each.removed_on, as_of)
+    return None
+
+
+def _said(standing: Standing, topic: str) -> str:
+    told = standing.told.get(topic)
+    return "" if told is None else told.said
+
+
+def _told(autopay: AutoPay, topic: str, said: str, key: str) -> Told:
+    return Told(autopay=autopay.id, topic=topic, said=said, key=key)
+
+
+@final
 class _Turns:
     """
     Whose turn it is, one after another.
@@ -154,7 +201,7 @@ class _Turns:
         self._as_of = as_of
         self._terms = terms
         self._after: tuple[date, str] | None = None
-        self._in_hand: dict[str, Kept] = {}
+        self._in_hand: dict[str, _InHand] = {}
         self._turned: list[Turned] = []
         self._had: set[str] = set()
         self._page: list[str] = []
@@ -271,7 +318,7 @@ class _Turns:
 
     def given(self, kept: Kept) -> BookFlow[object]:
         """Return an order as it may be collected, by what its payer has."""
-        self._in_hand[kept.id] = kept
+        self._in_hand[kept.id] = _InHand(kept)
         if isinstance(kept.version, Unreadable):
             return kept.version
         autopay = kept.version.autopay
@@ -283,28 +330,32 @@ class _Turns:
             # Nobody knows what the payer still has: nothing is taken.
             return Unreadable(key=kept.id, code=owner.version.code)
         payer = owner.version.payer
+        self._in_hand[kept.id] = _InHand(kept, payer)
         return in_hand(autopay, payer, self._as_of, self._terms)
 
     def _end(
         self, autopay: AutoPay, results: tuple[RunResult, ...]
     ) -> BookFlow[None]:
-        """Keep when an order is next, now that its turn is over."""
-        kept = self._in_hand.pop(autopay.id)
-        next_on = yield from self._next_on(kept, autopay, results)
+        """Tell what was changed, and keep when an order is next."""
+        held = self._in_hand.pop(autopay.id)
+        try:
+            next_on = yield from self._next_on(held, autopay, results)
+        except PortError:
+            next_on = self._as_of + _DAY  # Nobody knows what is left.
+        kept = held.kept
         self._turned.append(
             Turned(id=kept.id, number=kept.number, next_on=next_on)
         )
 
     def _next_on(
-        self, kept: Kept, autopay: AutoPay, results: tuple[RunResult, ...]
+        self, held: _InHand, autopay: AutoPay, results: tuple[RunResult, ...]
     ) -> BookFlow[date]:
         """Work out when an order is next: tomorrow, if anything is left."""
-        tomorrow = self._as_of + _DAY
-        if any(each.status not in _OVER for each in results):
-            return tomorrow
+        kept, tomorrow = held.kept, self._as_of + _DAY
         came = latest_on(autopay, self._as_of)
         nominal_on = self._as_of if came is None else came.nominal_on
         key = RunKey(autopay=autopay.id, nominal_on=nominal_on)
+        is_left = any(each.status not in _OVER for each in results)
         # On record before; or left to another worker, who may have died; or
         # nothing was written, for the clock cannot be right.
         is_elsewhere = all(each.key != key for each in results)
@@ -313,16 +364,18 @@ class _Turns:
         may_be_announced = (
             autopay.advance_notice is not None or kept.number > 1
         )
+        to_be_told = kept.number > 1 or _removed(held, self._as_of)
         next_on = next_day(autopay, self._as_of)
-        if not is_elsewhere and not may_be_announced:
-            return next_on
-        try:
-            standing = yield from read_standing(
-                key, autopay.method.fingerprint, autopay.payer
-            )
-        except PortError:
+        if is_left and not to_be_told:
             return tomorrow
-        if is_elsewhere and self._is_open(autopay, standing):
+        if not (is_elsewhere or may_be_announced or to_be_told):
+            return next_on
+        standing = yield from read_standing(
+            key, autopay.method.fingerprint, autopay.payer
+        )
+        if to_be_told and not standing.is_clock_suspect:
+            yield from self._tell_changes(held, standing)
+        if is_left or (is_elsewhere and self._is_open(autopay, standing)):
             return tomorrow
         announced = [
             each.charge_on
@@ -331,6 +384,76 @@ class _Turns:
             and each.charge_on > self._as_of
         ]
         return min([next_on, *announced])
+
+    def _tell_changes(
+        self, held: _InHand, standing: Standing
+    ) -> BookFlow[None]:
+        """
+        Tell how an order differs from what was told last (N2, N5).
+
+        Not of one that has ended or is off, which is told by itself; that
+        nothing is enrolled any more is told here.
+        """
+        version, as_of = readable(held.kept), self._as_of
+        autopay, number = version.autopay, str(version.number)
+        is_new = version.number > 1 and number != _said(standing, VERSION)
+        removed = _removed(held, as_of)
+        if removed is not None and removed.key == _said(standing, METHOD):
+            removed = None
+        if not is_new and removed is None:
+            return
+        known = yield from record_of(autopay, as_of)
+        state = state_on(autopay, as_of, known=known)
+        if state is AutoPayState.OFF or (
+            state is AutoPayState.ENDED and autopay.enrollments
+        ):
+            return
+        notices: list[Notice] = []
+        told: list[Told] = []
+        if is_new:
+            notices += yield from self._changes(version, standing)
+            key = notices[-1].key if notices else f"version-{number}"
+            told.append(_told(autopay, VERSION, number, key))
+        if removed is not None:
+            notices.append(removed)
+            told.append(_told(autopay, METHOD, removed.key, removed.key))
+        yield from announce(*notices, told=told)
+
+    def _changes(
+        self, version: Version, standing: Standing
+    ) -> BookFlow[tuple[Notice, ...]]:
+        """Return what is to be told of what was changed since then."""
+        before: Version | None = None
+        number = int(_said(standing, VERSION) or 1)
+        while number < version.number:
+            page = yield AskBook(
+                "versions",
+                (Kind.AUTOPAY, version.id, number - 1, READ_AT_ONCE),
+            )
+            for each in page:
+                # What was changed long ago is known by now.
+                if each.number < version.number and (
+                    before is None or self._is_old(each)
+                ):
+                    before = each
+                number = each.number + 1
+            if len(page) < READ_AT_ONCE:
+                break
+        if before is None or self._is_old(version):
+            return ()
+        return what_changed(
+            before.autopay,
+            version.autopay,
+            on=self._day_of(version),
+            as_of=self._as_of,
+            number=version.number,
+        )
+
+    def _is_old(self, version: Version) -> bool:
+        return self._day_of(version) < self._as_of - _TOLD_DAYS
+
+    def _day_of(self, version: Version) -> date:
+        return date_in(version.at, self._terms.policy.zone, "at")
 
     def _is_open(self, autopay: AutoPay, standing: Standing) -> bool:
         """Tell whether something on record is to be gone on with."""

@@ -90,7 +90,18 @@ WORDS: Final[Mapping[NoticeKind, tuple[str, ...]]] = MappingProxyType(
             "The automatic payments for $name have resumed.",
             "$detail",
         ),
+        _K.CHANGED: (
+            "The automatic payments for $name were changed.",
+            "$detail",
+            _NEXT,
+        ),
+        _K.RENEWED: (
+            "The automatic payments for $name were renewed.",
+            "$detail",
+            _NEXT,
+        ),
         _K.METHOD_EXPIRING: (_OF_ORDER, "$detail"),
+        _K.METHOD_REMOVED: (_OF_ORDER, "$detail", _NEXT),
         _K.RETURNED: (
             "$amount of a payment for $name went back on $on.",
             _REFERENCE,
