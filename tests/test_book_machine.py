@@ -201,8 +201,6 @@ class BookMachine(RuleBasedStateMachine):
         schedules: tuple[Schedule, Schedule],
         notice: AdvanceNotice | None,
     ) -> None:
-        if any(each.is_turn_by_turn for each in self.hosts):
-            notice = None  # A turn by itself knows of no other's (N4).
         self.reach(self.today)
         for book in self.books:
             book.associate("p1", ENROLLED, version=0, **ANN)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import example, given, settings, strategies as st
 
 from autopay_core.autopay import AdvanceNotice, AutoPayState, state_on
 from autopay_core.errors import PortError, PortUnavailableError
@@ -136,11 +136,18 @@ def test_n4_a_date_that_is_moved_away_and_skipped_is_dropped() -> None:
     st.lists(st.integers(0, 8), min_size=2, max_size=4),
     st.lists(st.integers(1, 12), min_size=1, max_size=4),
     st.sampled_from([3, 10]),
+    st.booleans(),
 )
+@example([8, 0], [1], 10, False)  # The one that announces later goes first.
+@example([8, 0], [1], 10, True)
 def test_n4_a_payers_orders_announce_an_invoice_once(
-    firsts: list[int], balances: list[int], notice: int
+    firsts: list[int], balances: list[int], notice: int, alone: bool
 ) -> None:
-    """Those whose turn comes later leave out what was announced before."""
+    """
+    What another one announced before is left out.
+
+    Whoever has the first turn, and in one sweep or in one for each.
+    """
     world = World(
         *(
             bill(f"INV-{place}", f"{each * 10}.00")
@@ -154,12 +161,13 @@ def test_n4_a_payers_orders_announce_an_invoice_once(
             limit=Limit.up_to(usd("50")),
             advance_notice=AdvanceNotice(days=notice),
         )
-        for place, first in enumerate(sorted(firsts))
+        for place, first in enumerate(firsts)
     ]
 
     on = DAY - 20 * ONE
     while on < DAY:  # Nothing is collected yet.
-        world.sweep(*orders, as_of=on)
+        for some in [[each] for each in orders] if alone else [orders]:
+            world.sweep(*some, as_of=on)
         on += ONE
 
     told: dict[str, int] = {}
@@ -170,6 +178,26 @@ def test_n4_a_payers_orders_announce_an_invoice_once(
             )
     for place, tens in enumerate(balances):
         assert told.get(f"INV-{place}", 0) <= tens * 1_000
+
+
+def test_n4_what_another_order_has_collected_is_announced_no_more() -> None:
+    """A list of who announces is kept, and not what was announced."""
+    world = World(bill("INV-1", "100.00"), bill("INV-2", "30.00"))
+    first = standing_order(advance_notice=AdvanceNotice(days=10))
+    other = standing_order(
+        id="ap-2",
+        schedule=Schedule.monthly(DAY + 20 * ONE),
+        advance_notice=AdvanceNotice(days=10),
+    )
+    world.sweep(first, other, as_of=DAY - 10 * ONE)
+    world.sweep(first, other, as_of=DAY)
+    assert world.taken == [usd("130.00")]
+    world.matters.put(bill("INV-3", "7.00"))
+
+    world.sweep(other, as_of=DAY + 10 * ONE)
+
+    *_, last = told_of(world, NoticeKind.UPCOMING)
+    assert (last.autopay, last.amount) == ("ap-2", usd("7.00"))
 
 
 def test_n4_what_nobody_was_told_of_keeps_no_other_from_telling() -> None:

@@ -3,15 +3,15 @@ An auto-pay's turn: what was left open, missed, due, or is coming (S12, N4).
 
 Holds: `preview`, `run`, `sweep`, and the turn of one auto-pay: `sweep_one`
 within a sweep, `turn` by itself, `turn_of` what a book hands over; `begin` is
-a sweep's beginning by itself. Imports: `case`, `collecting`, `driving`,
-`gate`, `knowing`, `lanes`, `looking`, `planning`, `receiving`, `recovery`,
-`requests`, `steps`, `telling`, `words` and the values. Long, since all that a
-turn does, in its order, stands here once.
+a sweep's beginning by itself. Imports: `announcing`, `case`, `collecting`,
+`driving`, `gate`, `knowing`, `lanes`, `looking`, `planning`, `receiving`,
+`recovery`, `requests`, `steps`, `telling`, `words` and the values. Long, since
+all that a turn does, in its order, stands here once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any, Final, final
 
@@ -24,7 +24,6 @@ from autopay_core._told import PAUSE, pause_told
 from autopay_core.allocation import Allocation
 from autopay_core.autopay import (
     AutoPay,
-    Known,
     autopay_notices,
     due,
     occurrence_on,
@@ -38,6 +37,7 @@ from autopay_core.commits import (
     Told,
     Unreadable,
 )
+from autopay_core.engine.announcing import announce_ahead, known_of_end
 from autopay_core.engine.case import Case, InHand, case_again, case_of
 from autopay_core.engine.collecting import (
     check_owner,
@@ -51,8 +51,6 @@ from autopay_core.engine.lanes import one_by_one, side_by_side
 from autopay_core.engine.looking import looked_for_stuck, stuck_since, swept
 from autopay_core.engine.planning import (
     Outlook,
-    added,
-    announced_of,
     look_ahead,
     look_out,
 )
@@ -62,7 +60,6 @@ from autopay_core.engine.requests import (
     THE_STORE,
     Claim,
     Flow,
-    Send,
     Stream,
     Terms,
     ask,
@@ -71,9 +68,7 @@ from autopay_core.engine.requests import (
     read_standing,
 )
 from autopay_core.engine.steps import (
-    charge_lines,
     is_taken_care_of,
-    left_of,
     next_version,
     rests,
     waits_for_payer,
@@ -82,11 +77,9 @@ from autopay_core.engine.telling import Night, about_stuck, announce, tell
 from autopay_core.engine.words import a_person_says
 from autopay_core.errors import (
     AutopayError,
-    HostProtocolError,
     InvalidValueError,
     PortError,
 )
-from autopay_core.money import Money
 from autopay_core.notices import Notice, NoticeKind, notice_for_run
 from autopay_core.references import MethodKind, RunKey
 from autopay_core.runs import (
@@ -481,13 +474,11 @@ class Seen:
     Attributes:
         contents: By id, a hash of the content of each auto-pay that had
             something to do, so that two contents show (R13).
-        announced: By payer and id, what each has announced, by invoice (N4).
 
     """
 
     def __init__(self) -> None:
         self.contents: dict[str, str] = {}
-        self.announced: dict[str, dict[str, dict[str, Money]]] = {}
 
     def note(
         self, autopay: AutoPay, standing: Standing, *, has_to_do: bool
@@ -500,7 +491,6 @@ class Seen:
                 (``TwoContents``).
 
         """
-        self.announce(autopay, announced_of(standing.unfinished))
         if not (
             has_to_do or standing.unfinished or autopay.id in self.contents
         ):
@@ -515,22 +505,6 @@ class Seen:
                 path="autopays",
                 value=autopay.id,
             )
-
-    def announce(self, autopay: AutoPay, amounts: Mapping[str, Money]) -> None:
-        """Keep what an auto-pay has announced, besides what it had."""
-        if amounts:
-            of_payer = self.announced.setdefault(autopay.payer, {})
-            before = of_payer.get(autopay.id, {})
-            of_payer[autopay.id] = added(before, amounts)
-
-    def besides(self, autopay: AutoPay) -> dict[str, Money]:
-        """Return what the payer's others have announced, by invoice (N4)."""
-        found: dict[str, Money] = {}
-        of_payer = self.announced.get(autopay.payer, {})
-        for name, announced in of_payer.items():
-            if name != autopay.id:
-                found = added(found, announced)
-        return found
 
 
 def sweep_one(
@@ -595,9 +569,7 @@ def sweep_one(
             (yield from _record_dropped(autopay, as_of, standing, done))
         )
     if autopay.advance_notice is not None:
-        results.extend(
-            (yield from _announce_ahead(autopay, as_of, terms, seen))
-        )
+        results.extend((yield from announce_ahead(autopay, as_of, terms)))
     return tuple(results)
 
 
@@ -670,7 +642,7 @@ def _tell_of_it(
     autopay: AutoPay, as_of: date, standing: Standing
 ) -> Flow[None]:
     """Tell what there is to tell of an auto-pay itself (N2, N5)."""
-    known = yield from _known(autopay, as_of)
+    known = yield from known_of_end(autopay, as_of)
     notices = autopay_notices(autopay, as_of, known=known)
     resumed, told = pause_told(
         autopay, as_of, notices, standing.told.get(PAUSE)
@@ -837,121 +809,3 @@ def _record_missed(
         occasion="missed",
     )
     return (yield from _write(tuple(records), (notice,)))
-
-
-def _known(autopay: AutoPay, as_of: date) -> Flow[Known]:
-    """Read what its end depends on, if that is anything on record (S8)."""
-    if autopay.payments is None:
-        return NOTHING_KNOWN
-    return (yield from record_of(autopay, as_of))
-
-
-def _is_news(before: RunRecord | None, occurrence: Occurrence) -> bool:
-    """Tell whether a date is to be announced: first, or since it moved."""
-    return before is None or (
-        before.state is RunState.ANNOUNCED
-        and before.charge_on != occurrence.charge_on
-    )
-
-
-def _is_used_up(autopay: AutoPay, known: Known, standing: Standing) -> bool:
-    """Tell whether other dates have the payments that are left (S8, N4)."""
-    if autopay.payments is None:
-        return False
-    ahead = sum(
-        not each.key.number
-        for each in standing.unfinished
-        if standing.run is None or each.key != standing.run.key
-    )
-    return known.payments + ahead >= autopay.payments
-
-
-def _announce_ahead(
-    autopay: AutoPay, as_of: date, terms: Terms, seen: Seen | None
-) -> Flow[list[RunResult]]:
-    """
-    Announce amount and date of the next debit, once, in good time (N4).
-
-    The announcement is on record only when the notifier has accepted it;
-    until then the run may not take money.
-    """
-    policy = autopay.advance_notice
-    assert policy is not None
-    known = yield from _known(autopay, as_of)
-    occurrence = upcoming(
-        autopay, as_of + timedelta(days=policy.days), known=known
-    )
-    if occurrence is None or (
-        (occurrence.charge_on - as_of).days > policy.days + _ANNOUNCE_DAYS
-    ):
-        return []
-    case = case_of(autopay, occurrence, terms)
-    standing = yield from _read(case)
-    before = standing.run
-    if (
-        not _is_news(before, occurrence)
-        or standing.holds
-        or _is_used_up(autopay, known, standing)
-    ):
-        return []
-    try:
-        # A date that was moved is planned as if it had not been announced.
-        plan = yield from look_ahead(
-            case,
-            attrs.evolve(standing, run=None),
-            {} if seen is None else seen.besides(autopay),
-        )
-    except (InvalidValueError, HostProtocolError, PortError):
-        return []  # The run itself will say what is wrong.
-    allocation = plan.allocation
-    if not allocation.total.is_positive or policy.allows(allocation.total):
-        return []
-    record = RunRecord(
-        key=case.key,
-        payer=autopay.payer,
-        version=next_version(before, RunState.ANNOUNCED, case.key),
-        state=RunState.ANNOUNCED,
-        charge_on=occurrence.charge_on,
-        plan=allocation,
-        decision=plan.decision,
-        announced=allocation.amounts,
-    )
-    notice = notice_for_run(
-        NoticeKind.UPCOMING,
-        case.key,
-        payer=autopay.payer,
-        on=occurrence.charge_on,
-        name=autopay.name,
-        amount=allocation.total,
-        reason="Upcoming",
-        detail=f"At most this is debited on {occurrence.charge_on}.",
-        # Another amount, or another day, is another announcement.
-        occasion=str(allocation.total)
-        if before is None
-        else f"{allocation.total} {occurrence.charge_on}",
-        lines=charge_lines(allocation),
-        left=left_of(allocation),
-        method=autopay.method.described,
-    )
-    told = yield from _say(record, notice)
-    if told and seen is not None:
-        seen.announce(autopay, allocation.amounts)
-    return told
-
-
-def _say(record: RunRecord, notice: Notice) -> Flow[list[RunResult]]:
-    """Announce, and put it on record when the notifier has accepted it."""
-    yield from commit(Change(notices=(notice,)))
-    try:
-        yield Send(notice)
-    except PortError:
-        return []
-    written = yield from commit(
-        Change(runs=(record,), delivered=(notice.key,))
-    )
-    return [] if isinstance(written, Conflict) else [result_of(record)]
-
-
-_ANNOUNCE_DAYS: Final = 4
-"""An announcement goes out this much earlier, so that one late sweep is none
-too late."""
