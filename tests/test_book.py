@@ -52,6 +52,7 @@ from autopay_core.errors import (
 )
 from autopay_core.invoices import SearchBy, SearchResult
 from autopay_core.limits import Limit
+from autopay_core.money import Money
 from autopay_core.notices import NoticeKind
 from autopay_core.policy import Policy
 from autopay_core.references import DepositAccount, MethodKind, RunKey
@@ -974,6 +975,62 @@ def test_o2_a_run_on_demand_names_what_allowed_it() -> None:
     assert result.record is not None
     assert result.record.intent is not None
     assert result.record.intent.request.authorization == "auth-1"
+
+
+def consumer_desk(most: Money | None, limit: Limit) -> Desk:
+    """Return one whose payer's own bank account is debited."""
+    desk = Desk(bill("INV-1", "100"))
+    account = attrs.evolve(BANK, consumer=True)
+    desk.book.save_method("p1", account, label="Own", version=0, **ANN)
+    desk.book.associate("p1", [to_client()], version=1, **ANN)
+    desk.add(standing_order(method=account, limit=limit))
+    allow(desk, method=account.fingerprint, most=most)
+    return desk
+
+
+@pytest.mark.parametrize(
+    ("most", "limit", "is_ranged"),
+    [
+        (usd("30"), Limit.up_to(usd("30")), True),
+        (usd("30"), Limit.up_to(usd("20")), True),
+        (usd("30"), Limit.up_to(usd("31")), False),
+        (usd("30"), Limit.all("USD"), False),
+        (None, Limit.up_to(usd("30")), False),
+    ],
+)
+def test_n4_an_authorisation_may_have_the_range_for_a_consumer(
+    most: Money | None,
+    limit: Limit,
+    is_ranged: bool,
+) -> None:
+    desk = consumer_desk(most, limit)
+    ports = desk.ports_with(policy=Policy(consumer_notice_needed=True))
+    blocks = desk.book.look("ap-1", on=DAY, ports=ports).blocks
+    demand = {"as_of": DAY, "number": 1, "ports": ports, **ANN}
+
+    [result] = desk.book.sweep(as_of=DAY, ports=ports)
+
+    assert (blocks == ()) is is_ranged
+    assert (result.reason == "NoticeNeeded") is not is_ranged
+    assert bool(desk.taken) is is_ranged
+    if is_ranged:
+        assert desk.book.run_now("ap-1", **demand).status is RunStatus.PAID
+    else:
+        with pytest.raises(InvalidValueError, match="AuthorizationNeeded"):
+            desk.book.run_now("ap-1", **demand)
+
+
+def test_n4_where_an_authorisation_is_needed_it_is_the_range() -> None:
+    """It bounds what is taken, whatever the order's own limit says."""
+    desk = consumer_desk(usd("30"), Limit.all("USD"))
+    policy = Policy(
+        authorization_needed=frozenset({MethodKind.BANK_ACCOUNT}),
+        consumer_notice_needed=True,
+    )
+
+    [result] = desk.book.sweep(as_of=DAY, ports=desk.ports_with(policy=policy))
+
+    assert result.charged == usd("30")
 
 
 def test_a_run_that_is_not_on_record_has_no_proof() -> None:

@@ -472,6 +472,8 @@ ELSEWHERE = {
     # A book says what its payer still has and allows (test_book).
     "MethodGone",
     "NotAuthorized",
+    # A policy of the host (test_flow_words).
+    "NoticeNeeded",
     # Needs what is expected of an invoice (test_balances, test_flow_words).
     "PlanGone",
 }

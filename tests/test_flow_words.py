@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date, timedelta
 
+import attrs
 import pytest
 
 from autopay_core.allocation import Reason
@@ -13,7 +14,9 @@ from autopay_core.calls import (
     accept_balance,
     advance_postings,
     hold,
+    look,
     read_postings,
+    run,
     sweep,
 )
 from autopay_core.commits import Conflict, ConflictReason, Unreadable
@@ -25,10 +28,14 @@ from autopay_core.holds import Hold
 from autopay_core.invoices import UnreadableRow
 from autopay_core.limits import Limit
 from autopay_core.notices import NoticeKind, notice_for_autopay
+from autopay_core.policy import Policy
 from autopay_core.postings import Posting, PostingStatus
+from autopay_core.references import PaymentMethodRef
 from autopay_core.runs import RunState, RunStatus
 from autopay_core.schedules import Schedule
 from worlds import (
+    BANK,
+    CARD,
     DAY,
     FEBRUARY,
     Script,
@@ -406,6 +413,51 @@ def test_n4_a_debit_that_is_too_late_for_its_announcement_is_not_taken() -> (
         world.sweep(order, as_of=FEBRUARY + timedelta(days=late))
 
         assert bool(world.taken) is is_taken
+
+
+CONSUMER = attrs.evolve(BANK, consumer=True)
+CAREFUL = Policy(consumer_notice_needed=True)
+
+
+def test_n4_a_consumer_is_not_debited_without_being_told_first() -> None:
+    world = World(bill("INV-1", "120.00"))
+    ports = world.ports_with(policy=CAREFUL)
+    order = standing_order(method=CONSUMER)
+
+    result = run(order, on=DAY, ports=ports)
+
+    assert (result.status, result.reason) == (
+        RunStatus.WAITING,
+        "NoticeNeeded",
+    )
+    assert world.taken == []
+    found = look(order, on=DAY, ports=ports)
+    assert [each for each in found.blocks if "consumer" in each]
+    assert look(order, on=DAY, ports=world.ports).blocks == ()
+    # It is late, and so the firm is told (N1).
+    assert world.told() == [NoticeKind.INCIDENT]
+    ranged = AdvanceNotice(least=usd("1"), most=usd("200"))
+    told = attrs.evolve(order, advance_notice=ranged)
+    assert run(told, on=DAY, ports=ports).status is RunStatus.PAID
+
+
+@pytest.mark.parametrize(
+    ("method", "policy"),
+    [
+        (CONSUMER, Policy()),
+        (BANK, CAREFUL),
+        (attrs.evolve(CARD, consumer=True), CAREFUL),
+    ],
+)
+def test_n4_nobody_else_has_to_be_told_first(
+    method: PaymentMethodRef, policy: Policy
+) -> None:
+    world = World(bill("INV-1", "120.00"))
+    order = standing_order(method=method)
+
+    result = run(order, on=DAY, ports=world.ports_with(policy=policy))
+
+    assert result.status is RunStatus.PAID
 
 
 def test_n4_announcements_take_each_others_amounts_into_account() -> None:

@@ -139,6 +139,8 @@ SITUATIONS: Final[dict[str, Callable[[Asked], Asked]]] = {
     ),
     "its kind of payment method needs an authorisation, and none is in "
     "force": lambda each: attrs.evolve(each, is_unauthorized=True),
+    "it debits a consumer's bank account, which needs announcements or an "
+    "agreed range": lambda each: attrs.evolve(each, lacks_notice=True),
     "the method was declined as often as its network allows": (
         lambda each: attrs.evolve(
             each, network_opens_at=each.now + timedelta(hours=1)
@@ -604,6 +606,7 @@ class GateMachine(RuleBasedStateMachine):
             holds=(),
             is_method_gone=False,
             is_unauthorized=False,
+            lacks_notice=False,
             is_clock_suspect=False,
             not_before=None,
             network_opens_at=None,
@@ -623,6 +626,7 @@ class GateMachine(RuleBasedStateMachine):
                 "is_method_gone": st.booleans(),
                 "is_clock_suspect": st.booleans(),
                 "is_unauthorized": st.booleans(),
+                "lacks_notice": st.booleans(),
                 "holds": st.sampled_from([(), (Hold.on_payer("p1", **WORD),)]),
             },
         )
@@ -694,6 +698,7 @@ class GateMachine(RuleBasedStateMachine):
             self.is_rolling and asked.as_of.weekday() > 4,
             asked.is_clock_suspect,
             asked.is_unauthorized,
+            asked.lacks_notice,
             bool(asked.holds),
             *(
                 each is not None and each > asked.now

@@ -273,6 +273,8 @@ class Policy(Readable):
             night (H4).
         authorization_needed: Kinds of methods that are charged only where an
             authorisation allows it.
+        consumer_notice_needed: Whether a consumer's bank account is debited
+            only by orders with announcements or an agreed range (N4).
         late_days: For so many days after its announced date a debit may
             still go out without a new announcement (N4).
         breaker: When the store is held by itself (H4); None switches it off.
@@ -302,6 +304,9 @@ class Policy(Readable):
     ceilings: Ceilings = attrs.field(factory=Ceilings, validator=a(Ceilings))
     authorization_needed: frozenset[MethodKind] = attrs.field(
         default=frozenset[MethodKind](), validator=_kinds
+    )
+    consumer_notice_needed: bool = attrs.field(
+        default=False, validator=a(bool)
     )
     late_days: int = attrs.field(default=3, validator=a_number(0, 30))
     breaker: Breaker | None = attrs.field(

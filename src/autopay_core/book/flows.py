@@ -47,6 +47,7 @@ from autopay_core.book.values import (
 )
 from autopay_core.commits import PostingFilter, Standing, Unreadable, decoded
 from autopay_core.engine import sweeping
+from autopay_core.engine.asking import lacks_notice
 from autopay_core.engine.case import InHand
 from autopay_core.engine.foreseeing import (
     blocks_of,
@@ -595,6 +596,8 @@ def look(id: str, on: date, terms: Terms) -> BookFlow[Look]:  # noqa: A002 - the
         and autopay.method.kind in terms.policy.authorization_needed
     ):
         blocks.append(Cause.NOT_AUTHORIZED.text)
+    if not hand.has_range and lacks_notice(autopay, terms):
+        blocks.append(Cause.NOTICE_NEEDED.text)
     known = attrs.evolve(known, holds=tuple(blocks))
     known = yield from with_paid_off(known, hand.autopay, on, terms)
     return Look(
@@ -643,7 +646,13 @@ def in_hand(
         if limit.per_run is None or most < limit.per_run:
             limit = attrs.evolve(limit, per_run=most)
             autopay = attrs.evolve(autopay, limit=limit)
-    return InHand(autopay, is_gone, allowed.id)
+    per_run = limit.per_run
+    return InHand(
+        autopay,
+        is_gone,
+        allowed.id,
+        most is not None and per_run is not None and per_run <= most,
+    )
 
 
 def preview_run(
@@ -683,7 +692,11 @@ def run_now(
             hand.autopay,
             as_of,
             number,
-            attrs.evolve(terms, authorization=hand.authorization),
+            attrs.evolve(
+                terms,
+                authorization=hand.authorization,
+                has_range=hand.has_range,
+            ),
             by=by,
             reason=reason,
         )

@@ -1,14 +1,16 @@
 """
 The day of charge of a case: what the gate is asked, and what follows (R10).
 
-Holds: `decision_on`, and `verdict_on`, which makes of its answer what is
-written. Imports: `case`, `gate`, `steps` and the values.
+Holds: `decision_on`, `verdict_on`, which makes of its answer what is written,
+and `lacks_notice`. Imports: `case`, `gate`, `requests`, `steps` and the
+values.
 """
 
 from __future__ import annotations
 
 from datetime import datetime
 
+from autopay_core.autopay import AutoPay
 from autopay_core.charges import Declined
 from autopay_core.commits import Standing
 from autopay_core.engine.case import Case
@@ -21,11 +23,13 @@ from autopay_core.engine.gate import (
     Why,
     gate,
 )
+from autopay_core.engine.requests import Terms
 from autopay_core.engine.steps import Verdict, awaits_method
 from autopay_core.notices import NoticeKind
+from autopay_core.references import MethodKind
 from autopay_core.runs import RunRecord, RunState
 
-__all__ = ["decision_on", "verdict_on", "why_of"]
+__all__ = ["decision_on", "lacks_notice", "verdict_on", "why_of"]
 
 
 def why_of(case: Case, before: RunRecord | None) -> Why:
@@ -71,8 +75,21 @@ def decision_on(
             is_unauthorized=not case.terms.authorization
             and case.autopay.method.kind
             in case.terms.policy.authorization_needed,
+            lacks_notice=lacks_notice(case.autopay, case.terms),
             zone=case.terms.policy.zone,
         )
+    )
+
+
+def lacks_notice(autopay: AutoPay, terms: Terms) -> bool:
+    """Tell whether an order debits a consumer without telling first (N4)."""
+    method = autopay.method
+    return (
+        terms.policy.consumer_notice_needed
+        and method.consumer
+        and method.kind is MethodKind.BANK_ACCOUNT
+        and autopay.advance_notice is None
+        and not terms.has_range
     )
 
 

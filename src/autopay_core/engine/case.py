@@ -66,12 +66,15 @@ class InHand(Readable):
         autopay: The standing order, of what its payer is associated with.
         is_method_gone: Whether the payer no longer has its method.
         authorization: Id of what the payer allowed; empty for none (O2).
+        has_range: Whether that names the most that one charge may take, and
+            the order takes no more.
 
     """
 
     autopay: AutoPay
     is_method_gone: bool = False
     authorization: str = ""
+    has_range: bool = False
 
 
 def case_of(

@@ -2,8 +2,9 @@
 What an order does next, and what blocks it (S14, R14).
 
 Holds: `look`, and of what it is made: `known_of`, `with_paid_off`,
-`blocks_of`, `outlook_of`, `next_number`. Imports: `case`, `knowing`,
-`planning`, `requests`, `sweeping` and the values. Nothing is written.
+`blocks_of`, `outlook_of`, `next_number`. Imports: `asking`, `case`, `gate`,
+`knowing`, `planning`, `requests`, `sweeping` and the values. Nothing is
+written.
 """
 
 from __future__ import annotations
@@ -27,7 +28,9 @@ from autopay_core.autopay import (
 )
 from autopay_core.commits import Standing
 from autopay_core.engine import sweeping
+from autopay_core.engine.asking import lacks_notice
 from autopay_core.engine.case import case_of
+from autopay_core.engine.gate import Cause
 from autopay_core.engine.knowing import record_of
 from autopay_core.engine.planning import look_ahead
 from autopay_core.engine.requests import Flow, Terms, read_standing
@@ -54,12 +57,13 @@ def look(autopay: AutoPay, on: date, terms: Terms) -> Flow[Look]:
     check_date(on, "on")
     known, standing = yield from known_of(autopay, on)
     known = yield from with_paid_off(known, autopay, on, terms)
+    lacks = (Cause.NOTICE_NEEDED.text,) if lacks_notice(autopay, terms) else ()
     return Look(
         autopay=autopay,
         on=on,
         outlook=(yield from outlook_of(autopay, on, known, terms)),
         known=known,
-        blocks=blocks_of(known, standing),
+        blocks=blocks_of(known, standing) + lacks,
         next_number=(yield from next_number(autopay, on)),
     )
 

@@ -90,6 +90,8 @@ class Cause(Choice):
     """Wait: a hold on the store, the payer, the method or the order (H1)."""
     NOT_AUTHORIZED = "NotAuthorized"
     """Wait: nothing that the payer allowed is in force, and must be (O2)."""
+    NOTICE_NEEDED = "NoticeNeeded"
+    """Wait: a consumer has to be told first, or agree to a range (N4)."""
     NETWORK_WINDOW = "NetworkWindow"
     """Wait: the method was declined as often as its network allows (N3)."""
     NOT_BEFORE = "NotBefore"
@@ -116,6 +118,8 @@ _TEXTS: Final[Mapping[Cause, str]] = {
     Cause.HELD: "it is on hold",
     Cause.NOT_AUTHORIZED: "its payer has not allowed such charges, or not any "
     "more; ask for an authorisation",
+    Cause.NOTICE_NEEDED: "a consumer's bank account is debited only with "
+    "announcements or within an agreed range, and the order has neither",
     Cause.NETWORK_WINDOW: "the payment method was declined as often as its "
     "network allows for now",
     Cause.NOT_BEFORE: "the gateway asked to wait",
@@ -146,6 +150,8 @@ class Asked(Readable):
         is_method_gone: The payer no longer has the method of the order.
         is_unauthorized: Its kind of method needs an authorisation, and none
             is in force.
+        lacks_notice: It debits a consumer's bank account, which needs
+            announcements or an agreed range (N4), and has neither.
         zone: The firm's, by IANA name; turns instants into dates.
 
     """
@@ -168,6 +174,7 @@ class Asked(Readable):
     is_clock_suspect: bool = attrs.field(default=False, validator=a(bool))
     is_method_gone: bool = attrs.field(default=False, validator=a(bool))
     is_unauthorized: bool = attrs.field(default=False, validator=a(bool))
+    lacks_notice: bool = attrs.field(default=False, validator=a(bool))
     zone: str = attrs.field(default="UTC", validator=a(str))
 
 
@@ -364,8 +371,12 @@ def _waiting(asked: Asked) -> WaitUntil | None:
     )
     if hold is not None:
         return _for_somebody(Cause.HELD, hold)
-    if asked.is_unauthorized:
-        return _for_somebody(Cause.NOT_AUTHORIZED)
+    for cause, is_so in (
+        (Cause.NOT_AUTHORIZED, asked.is_unauthorized),
+        (Cause.NOTICE_NEEDED, asked.lacks_notice),
+    ):
+        if is_so:
+            return _for_somebody(cause)
     for cause, is_now in (
         (Cause.NETWORK_WINDOW, _is_ahead(asked.network_opens_at, asked.now)),
         (Cause.NOT_BEFORE, _is_ahead(asked.not_before, asked.now)),

@@ -433,6 +433,8 @@ class Terms:
             its payment method, as far as a book knows (R7, A7).
         authorization: Id of what its payer allowed, as far as a book knows;
             empty for none (O2).
+        has_range: Whether that names the most that one charge may take, and
+            the order takes no more.
 
     """
 
@@ -441,6 +443,7 @@ class Terms:
     policy: Policy = attrs.field(factory=Policy)
     is_method_gone: bool = False
     authorization: str = ""
+    has_range: bool = False
 
 
 # -- Asking, with the answer's type checked ----------------------------------

@@ -243,10 +243,11 @@ def run_now(
         method.consumer
         and method.kind is MethodKind.BANK_ACCOUNT
         and (announces is None or announces.most is None)
+        and not terms.has_range
     ):
         raise InvalidValueError(
             "a consumer's bank account is debited on demand only within an "
-            "agreed range (AutoPay.advance_notice)",
+            "agreed range (AutoPay.advance_notice, or an authorisation)",
             code="AuthorizationNeeded",
             path="autopay.advance_notice",
         )
@@ -415,6 +416,7 @@ def _out_of_hand(given: object, terms: Terms) -> tuple[object, Terms]:
             terms,
             is_method_gone=given.is_method_gone,
             authorization=given.authorization,
+            has_range=given.has_range,
         )
     return given.autopay, terms
 
