@@ -10,8 +10,9 @@ second writes if they are those that were seen.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date
+from functools import lru_cache
 from typing import Any, Final
 
 from autopay_core.adapters.sql.methods import Awaitable, Blocking, call
@@ -101,6 +102,8 @@ _KINDS: Final[Mapping[Kind, type[Any]]] = {
     Kind.PAYER: Payer,
 }
 _LEFT: Final[Any] = tuple[Enrollment, ...]
+_DECODED_MOST: Final = 1_024
+"""Versions that a store does not decode again; more than a page."""
 
 
 class SqlBook:
@@ -116,6 +119,9 @@ class SqlBook:
     def __init__(self, dialect: Dialect, clock: Clock | None) -> None:
         self._dialect = dialect
         self._clock = clock
+        # What is due is read again when its turn begins (R7), and is still
+        # the same, but for what somebody changed meanwhile.
+        self._decode = lru_cache(_DECODED_MOST)(_version_of)
 
     @call
     def latest(
@@ -142,7 +148,7 @@ class SqlBook:
 
     def _kept(self, ask: Ask) -> Calls[tuple[Kept, ...]]:
         (rows,) = yield Read([ask])
-        return tuple(map(_kept_of, rows))
+        return tuple(_kept_of(row, self._decode) for row in rows)
 
     @call
     def versions(
@@ -391,11 +397,11 @@ def _code_of(error: AutopayError) -> str:
     return "FormatNewer" if is_newer else "FormatUnreadable"
 
 
-def _kept_of(row: Row) -> Kept:
+def _kept_of(row: Row, decode: Callable[[Row], Version]) -> Kept:
     id_, number, next_on, *rest = row
     version: Version | Unreadable
     try:
-        version = _version_of((id_, number, *rest))
+        version = decode((id_, number, *rest))
     except PortError as error:
         version = Unreadable(key=id_, code=error.code)
     return Kept(
