@@ -14,18 +14,32 @@ import subprocess
 import sys
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 import pytest
 
 import autopay_core as ap
+from autopay_core import calls
+from autopay_core.adapters.memory import memory_ports
+from autopay_core.adapters.sqlite import SqlitePostingStore
+from autopay_core.batches import (
+    Batch,
+    BatchAnswer,
+    LineAccepted,
+    LineRefused,
+    RefusalReason,
+    control_totals,
+)
 from autopay_core.command import COMMANDS
 from autopay_core.demo import EXAMPLE, gateway_path, load_firm
 from autopay_core.serialization import dumps
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from autopay_core.batches import LineAnswer
+    from autopay_core.postings import Posting
 
 ROOT: Final = Path(__file__).parents[1]
 PAGE: Final = ROOT / "docs" / "how-to" / "command-line.md"
@@ -352,6 +366,150 @@ def test_postings_are_listed_by_view_and_exported(swept: Path) -> None:
     assert len(rows) == len(found)
     whole, _ = autopay(swept, "postings", "--invoice", "B-932", "--json")
     assert {each["invoice"] for each in objects(whole)} == {"B-932"}
+
+
+def test_postings_are_sorted_and_chosen(swept: Path) -> None:
+    def listed(*more: str) -> list[dict[str, object]]:
+        return objects(autopay(swept, "postings", "--json", *more)[0])
+
+    whole = listed()
+    by_amount = listed("--sort", "amount")
+    amounts = [float(str(each["amount"])) for each in by_amount]
+    assert amounts == sorted(amounts)
+    assert len(amounts) == len(whole) > 10
+    assert listed("--sort", "amount", "--descending") == by_amount[::-1]
+    clients = [str(each["client"]) for each in listed("--sort", "client")]
+    assert clients == sorted(clients)
+    last = whole[-1]
+    for name, value in (
+        ("client", last["client"]),
+        ("matter", last["matter"]),
+        ("run", last["run"]),
+        ("reference", last["payment_reference"]),
+    ):
+        field = "payment_reference" if name == "reference" else name
+        found = listed(f"--{name}", str(value))
+        assert found == [each for each in whole if each[field] == value]
+    march = listed("--from", "2026-03-01", "--before", "2026-03-16")
+    assert march
+    assert march == [
+        each
+        for each in whole
+        if "2026-03-01" <= str(each["charged_on"]) < "2026-03-16"
+    ]
+    assert listed("--payer", "nobody") == []
+
+
+@pytest.fixture
+def sent(swept: Path, tmp_path: Path) -> tuple[Path, Batch]:
+    """Make a folder in which a batch was sent; one line was refused."""
+    shutil.copytree(swept, tmp_path, dirs_exist_ok=True)
+    with SqlitePostingStore(tmp_path / "autopay.db") as store:
+        ports = attrs.evolve(memory_ports([]), postings=store)
+        ready = ap.read_postings(ap.PostingView.PENDING, ports=ports)[:3]
+        assert len(ready) == 3
+        made = calls.make_batch("b-1", ready, by="Ann", ports=ports)
+        assert isinstance(made, Batch)
+        calls.export_batch("b-1", by="Ann", ports=ports)
+        first, *others = made.postings
+        lines: tuple[LineAnswer, ...] = (
+            LineRefused(
+                posting=first.id,
+                reason=RefusalReason.MATTER_CLOSED,
+                detail="since May",
+            ),
+            *(
+                LineAccepted(
+                    posting=each.id,
+                    number=f"GL-{each.invoice}",
+                    posted_on=date(2026, 4, 1),
+                )
+                for each in others
+            ),
+        )
+        answer = BatchAnswer(
+            batch="b-1", lines=lines, booked=control_totals(others)
+        )
+        return tmp_path, calls.answer_batch(answer, by="ledger", ports=ports)
+
+
+def test_batches_are_listed_and_shown(sent: tuple[Path, Batch]) -> None:
+    folder, batch = sent
+
+    [found] = objects(autopay(folder, "batches", "--json")[0])
+    assert (found["batch"], found["state"]) == ("b-1", "answered")
+    assert (found["postings"], found["accepted"], found["refused"]) == (
+        3,
+        2,
+        1,
+    )
+    said, _ = autopay(folder, "batches", "--state", "answered")
+    assert "b-1" in said
+    said, _ = autopay(folder, "batches", "--state", "open")
+    assert said == "There are no such batches.\n"
+    [found] = objects(
+        autopay(
+            folder, "batches", "--posting", batch.postings[0].id, "--json"
+        )[0]
+    )
+    assert found["batch"] == "b-1"
+
+    said, _ = autopay(folder, "batches", "b-1")
+    refused = batch.postings[0].invoice
+    assert f"Refused: invoice {refused}, matter closed: since May" in said
+    [found] = objects(autopay(folder, "batches", "b-1", "--json")[0])
+    lines: Any = found["lines"]
+    assert [each["posting"] for each in lines] == [
+        each.id for each in batch.postings
+    ]
+    assert found["refusals"] == [
+        {
+            "posting": batch.postings[0].id,
+            "reason": "matter closed",
+            "detail": "since May",
+        }
+    ]
+    _, complained = autopay(folder, "batches", "b-2", code=2)
+    assert "BatchUnknown" in complained
+
+
+def test_the_ledgers_figures_are_acknowledged(
+    sent: tuple[Path, Batch],
+) -> None:
+    folder, batch = sent
+    refused, *posted = batch.postings
+    ledger = folder / "shown.csv"
+
+    def acknowledge(rows: Sequence[Posting], code: int, **more: Any) -> Any:
+        lines = ["kind,id,invoice,amount,currency", "other,x,B-1,7.00,USD"]
+        for each in rows:
+            amount = more.get("amount", each.amount.major)
+            lines.append(f"posting,{each.id},{each.invoice},{amount},USD")
+        ledger.write_text("\n".join(lines) + "\n", "utf-8")
+        given = ("acknowledge", "shown.csv", "--by", "ledger")
+        return objects(autopay(folder, *given, "--json", code=code)[0])
+
+    wrong = acknowledge(posted[:1], 1, amount="0.01")
+    assert [each["result"] for each in wrong] == ["differs"]
+    found = acknowledge([*posted, refused], 1)
+    assert [(each["result"], each["posting"]) for each in found] == [
+        *(("applied", each.id) for each in posted),
+        ("unexpected", refused.id),
+    ]
+    again = acknowledge(posted, 0)
+    assert {each["result"] for each in again} == {"already"}
+    said, _ = autopay(folder, "acknowledge", "shown.csv", "--by", "ledger")
+    assert said == "0 applied, 2 were before.\n"
+    shown = objects(autopay(folder, "postings", "--batch", "b-1", "--json")[0])
+    assert sorted(str(each["status"]) for each in shown) == [
+        "applied",
+        "applied",
+        "incomplete",
+    ]
+    _, complained = autopay(
+        folder, "acknowledge", "none.csv", "--by", "ledger", code=2
+    )
+    assert "none.csv" in complained
 
 
 def test_no_hold_is_said_so(swept: Path) -> None:
@@ -740,7 +898,9 @@ def test_the_page_shows_what_the_commands_print(tmp_path: Path) -> None:
         )
 
     shown = {_given(command)[0] for command, _ in sessions}
-    assert shown >= {each.name for each in COMMANDS} - {"demo", "check"}
+    # These need a file of somebody else's.
+    others = {"demo", "check", "acknowledge"}
+    assert shown >= {each.name for each in COMMANDS} - others
 
 
 def test_health_says_what_somebody_should_look_at(tmp_path: Path) -> None:

@@ -1587,6 +1587,12 @@ def use_everything(store: Any) -> None:
         PostingFilter(sort=PostingSort.MADE, after="p-1"),
         PostingFilter(sort=PostingSort.CHARGED, descending=True, after="p-1"),
         PostingFilter(descending=True, after="p-1"),
+        *(
+            PostingFilter(sort=sort, descending=way, after=last)
+            for sort in PostingSort
+            for way in (False, True)
+            for last in (None, "p-1")
+        ),
     ):
         store.postings(wanted)
     store.posting_totals(PostingFilter(statuses=OPEN_STATUSES))

@@ -701,6 +701,14 @@ class PostingSort(Choice):
     """By when they were written; those of a store of before come first."""
     CHARGED = "charged"
     """By the date of the charge, or of the reversal."""
+    AMOUNT = "amount"
+    """By currency, then by amount; what went back is less than nothing."""
+    PAYER = "payer"
+    """By the payer's id."""
+    CLIENT = "client"
+    """By the client's number, character by character."""
+    INVOICE = "invoice"
+    """By the invoice's number, character by character."""
 
 
 def _statuses(

@@ -67,6 +67,12 @@ COMMANDS: Final = (
     Command("receipt", "command.receipt", "what a payment was for"),
     Command("statement", "command.statement", "what was taken from a payer"),
     Command("postings", "command.postings", "list the posting records"),
+    Command("batches", "command.batches", "list what went to the ledger"),
+    Command(
+        "acknowledge",
+        "command.acknowledge",
+        "take in what the ledger shows by now",
+    ),
     Command("holds", "command.holds", "list what is on hold, and why"),
     Command("health", "command.health", "say what somebody should look at"),
     Command("verify", "command.verify", "check a store against its history"),

@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from typing import Any, Final, TypeAlias, final
 
 from autopay_core.allocation import Allocation
+from autopay_core.batches import Batch, LedgerEntry
 from autopay_core.command import DONE, FOUND
 from autopay_core.commits import Decoded
 from autopay_core.holds import Hold
@@ -29,6 +30,8 @@ __all__ = [
     "Output",
     "add_output",
     "allocation_json",
+    "batch_json",
+    "entry_json",
     "hold_json",
     "posting_json",
     "result_json",
@@ -143,6 +146,29 @@ def posting_json(posting: Posting, /) -> Json:
         "deposit_account": posting.deposit_account.id,
         "ar_message": posting.ar_message,
         "note": posting.note,
+    }
+
+
+def batch_json(batch: Batch, /) -> Json:
+    """Return a batch, without its postings."""
+    return {
+        "batch": batch.id,
+        "state": batch.state.value,
+        "made_at": batch.made_at.isoformat(),
+        "by": batch.by,
+        "postings": len(batch.postings),
+        "totals": [_money(each) for each in batch.control],
+        "accepted": len(batch.accepted),
+        "refused": len(batch.refused),
+    }
+
+
+def entry_json(entry: LedgerEntry, /) -> Json:
+    """Return one of our postings as the ledger shows it."""
+    return {
+        "posting": entry.posting,
+        "invoice": entry.invoice,
+        **_money(entry.amount),
     }
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import secrets
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from operator import itemgetter
 from typing import Any, Final, final
@@ -63,6 +63,18 @@ from autopay_core.runs import (
 __all__ = ["MemoryPostingStore"]
 
 _TICK: Final = timedelta(microseconds=1)
+_PLACES: Final[Mapping[PostingSort, Callable[[Posting], tuple[Any, ...]]]] = {
+    PostingSort.ID: lambda _: (),
+    PostingSort.CHARGED: lambda each: (each.charged_on,),
+    PostingSort.AMOUNT: lambda each: (
+        each.amount.currency,
+        each.amount.amount_minor,
+    ),
+    PostingSort.PAYER: lambda each: (each.payer,),
+    PostingSort.CLIENT: lambda each: (each.client,),
+    PostingSort.INVOICE: lambda each: (each.invoice,),
+}
+"""What goes before the id in an order; when it was made the store knows."""
 
 
 @final
@@ -380,7 +392,7 @@ class MemoryPostingStore:
                 if last is not None:
                     begin = self._place_of(last, wanted)
                 elif wanted.sort is PostingSort.ID:
-                    begin = ("", wanted.after)
+                    begin = (wanted.after,)
                 else:
                     return ()
                 found = [
@@ -417,14 +429,11 @@ class MemoryPostingStore:
 
     def _place_of(
         self, posting: Posting, wanted: PostingFilter
-    ) -> tuple[str, str]:
+    ) -> tuple[Any, ...]:
         """Return a posting's place in the order that is asked for."""
-        first = ""
         if wanted.sort is PostingSort.MADE:
-            first = self._made[posting.id].isoformat(timespec="microseconds")
-        elif wanted.sort is PostingSort.CHARGED:
-            first = posting.charged_on.isoformat()
-        return first, posting.id
+            return self._made[posting.id], posting.id
+        return *_PLACES[wanted.sort](posting), posting.id
 
     def posting_totals(
         self, wanted: PostingFilter, /

@@ -688,21 +688,22 @@ class SqlReads(SqlProofs):
     ) -> Calls[Sequence[Posting | Unreadable]]:
         """Read postings, in order of id if no other is asked for (PS-27)."""
         terms, values = _terms(wanted)
-        column = _SORTS[wanted.sort]
+        columns = (*_SORTS[wanted.sort], "id")
         if wanted.after is not None:
             sign = "<" if wanted.descending else ">"
+            named = ", ".join(columns)
             terms.append(
-                f"({column}, id) {sign} (SELECT {column}, id "  # noqa: S608 - constants
+                f"({named}) {sign} (SELECT {named} "  # noqa: S608 - constants
                 "FROM autopay_postings WHERE id = ?)"
-                if column
+                if len(columns) > 1
                 else f"id {sign} ?"
             )
             values.append(wanted.after)
         way = " DESC" if wanted.descending else ""
-        first = f"{column}{way}, " if column else ""
+        order = ", ".join(f"{each}{way}" for each in columns)
         rows = yield from _rows(
             f"SELECT {POSTING_COLUMNS} FROM autopay_postings {_where(terms)}"  # noqa: S608 - constants
-            f"ORDER BY {first}id{way} LIMIT ?",
+            f"ORDER BY {order} LIMIT ?",
             *values,
             wanted.most,
         )
@@ -848,14 +849,18 @@ class SqlReads(SqlProofs):
         )
 
 
-_SORTS: Final[Mapping[PostingSort, str]] = MappingProxyType(
+_SORTS: Final[Mapping[PostingSort, tuple[str, ...]]] = MappingProxyType(
     {
-        PostingSort.ID: "",
-        PostingSort.MADE: "made_at",
-        PostingSort.CHARGED: "charged_on",
+        PostingSort.ID: (),
+        PostingSort.MADE: ("made_at",),
+        PostingSort.CHARGED: ("charged_on",),
+        PostingSort.AMOUNT: ("currency", "minor"),
+        PostingSort.PAYER: ("payer",),
+        PostingSort.CLIENT: ("client",),
+        PostingSort.INVOICE: ("invoice",),
     }
 )
-"""The column that goes before the id in an order."""
+"""The columns that go before the id in an order; each has an index."""
 
 
 def _terms(wanted: PostingFilter) -> tuple[list[str], list[Any]]:

@@ -539,6 +539,16 @@ class BatchClauses(Contract):
             PostingSort.ID: sorted(_LISTED, key=_by_id),
             PostingSort.MADE: list(_LISTED),
             PostingSort.CHARGED: sorted(_LISTED, key=_by_charged),
+            PostingSort.AMOUNT: sorted(_LISTED, key=_by_amount),
+            PostingSort.PAYER: sorted(
+                _LISTED, key=lambda each: (each.payer, each.id)
+            ),
+            PostingSort.CLIENT: sorted(
+                _LISTED, key=lambda each: (each.client, each.id)
+            ),
+            PostingSort.INVOICE: sorted(
+                _LISTED, key=lambda each: (each.invoice, each.id)
+            ),
         }[sort]
         if descending:
             expected.reverse()
@@ -576,6 +586,10 @@ def _by_id(each: Posting) -> str:
 
 def _by_charged(each: Posting) -> tuple[date, str]:
     return each.charged_on, each.id
+
+
+def _by_amount(each: Posting) -> tuple[str, int, str]:
+    return each.amount.currency, each.amount.amount_minor, each.id
 
 
 def _totals(postings: Sequence[Posting]) -> list[PostingTotal]:

@@ -273,6 +273,10 @@ FILTERS: Final = (
     PostingFilter(sort=PostingSort.MADE, most=2),
     PostingFilter(sort=PostingSort.MADE, descending=True, after="p-8"),
     PostingFilter(sort=PostingSort.CHARGED, descending=True, most=3),
+    PostingFilter(sort=PostingSort.AMOUNT, descending=True, most=3),
+    PostingFilter(sort=PostingSort.PAYER, after="p-8"),
+    PostingFilter(sort=PostingSort.CLIENT, most=3),
+    PostingFilter(sort=PostingSort.INVOICE, descending=True, after="p-8"),
 )
 _BATCHES: Final = ("b-1", "b-ä")
 _BATCH_FILTERS: Final = (
