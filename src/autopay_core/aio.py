@@ -103,6 +103,7 @@ __all__ = [
     "deliver",
     "distinct",
     "export_batch",
+    "find_payments",
     "find_postings",
     "health",
     "hold",
@@ -556,6 +557,17 @@ async def find_postings(
 ) -> Decoded[Posting]:
     """Like `autopay_core.calls.find_postings`."""
     return await _drive(desk.find_postings(wanted), ports)
+
+
+async def find_payments(
+    *,
+    payer: str | None = None,
+    on: date | None = None,
+    amount: Money | None = None,
+    ports: Ports,
+) -> Decoded[RunRecord]:
+    """Like `autopay_core.calls.find_payments`."""
+    return await _drive(desk.find_payments(payer, on, amount), ports)
 
 
 async def posting_totals(

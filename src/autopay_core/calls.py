@@ -67,6 +67,7 @@ __all__ = [
     "deliver",
     "distinct",
     "export_batch",
+    "find_payments",
     "find_postings",
     "health",
     "hold",
@@ -464,6 +465,34 @@ def find_postings(wanted: PostingFilter, *, ports: Ports) -> Decoded[Posting]:
     `PostingFilter.after`; after the last page comes an empty one.
     """
     return _drive(desk.find_postings(wanted), ports)
+
+
+def find_payments(
+    *,
+    payer: str | None = None,
+    on: date | None = None,
+    amount: Money | None = None,
+    ports: Ports,
+) -> Decoded[RunRecord]:
+    """
+    Read the runs behind "why did you take 412.17 on 3 March?" (X2).
+
+    `explain` says of each why, from its record.
+
+    Args:
+        payer: Whose.
+        on: The day of the charge. Payer or day must be given.
+        amount: What was taken in all, or its share on one invoice.
+        ports: The host's.
+
+    Returns:
+        Runs that captured money, by key; whatever went back since.
+
+    Raises:
+        InvalidValueError: Neither payer nor day (``FieldMissing``).
+
+    """
+    return _drive(desk.find_payments(payer, on, amount), ports)
 
 
 def posting_totals(

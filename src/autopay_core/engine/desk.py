@@ -2,17 +2,25 @@
 What the firm's staff do at the desk where postings are managed (P5).
 
 Holds: the flows of batches, of what the ledger shows, of lists of postings and
-of their totals. Imports: `telling`, `knowing`, `requests` and the values.
+of their totals, and of the payments that a question is about. Imports:
+`telling`, `knowing`, `requests` and the values.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import date, timedelta
 from typing import Final, final
 
 import attrs
 
-from autopay_core._checks import check_id, check_text, check_type
+from autopay_core._checks import (
+    DATE_MAX,
+    check_date,
+    check_id,
+    check_text,
+    check_type,
+)
 from autopay_core.batches import (
     Acknowledged,
     Batch,
@@ -49,20 +57,26 @@ from autopay_core.engine.requests import (
     id_of,
     read_all,
     read_now,
+    read_standing,
 )
 from autopay_core.engine.telling import incomplete, tell
 from autopay_core.errors import (
     HostProtocolError,
     InvalidValueError,
+    PortError,
     PortUnavailableError,
 )
+from autopay_core.money import Money
 from autopay_core.notices import Notice
 from autopay_core.postings import Posting, PostingStatus, move_posting
+from autopay_core.references import RunKey
+from autopay_core.runs import RunRecord
 
 __all__ = [
     "acknowledge",
     "answer_batch",
     "export_batch",
+    "find_payments",
     "find_postings",
     "list_batches",
     "make_batch",
@@ -416,6 +430,7 @@ def list_batches(
 
 
 _BATCHES_AT_ONCE: Final = 20
+_DAY: Final = timedelta(days=1)
 """Each may hold thousands of postings."""
 
 
@@ -425,6 +440,55 @@ def find_postings(
     """Read one page of postings (P3, R6)."""
     page = yield from ask_either(ReadPostings(wanted), Posting, Unreadable)
     return Decoded(page)
+
+
+def find_payments(
+    payer: str | None, on: date | None, amount: Money | None
+) -> Flow[Decoded[RunRecord]]:
+    """Read the runs that took money, by whose, when and how much (X2)."""
+    if payer is None and on is None:
+        raise InvalidValueError(
+            "name the payer or the day, or both",
+            code="FieldMissing",
+            path="payer",
+        )
+    if payer is not None:
+        check_id(payer, "payer")
+    if amount is not None:
+        check_type(amount, Money, "amount")
+    before = None
+    if on is not None:
+        check_date(on, "on")
+        before = on + _DAY if on < DATE_MAX else None
+    wanted = PostingFilter(payer=payer, charged_from=on, charged_before=before)
+    shares: dict[RunKey, list[Money]] = {}
+    found: list[RunRecord | Unreadable] = []
+    for each in (yield from all_postings(wanted)):
+        if isinstance(each, Unreadable):
+            found.append(each)
+        elif each.reverses is None:
+            shares.setdefault(each.run, []).append(each.amount)
+    for key in sorted(shares):
+        some = shares[key]
+        if amount is not None and amount not in (*some, _whole(some)):
+            continue
+        found.append((yield from _record(key)))
+    return Decoded(found)
+
+
+def _whole(shares: Sequence[Money]) -> Money:
+    """Add up a payment; all of it is in one currency (M3)."""
+    return Money.total(shares, shares[0].currency)
+
+
+def _record(key: RunKey) -> Flow[RunRecord | Unreadable]:
+    try:
+        standing = yield from read_standing(key, "", "")
+    except PortUnavailableError:
+        raise
+    except PortError as error:
+        return Unreadable(key=str(key), code=error.code)
+    return standing.run or Unreadable(key=str(key), code="RunNotFound")
 
 
 def posting_totals(
