@@ -475,6 +475,15 @@ def test_h3_nobody_lifts_without_a_name_and_a_reason(
         )
 
 
+def test_e2_what_is_no_hold_is_not_lifted() -> None:
+    no_hold: Any = "hold-1"
+
+    with pytest.raises(InvalidValueError) as raised:
+        lift(no_hold, by="Ann", reason="typed")
+
+    assert (raised.value.code, raised.value.path) == ("FieldType", "hold")
+
+
 @pytest.mark.parametrize(
     "second", ["", " ", "Ann", " ann", "A N N", "\uff21nn"]
 )

@@ -829,6 +829,7 @@ def lift(
             second name that differs where one is needed (``SecondName``).
 
     """
+    check_type(hold, Hold, "hold")
     _check_word(by, reason)
     if hold.lifted:
         return hold
