@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import sqlite3
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -28,9 +28,16 @@ from autopay_core.audit import (
     write_rows,
 )
 from autopay_core.audit.checks import CHECKS
+from autopay_core.batches import (
+    Batch,
+    BatchAnswer,
+    BatchState,
+    LineRefused,
+    RefusalReason,
+)
 from autopay_core.calls import advance_postings, attest, reverse, run
 from autopay_core.charges import Captured
-from autopay_core.commits import OpenAmounts
+from autopay_core.commits import BatchFilter, OpenAmounts, Unreadable
 from autopay_core.errors import InvalidValueError
 from autopay_core.history import HistoryFault
 from autopay_core.postings import PostingStatus, Reversal, ReversalKind
@@ -41,7 +48,10 @@ from worlds import DAY, World, bill, posting, standing_order, usd
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from autopay_core.postings import Posting
 
+
+AT = datetime(2026, 1, 31, 12, tzinfo=UTC)
 KEY = RunKey(autopay="ap-1", nominal_on=DAY)
 
 
@@ -595,6 +605,194 @@ def test_t2_a_row_that_does_not_fit_the_history_is_named(
     [found] = books.found()
 
     assert found.subject == "chain 3, entry 7, autopay_postings p-1"
+
+
+# -- Batches (P5) -------------------------------------------------------------
+
+
+def sent(*postings: Posting, name: str = "b-1", at: datetime = AT) -> Batch:
+    """Return a batch that went to the ledger and is not answered."""
+    return Batch(
+        id=name,
+        made_at=at,
+        by="ann",
+        postings=tuple(
+            attrs.evolve(each, status=PostingStatus.QUEUED)
+            for each in postings
+        ),
+        state=BatchState.EXPORTED,
+        version=2,
+        exported_at=at,
+        exported_by="ann",
+    )
+
+
+def answered(batch: Batch) -> Batch:
+    """Return a batch of which nothing went to the ledger after all."""
+    lines = tuple(
+        LineRefused(posting=each.id, reason=RefusalReason.NOT_SENT)
+        for each in batch.postings
+    )
+    return attrs.evolve(
+        batch,
+        state=BatchState.ANSWERED,
+        version=3,
+        answer=BatchAnswer(batch=batch.id, lines=lines),
+        answered_at=AT,
+        answered_by="ledger",
+    )
+
+
+class Queue(Books):
+    """Books whose postings wait in a batch."""
+
+    def apply(self) -> None:
+        advance_postings(
+            self.world.postings(),
+            PostingStatus.QUEUED,
+            ports=self.world.ports,
+            by="ann",
+        )
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ledger = self.ledger[:2]
+
+    def with_batches(self, *batches: Any, **changes: Any) -> list[str]:
+        self.change_store(batches=batches, **changes)
+        return [str(each) for each in self.found()]
+
+
+def test_p5_a_batch_that_waits_for_the_ledger_is_no_difference() -> None:
+    books = Queue()
+
+    assert books.with_batches(sent(*books.world.postings())) == []
+
+
+def test_p5_a_posting_of_a_batch_that_is_not_on_record_is_found() -> None:
+    books = Queue()
+    first, second = books.world.postings()
+    other = attrs.evolve(first, id="p-9")
+    less = attrs.evolve(second, amount=usd("1"))
+
+    found, more = books.with_batches(sent(other, less))
+
+    assert found.startswith("BatchDiffers  b-1  USD 1.00  ")
+    assert f"{second.id} on INV-2 is on record otherwise." in found
+    assert more.startswith(f"BatchDiffers  b-1  {first.amount}  ")
+    assert "p-9 on INV-1 is not on record." in more
+
+
+def test_p5_a_posting_that_left_its_batch_is_found() -> None:
+    books = Queue()
+    first, second = books.world.postings()
+    batch = sent(first, second)
+    advance_postings(
+        [second],
+        PostingStatus.REMOVED,
+        ports=books.world.ports,
+        by="ann",
+        note="by hand",
+    )
+
+    [found] = books.with_batches(batch)
+
+    assert found.startswith(f"BatchDiffers  b-1  {second.amount}  ")
+    assert f"not answered, and its posting {second.id}" in found
+    assert found.endswith("on INV-2 is removed.")
+    assert books.with_batches(answered(batch)) == []
+
+
+def test_p5_a_posting_in_two_batches_is_found() -> None:
+    books = Queue()
+    first, second = books.world.postings()
+
+    [found] = books.with_batches(sent(first, second), sent(first, name="b-2"))
+
+    assert found.startswith(f"InTwoBatches  {first.id}  {first.amount}  ")
+    assert found.endswith("It is in 2 batches that are not answered.")
+
+
+def test_p5_an_answered_batch_is_compared_with_what_is_on_record() -> None:
+    """Its postings are free, and may be in another batch by now."""
+    books = Queue()
+    first, second = books.world.postings()
+    done = answered(sent(first, second))
+
+    assert books.with_batches(done, sent(first, name="b-2")) == []
+    found = books.with_batches(
+        done, postings=[attrs.evolve(first, invoice="INV-7"), second]
+    )
+    assert any(each.startswith("BatchDiffers  b-1") for each in found)
+
+
+@pytest.mark.parametrize(("days", "is_stuck"), [(9, False), (11, True)])
+def test_p5_a_batch_that_nobody_answers_is_found(
+    days: int, *, is_stuck: bool
+) -> None:
+    books = Queue()
+    now = books.world.store.now()
+    batch = sent(*books.world.postings(), at=now - timedelta(days=days))
+
+    found = books.with_batches(batch)
+
+    assert found == (
+        [
+            (
+                "StuckBatch  b-1  It went to the ledger long ago, and is not "
+                "answered."
+            )
+        ]
+        if is_stuck
+        else []
+    )
+    assert books.with_batches(answered(batch)) == []
+
+
+def test_r6_a_batch_that_cannot_be_read_is_found() -> None:
+    books = Queue()
+
+    found = books.with_batches(
+        sent(books.world.postings()[0]),
+        Unreadable(key="b-2", code="FormatUnreadable"),
+    )
+
+    assert found == [
+        (
+            "UnreadableBatch  b-2  It cannot be read (FormatUnreadable); its "
+            "lines are compared with nothing."
+        )
+    ]
+
+
+def test_p5_batches_are_read_page_by_page() -> None:
+    books = Queue()
+    first = books.world.postings()[0]
+    pages: list[str] = []
+
+    class Store:
+        """A store with many batches, one of which cannot be read."""
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(books.world.store, name)
+
+        def batches(self, wanted: BatchFilter) -> Any:
+            pages.append(wanted.after)
+            names = [f"b-{n:03}" for n in range(70)]
+            found = [each for each in names if each > wanted.after]
+            return [
+                Unreadable(key=each, code="FormatUnreadable")
+                if each == "b-049"
+                else sent(first, name=each)
+                for each in found[: wanted.most]
+            ]
+
+    store: Any = Store()
+
+    found = list(export_store(store).batches)
+
+    assert len(found) == 70
+    assert pages == ["", "b-049"]
 
 
 def test_every_difference_is_what_some_check_finds() -> None:

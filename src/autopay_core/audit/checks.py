@@ -20,6 +20,7 @@ import attrs
 
 from autopay_core.audit.exports import GatewayRow, LedgerRow, StoreExport
 from autopay_core.audit.findings import Code, Difference
+from autopay_core.batches import Batch
 from autopay_core.commits import OpenAmounts, Unreadable
 from autopay_core.errors import InvalidValueError
 from autopay_core.history import microseconds
@@ -57,6 +58,10 @@ CREATE TABLE unpostable (run, error);
 CREATE TABLE undecided (run, differs);
 CREATE TABLE unreadable (key, code);
 CREATE TABLE unreadable_postings (key, code);
+CREATE TABLE unreadable_batches (key, code);
+CREATE TABLE batches (id TEXT PRIMARY KEY, is_answered, exported)
+    WITHOUT ROWID;
+CREATE TABLE lines (batch, posting, invoice, minor, currency);
 CREATE TABLE reversals (run TEXT, event TEXT, minor, currency,
     PRIMARY KEY (run, event)) WITHOUT ROWID;
 CREATE TABLE postings (id TEXT PRIMARY KEY, run, client, invoice, minor,
@@ -72,6 +77,7 @@ CREATE INDEX gateway_of ON gateway (of);
 CREATE INDEX gateway_reference ON gateway (reference);
 CREATE INDEX ledger_id ON ledger (id);
 CREATE INDEX ledger_invoice ON ledger (invoice, currency);
+CREATE INDEX lines_posting ON lines (posting);
 CREATE INDEX postings_invoice ON postings (invoice, currency);
 CREATE INDEX postings_reverses ON postings (reverses);
 CREATE INDEX postings_client ON postings (client) WHERE is_open = 1;
@@ -119,7 +125,51 @@ class Check:
     sql: str
 
 
+_OF_BATCHES: Final = (
+    # Batches and the posting records in them (P5).
+    Check(
+        Code.UNREADABLE_BATCH,
+        "It cannot be read ({code}); its lines are compared with nothing.",
+        "SELECT key AS subject, code FROM unreadable_batches",
+    ),
+    Check(
+        Code.BATCH_DIFFERS,
+        "Its posting {posting} on {invoice} is {what}.",
+        """SELECT l.batch AS subject, l.posting, l.invoice, l.minor,
+        l.currency, CASE WHEN p.id IS NULL THEN 'not on record'
+            ELSE 'on record otherwise' END AS what
+        FROM lines AS l LEFT JOIN postings AS p ON p.id = l.posting
+        WHERE (p.invoice, p.minor, p.currency)
+        IS NOT (l.invoice, l.minor, l.currency)
+        AND l.posting NOT IN (SELECT key FROM unreadable_postings)""",
+    ),
+    Check(
+        Code.BATCH_DIFFERS,
+        "It is not answered, and its posting {posting} on {invoice} is "
+        "{status}.",
+        """SELECT l.batch AS subject, l.posting, l.invoice, l.minor,
+        l.currency, p.status FROM lines AS l
+        JOIN batches AS b ON b.id = l.batch
+        JOIN postings AS p ON p.id = l.posting
+        WHERE NOT b.is_answered AND p.status <> 'queued'""",
+    ),
+    Check(
+        Code.IN_TWO_BATCHES,
+        "It is in {count} batches that are not answered.",
+        """SELECT l.posting AS subject, COUNT(*) AS count, l.minor, l.currency
+        FROM lines AS l JOIN batches AS b ON b.id = l.batch
+        WHERE NOT b.is_answered GROUP BY l.posting HAVING COUNT(*) > 1""",
+    ),
+    Check(
+        Code.STUCK_BATCH,
+        "It went to the ledger long ago, and is not answered.",
+        """SELECT id AS subject FROM batches
+        WHERE NOT is_answered AND exported < :pending""",
+    ),
+)
+
 _OF_THE_STORE: Final = (
+    *_OF_BATCHES,
     # Runs and posting records (P1, P4).
     Check(
         Code.POSTING_DIFFERS,
@@ -367,7 +417,8 @@ def audit(
             that only it can tell.
         ledger_rows: What the ledger says; None leaves it out.
         stuck_seconds: A run under way for longer is reported.
-        pending_seconds: The same for a bank debit.
+        pending_seconds: The same for a bank debit, and for a batch that is
+            not answered.
         gateway_until: The gateway's export ends here: what a run may have
             captured later is not looked for. None if it was made after the
             store's.
@@ -461,7 +512,7 @@ class _Desk:
         )
 
     def put_store(self, store: StoreExport) -> None:
-        """Lay out runs, what they explain, posting records and faults."""
+        """Lay out runs, what they explain, postings, batches and faults."""
         for record in store.runs:
             if isinstance(record, Unreadable):
                 self.put("unreadable", [record])
@@ -470,7 +521,33 @@ class _Desk:
         lost: list[Unreadable] = []
         self.put("postings", _readable(store.postings, lost))
         self.put("unreadable_postings", lost)
+        for batch in store.batches:
+            if isinstance(batch, Unreadable):
+                self.put("unreadable_batches", [batch])
+            else:
+                self._put_batch(batch)
         self.put("faults", store.history_faults)
+
+    def _put_batch(self, batch: Batch) -> None:
+        exported = batch.exported_at
+        row: dict[str, object] = {
+            "id": batch.id,
+            "is_answered": batch.is_closed,
+            "exported": None if exported is None else microseconds(exported),
+        }
+        self.put("batches", [row])
+        self.put(
+            "lines",
+            (
+                {
+                    "batch": batch.id,
+                    "posting": each.id,
+                    "invoice": each.invoice,
+                    "amount": each.amount,
+                }
+                for each in batch.postings
+            ),
+        )
 
     def _put_run(self, record: RunRecord, run: str) -> None:
         attempt, captured = record.attempt, record.captured

@@ -19,7 +19,13 @@ from typing import Final, TextIO, TypeVar, cast, final
 import attrs
 
 from autopay_core._checks import a, an_id, an_instant, check_id
-from autopay_core.commits import OpenAmounts, PostingFilter, Unreadable
+from autopay_core.batches import Batch
+from autopay_core.commits import (
+    BatchFilter,
+    OpenAmounts,
+    PostingFilter,
+    Unreadable,
+)
 from autopay_core.errors import FormatError, InvalidValueError
 from autopay_core.history import (
     AuditedStore,
@@ -179,6 +185,7 @@ class StoreExport:
         open_amounts: Asks the store what is open on clients' invoices; None
             skips the comparison.
         history_faults: Where the history does not fit, if there is one.
+        batches: Every batch, those that cannot be read among them.
 
     """
 
@@ -187,6 +194,7 @@ class StoreExport:
     postings: Iterable[Posting | Unreadable]
     open_amounts: Callable[[Sequence[str]], OpenAmounts] | None = None
     history_faults: Iterable[HistoryFault] = ()
+    batches: Iterable[Batch | Unreadable] = ()
 
 
 def _all_postings(store: AuditedStore) -> Iterator[Posting | Unreadable]:
@@ -197,6 +205,20 @@ def _all_postings(store: AuditedStore) -> Iterator[Posting | Unreadable]:
         if len(page) < _PAGE:
             return
         wanted = attrs.evolve(wanted, after=page[-1].id)
+
+
+def _all_batches(store: object) -> Iterator[Batch | Unreadable]:
+    read: Callable[[BatchFilter], Sequence[Batch | Unreadable]]
+    read = getattr(store, "batches")  # noqa: B009 - beside the protocol
+    wanted = BatchFilter()
+    while True:
+        page = read(wanted)
+        yield from page
+        if len(page) < wanted.most:
+            return
+        last = page[-1]
+        after = last.key if isinstance(last, Unreadable) else last.id
+        wanted = attrs.evolve(wanted, after=after)
 
 
 def export_store(store: AuditedStore, /) -> StoreExport:
@@ -216,6 +238,7 @@ def export_store(store: AuditedStore, /) -> StoreExport:
         postings=_all_postings(store),
         open_amounts=store.open_amounts,
         history_faults=faults,
+        batches=_all_batches(store) if hasattr(store, "batches") else (),
     )
 
 
