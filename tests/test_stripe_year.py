@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
+from contextlib import ExitStack
 from datetime import UTC, date, datetime, timedelta
 from random import Random
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ from autopay_core.adapters.memory import (
     MemoryPostingStore,
     memory_ports,
 )
+from autopay_core.adapters.sqlite import SqlitePostingStore
 from autopay_core.adapters.stripe import StripeGateway, parse_event
 from autopay_core.calls import list_movements
 from autopay_core.errors import PortError
@@ -27,6 +29,9 @@ from autopay_core.testing.stripe import FakeStripe, Mischief
 from worlds import Clock
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
     from autopay_core.charges import GatewayCapabilities
     from autopay_core.movements import MovementRecord
     from autopay_core.runs import RunRecord
@@ -84,7 +89,13 @@ class Dying:
 class Year:
     """A firm with seven payers, and a company that is not at its best."""
 
-    def __init__(self, seed: int, *, kills: bool) -> None:
+    def __init__(
+        self,
+        seed: int,
+        *,
+        kills: bool,
+        keep: Callable[[Clock], Any],
+    ) -> None:
         self.random = Random(seed)
         self.clock = Clock(datetime(2026, 1, 5, 8, tzinfo=UTC))
         self.company = FakeStripe(
@@ -103,6 +114,7 @@ class Year:
         self.ports = attrs.evolve(
             memory_ports([], clock=self.clock),
             matters=self.matters,
+            postings=keep(self.clock),
             gateway=self.gateway if kills else self.gateway.inner,
         )
         self.records: dict[str, MovementRecord] = {}
@@ -186,9 +198,8 @@ class Year:
             return
 
     def runs(self) -> tuple[RunRecord, ...]:
-        store = self.ports.postings
-        assert isinstance(store, MemoryPostingStore)
-        return store.runs()
+        store: Any = self.ports.postings
+        return tuple(store.runs())
 
     def happen(self) -> None:
         """Let something happen to what was charged."""
@@ -259,12 +270,63 @@ class Year:
         return sums
 
 
+def in_memory(clock: Clock) -> MemoryPostingStore:
+    return MemoryPostingStore(clock=clock)
+
+
+@pytest.fixture
+def in_sqlite(tmp_path: Path) -> Iterator[Callable[[Clock], Any]]:
+    """Give what opens a store in a file, and close it in the end."""
+    with ExitStack() as opened:
+
+        def keep(clock: Clock) -> SqlitePostingStore:
+            store = SqlitePostingStore(tmp_path / "year.db", clock=clock)
+            return opened.enter_context(store)
+
+        yield keep
+
+
+@pytest.fixture
+def in_postgres() -> Iterator[Callable[[Clock], Any]]:
+    """Give what opens a store on the server of the tests."""
+    from autopay_core.adapters.postgres import PostgresPostingStore
+    from postgres_server import shared_server
+
+    with ExitStack() as opened:
+
+        def keep(clock: Clock) -> PostgresPostingStore:
+            where = shared_server().new_database("stripe_year")
+            store = PostgresPostingStore(where, clock=clock)
+            return opened.enter_context(store)
+
+        yield keep
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("seed", "kills"), [(1, False), (2, True)])
 def test_after_a_bad_year_both_books_say_the_same(
     seed: int, kills: bool
 ) -> None:
-    year = Year(seed, kills=kills)
+    live_through(Year(seed, kills=kills, keep=in_memory), kills=kills)
+
+
+@pytest.mark.slow
+def test_after_a_bad_year_on_sqlite_both_books_say_the_same(
+    in_sqlite: Callable[[Clock], Any],
+) -> None:
+    live_through(Year(3, kills=True, keep=in_sqlite), kills=True)
+
+
+@pytest.mark.slow
+@pytest.mark.postgres
+def test_after_a_bad_year_on_postgresql_both_books_say_the_same(
+    in_postgres: Callable[[Clock], Any],
+) -> None:
+    live_through(Year(4, kills=True, keep=in_postgres), kills=True)
+
+
+def live_through(year: Year, *, kills: bool) -> None:
+    """Let a year pass, and compare the firm's books with the company's."""
     with year.company as company:
         year.bill()
         for _ in range(365):
