@@ -29,7 +29,7 @@ from autopay_core.book import (
 )
 from autopay_core.book.changes import what_changed
 from autopay_core.book.store import BookStore
-from autopay_core.commits import Unreadable
+from autopay_core.commits import Change, Told, Unreadable
 from autopay_core.errors import PortUnavailableError
 from autopay_core.limits import Limit
 from autopay_core.notices import Audience, Notice, NoticeKind
@@ -167,6 +167,18 @@ def test_n2_what_is_taken_back_is_said_too(
 
     assert kind is NoticeKind.CHANGED
     assert detail in found
+
+
+def test_s15_dates_of_the_schedule_of_before_are_not_told_of() -> None:
+    weekly = Schedule.weekly(DAY)
+    before = standing_order(
+        skips=frozenset({FEBRUARY}),
+        moves={date(2026, 3, 31): date(2026, 4, 2)},
+    )
+
+    assert said(before, standing_order(schedule=weekly)) == [
+        (NoticeKind.CHANGED, f"It runs {weekly}.")
+    ]
 
 
 def test_n2_what_is_enrolled_and_what_is_no_longer_is_named() -> None:
@@ -417,6 +429,19 @@ def test_n5_a_change_is_told_although_todays_run_has_to_wait(
     monkeypatch.setattr(desk.matters, "open_invoices", away)
 
     assert [each.kind for each in desk.night(DAY)] == [NoticeKind.CHANGED]
+
+
+@pytest.mark.parametrize("spoiled", ["", "x", "0", "-1", "9" * 5_000])
+def test_r6_what_was_told_last_may_be_spoiled(spoiled: str) -> None:
+    desk = Desk(bill("INV-1", "100"))
+    desk.add()
+    desk.do(ChangeLimit(Limit.up_to(usd("50"))), 1)
+    told = Told(autopay="ap-1", topic="version", said=spoiled, key="n-1")
+    desk.store.commit(Change(told=(told,)))
+
+    assert [each.kind for each in desk.night(DAY)] == [NoticeKind.CHANGED]
+    assert desk.taken == [usd("50")]
+    assert desk.night(LATER) == []
 
 
 class FailingStore:

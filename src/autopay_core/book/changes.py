@@ -132,12 +132,14 @@ def _about_dates(
     for each in sorted(after.skips - before.skips):
         if each >= as_of:
             yield f"Nothing is paid on {each}."
-    for each in sorted(before.skips - after.skips):
-        if each >= as_of:
-            yield f"The payment of {each} is made after all."
     for each, to in sorted(after.moves.items()):
         if before.moves.get(each) != to and max(each, to) >= as_of:
             yield f"The payment of {each} is made on {to}."
+    if before.schedule != after.schedule:
+        return  # Dates of the schedule of before are none any more.
+    for each in sorted(before.skips - after.skips):
+        if each >= as_of:
+            yield f"The payment of {each} is made after all."
     for each in sorted(before.moves.keys() - after.moves.keys()):
         if max(each, before.moves[each]) >= as_of:
             yield f"The payment of {each} is not moved any more."

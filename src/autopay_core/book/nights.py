@@ -10,6 +10,7 @@ which the next one comes.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Generator, Iterator
 from datetime import date, timedelta
 from functools import partial
@@ -60,6 +61,8 @@ _DAY: Final = timedelta(days=1)
 _MOVED_AT_ONCE: Final = 100
 # A night that was down may tell late, but not for ever.
 _TOLD_DAYS: Final = timedelta(days=30)
+
+_NUMBER: Final = re.compile("[1-9][0-9]{0,8}")
 
 VERSION: Final = "version"
 """The topic under which the version that was told is kept (N5)."""
@@ -182,6 +185,11 @@ def _removed(held: _InHand, as_of: date) -> Notice | None:
 def _said(standing: Standing, topic: str) -> str:
     told = standing.told.get(topic)
     return "" if told is None else told.said
+
+
+def _number_of(said: str) -> int:
+    """Return the version that was told; the first if that is no number."""
+    return int(said) if _NUMBER.fullmatch(said) else 1
 
 
 def _told(autopay: AutoPay, topic: str, said: str, key: str) -> Told:
@@ -424,7 +432,7 @@ class _Turns:
     ) -> BookFlow[tuple[Notice, ...]]:
         """Return what is to be told of what was changed since then."""
         before: Version | None = None
-        number = int(_said(standing, VERSION) or 1)
+        number = _number_of(_said(standing, VERSION))
         while number < version.number:
             page = yield AskBook(
                 "versions",
