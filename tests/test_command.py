@@ -368,6 +368,33 @@ def test_postings_are_listed_by_view_and_exported(swept: Path) -> None:
     assert {each["invoice"] for each in objects(whole)} == {"B-932"}
 
 
+def test_a_payment_is_explained_by_whose_when_and_how_much(
+    swept: Path,
+) -> None:
+    def asked(*more: str) -> list[str]:
+        said, _ = autopay(swept, "explain", "--json", *more)
+        return [str(each["run"]) for each in objects(said)]
+
+    [whole, *_] = objects(autopay(swept, "postings", "--json")[0])
+    day, run = str(whole["charged_on"]), str(whole["run"])
+    amount = str(whole["amount"])
+
+    assert run in asked("--on", day)
+    assert run in asked("--on", day, "--amount", amount)
+    [only] = objects(autopay(swept, "explain", run, "--json")[0])
+    found = objects(
+        autopay(swept, "explain", "--json", "--on", day, "--amount", amount)[0]
+    )
+    assert only in found
+    for refused, code in (
+        ((), "FieldMissing"),
+        (("--payer", "nobody"), "UnknownValue"),
+        (("--on", day, "--amount", "0.01"), "UnknownValue"),
+    ):
+        _, complained = autopay(swept, "explain", *refused, code=2)
+        assert code in complained
+
+
 def test_postings_are_sorted_and_chosen(swept: Path) -> None:
     def listed(*more: str) -> list[dict[str, object]]:
         return objects(autopay(swept, "postings", "--json", *more)[0])
