@@ -1,22 +1,22 @@
 """
 Posting records as CSV for a ledger, or a spreadsheet, that imports files.
 
-Holds: `postings_csv`, `write_postings_csv`, `guarded`. Imports: `postings`.
+Holds: `postings_csv`, `write_postings_csv`. Imports: `writing`, `postings`.
 """
 
 from __future__ import annotations
 
-import contextlib
 import os
-import re
-import tempfile
-import unicodedata
 from collections.abc import Iterable, Iterator
 from operator import attrgetter
-from pathlib import Path
 from typing import Final
 
-from autopay_core.errors import PortUnavailableError
+from autopay_core.adapters.csv.writing import (
+    guarded,
+    line_of,
+    quoted,
+    write_lines,
+)
 from autopay_core.postings import Posting
 
 __all__ = ["guarded", "postings_csv", "write_postings_csv"]
@@ -43,7 +43,6 @@ _COLUMNS: Final = {
 """The columns, and the fields that they show."""
 
 _BARE: Final = frozenset({"charged_on", "amount", "nominal_on"})
-_PIECES: Final = re.compile("([;\t|])")
 _fields: Final = attrgetter(*_COLUMNS.values())
 
 
@@ -67,10 +66,10 @@ def postings_csv(postings: Iterable[Posting], /) -> Iterator[str]:
         RFC 4180; OWASP, CSV injection.
 
     """
-    yield _line(map(_quoted, _COLUMNS))
+    yield line_of(map(quoted, _COLUMNS))
     for each in postings:
-        yield _line(
-            str(value) if name in _BARE else _quoted(value or "")
+        yield line_of(
+            str(value) if name in _BARE else quoted(value or "")
             for name, value in zip(_COLUMNS, _fields(each), strict=True)
         )
 
@@ -94,62 +93,4 @@ def write_postings_csv(
         PortUnavailableError: The file cannot be written; the old one stands.
 
     """
-    target = Path(path)
-    count = -1
-    beside = ""
-    try:
-        handle, beside = tempfile.mkstemp(
-            prefix=f".{target.name[:32]}-", dir=target.parent
-        )
-        with os.fdopen(handle, "w", encoding="utf-8-sig", newline="") as file:
-            for line in postings_csv(postings):
-                file.write(line)
-                count += 1
-            file.flush()
-            os.fsync(file.fileno())
-        Path(beside).replace(target)
-    except OSError as error:
-        raise PortUnavailableError(
-            f"{target.name} cannot be written: {type(error).__name__}",
-            code="FileUnwritable",
-        ) from error
-    finally:
-        with contextlib.suppress(OSError):
-            Path(beside).unlink()
-    return count
-
-
-def _line(cells: Iterable[str]) -> str:
-    return ",".join(cells) + "\r\n"
-
-
-def _quoted(text: str) -> str:
-    doubled = guarded(text).replace('"', '""')
-    return f'"{doubled}"'
-
-
-def guarded(text: str) -> str:
-    """
-    Put an apostrophe before what a spreadsheet would calculate.
-
-    Where a spreadsheet parts cells at semicolons, tabs or bars, each piece of
-    the text may become a cell of its own, so each is looked at.
-    """
-    first, *others = _PIECES.split(text)
-    whole = first + "".join(
-        f"'{each}" if place % 2 and _is_dangerous(each) else each
-        for place, each in enumerate(others)
-    )
-    return f"'{whole}" if _is_dangerous(text) else whole
-
-
-def _is_dangerous(text: str) -> bool:
-    if text.startswith(("'", "\t", "\r", "\n")):
-        return True
-    # Spreadsheets trim blanks of any kind and know full-width signs; a line
-    # inside of a cell may land in a cell of its own.
-    plain = unicodedata.normalize("NFKC", text)
-    return any(
-        line.strip().startswith(("=", "+", "-", "@"))
-        for line in plain.splitlines()
-    )
+    return write_lines(postings_csv(postings), path)
