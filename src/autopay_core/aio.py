@@ -98,6 +98,7 @@ __all__ = [
     "advance_postings",
     "answer_batch",
     "attest",
+    "batch_queued",
     "clock_is_right",
     "close_case",
     "deliver",
@@ -518,6 +519,17 @@ async def make_batch(
     """Like `autopay_core.calls.make_batch`."""
     flow = desk.make_batch(id, postings, by=by, reason=reason)
     return await _drive(flow, ports)
+
+
+async def batch_queued(
+    id: str,  # noqa: A002 - the word
+    *,
+    by: str,
+    reason: str = "",
+    ports: Ports,
+) -> Batch | None:
+    """Like `autopay_core.calls.batch_queued`."""
+    return await _drive(desk.batch_queued(id, by=by, reason=reason), ports)
 
 
 async def export_batch(

@@ -314,8 +314,9 @@ class Batch(Shown):
     def __str__(self) -> str:
         """Return it in a line, for people."""
         totals = ", ".join(map(str, self.control))
+        number = len(self.postings)
         return (
-            f"{self.id}: {len(self.postings)} postings, {totals}, "
+            f"{self.id}: {number} posting{'s' * (number != 1)}, {totals}, "
             f"{self.state.value}, by {self.by}"
         )
 

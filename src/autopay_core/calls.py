@@ -62,6 +62,7 @@ __all__ = [
     "advance_postings",
     "answer_batch",
     "attest",
+    "batch_queued",
     "clock_is_right",
     "close_case",
     "deliver",
@@ -373,6 +374,40 @@ def make_batch(
 
     """
     return _drive(desk.make_batch(id, postings, by=by, reason=reason), ports)
+
+
+def batch_queued(
+    id: str,  # noqa: A002 - the word
+    *,
+    by: str,
+    reason: str = "",
+    ports: Ports,
+) -> Batch | None:
+    """
+    Put what is queued, and in no batch on its way, into a batch (P2, P5).
+
+    What a job does each night where the host posts automatically
+    (`Policy.automatic_posting`): make it, export it, send it.
+
+    Args:
+        id: The batch's, such as the day's date; once, for ever. The same id
+            again gives the batch that is there, so that a job can be started
+            twice.
+        by: Who makes it.
+        reason: Why, for the history.
+        ports: The host's.
+
+    Returns:
+        The batch, the first charged first, with `batches.BATCH_MOST` postings
+        at most; None if nothing is queued.
+
+    Raises:
+        PortUnavailableError: Others kept moving what is queued
+            (``StoreBusy``); nothing was written.
+        PortError: The posting store cannot be reached; make it again.
+
+    """
+    return _drive(desk.batch_queued(id, by=by, reason=reason), ports)
 
 
 def export_batch(

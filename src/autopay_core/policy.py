@@ -277,6 +277,9 @@ class Policy(Readable):
             only by orders with announcements or an agreed range (N4).
         late_days: For so many days after its announced date a debit may
             still go out without a new announcement (N4).
+        automatic_posting: Whether what is captured is selected for the ledger
+            at once, so that `batch_queued` sends it and nobody has to look
+            (P2). A run keeps to what held when it was planned.
         breaker: When the store is held by itself (H4); None switches it off.
 
     Raises:
@@ -309,6 +312,7 @@ class Policy(Readable):
         default=False, validator=a(bool)
     )
     late_days: int = attrs.field(default=3, validator=a_number(0, 30))
+    automatic_posting: bool = attrs.field(default=False, validator=a(bool))
     breaker: Breaker | None = attrs.field(
         factory=Breaker, validator=optional(a(Breaker))
     )

@@ -51,6 +51,7 @@ from autopay_core.errors import (
 from autopay_core.money import Money
 from autopay_core.postings import (
     Posting,
+    PostingStatus,
     Reversal,
     posting_id,
     posting_id_from,
@@ -206,6 +207,8 @@ class Intent(Readable):
             schedule that rolls; None for every day (N3).
         next_on: The auto-pay's next charge date after this one, as it stood
             then; for notices.
+        automatic_posting: Whether its postings are queued for the ledger from
+            the first, as `Policy.automatic_posting` said then (P2).
 
     Raises:
         InvalidValueError: The amounts differ.
@@ -222,6 +225,7 @@ class Intent(Readable):
     next_on: date | None = attrs.field(
         default=None, validator=optional(a_date)
     )
+    automatic_posting: bool = attrs.field(default=False, validator=a(bool))
 
     def __attrs_post_init__(self) -> None:
         """Refuse a charge of another amount than was allocated (R3)."""
@@ -509,7 +513,8 @@ def postings_of(record: RunRecord, /) -> tuple[Posting, ...]:
     """
     Make the posting records of a paid run: one for each invoice paid (P1).
 
-    Their sum is what was captured. If a person attested less than was
+    Their sum is what was captured. They are pending, or queued where the
+    host posts automatically (P2). If a person attested less than was
     allocated, it goes to the oldest invoices, as far as it reaches.
 
     Raises:
@@ -548,6 +553,9 @@ def postings_of(record: RunRecord, /) -> tuple[Posting, ...]:
                 payment_reference=captured.reference,
                 deposit_account=intent.request.deposit_account,
                 ar_message=intent.ar_message,
+                status=PostingStatus.QUEUED
+                if intent.automatic_posting
+                else PostingStatus.PENDING,
             )
         )
     if left:

@@ -8,7 +8,7 @@ of their totals, and of the payments that a question is about. Imports:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from datetime import date, timedelta
 from typing import Final, final
 
@@ -22,6 +22,7 @@ from autopay_core._checks import (
     check_type,
 )
 from autopay_core.batches import (
+    BATCH_MOST,
     Acknowledged,
     Batch,
     BatchAnswer,
@@ -75,6 +76,7 @@ from autopay_core.runs import RunRecord
 __all__ = [
     "acknowledge",
     "answer_batch",
+    "batch_queued",
     "export_batch",
     "find_payments",
     "find_postings",
@@ -137,6 +139,75 @@ def make_batch(
     # Made by a second click, or by a commit whose answer was lost.
     known = yield from _same_batch(id, postings)
     return written if known is None else known
+
+
+def batch_queued(
+    id: str,  # noqa: A002 - the word
+    *,
+    by: str,
+    reason: str = "",
+) -> Flow[Batch | None]:
+    """
+    Put what is queued, and in no batch on its way, into a batch (P2, P5).
+
+    The first charged come first, as many as a batch holds.
+
+    Args:
+        id: The batch's; once, for ever. The same id again gives the batch
+            that is there.
+        by: Who makes it.
+        reason: Why, for the history.
+
+    Returns:
+        The batch; None if nothing is queued.
+
+    Raises:
+        PortUnavailableError: Others kept moving what is queued
+            (``StoreBusy``).
+
+    """
+    check_id(id, "id")
+    check_text(by, "by", most=128, empty=False)
+    check_text(reason, "reason")
+    in_the_way: set[str] = set()
+    for _ in range(_ROUNDS):
+        found = yield from ask_many(ReadBatch(id), Batch)
+        if found:
+            return found[0]
+        ready = yield from _in_no_batch(in_the_way)
+        if not ready:
+            return None
+        made = Batch(
+            id=id, made_at=(yield from read_now()), by=by, postings=ready
+        )
+        written = yield from commit(
+            Change(batches=(made,), by=by, reason=reason)
+        )
+        if not isinstance(written, Conflict):
+            return made
+        in_the_way.update(written.postings)
+    raise PortUnavailableError(
+        "others kept moving what is queued; say it again", code="StoreBusy"
+    )
+
+
+def _in_no_batch(in_the_way: Container[str]) -> Flow[tuple[Posting, ...]]:
+    """Read what is queued and free, the first charged first."""
+    taken: set[str] = set()
+    for batch in (yield from list_batches(_UNANSWERED, None)):
+        taken.update(str(each.id) for each in batch.postings)
+    wanted = PostingFilter(statuses=frozenset({PostingStatus.QUEUED}))
+    # One in a batch that cannot be read is found by the commit.
+    free = [
+        each
+        for each in Decoded((yield from all_postings(wanted)))
+        if each.id not in taken and str(each.id) not in in_the_way
+    ]
+    free.sort(key=lambda each: (each.charged_on, each.id))
+    return tuple(free[:BATCH_MOST])
+
+
+_UNANSWERED: Final = (BatchState.OPEN, BatchState.EXPORTED)
 
 
 def _queued(posting: Posting) -> Posting:

@@ -714,6 +714,7 @@ def _intent(case: Case, plan: Plan, request: ChargeRequest) -> Intent:
         plans=_plans(case, plan),
         calendar=open_days(case.autopay),
         next_on=_next_on(case),
+        automatic_posting=case.terms.policy.automatic_posting,
     )
 
 

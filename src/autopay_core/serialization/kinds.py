@@ -140,7 +140,7 @@ ADDED: Final[Mapping[type[Any], frozenset[str]]] = types.MappingProxyType(
                 "link",
             }
         ),
-        runs.Intent: frozenset({"calendar", "next_on"}),
+        runs.Intent: frozenset({"calendar", "next_on", "automatic_posting"}),
         postings.Posting: frozenset({"posted_on", "ledger_number"}),
         postings.Reversal: frozenset({"code", "corrects", "invoices"}),
         allocation.Allocation: frozenset({"left_out"}),
