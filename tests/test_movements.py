@@ -23,6 +23,7 @@ from autopay_core.calls import (
 )
 from autopay_core.charges import DeclineClass, Declined
 from autopay_core.commits import Change, Committed, Conflict
+from autopay_core.corrections import reversal_postings, still_back
 from autopay_core.engine.steps import PAID_OFF
 from autopay_core.errors import (
     CurrencyMismatchError,
@@ -48,8 +49,6 @@ from autopay_core.runs import (
     RunState,
     RunStatus,
     postings_of,
-    reversal_postings,
-    still_back,
 )
 from worlds import (
     BANK,

@@ -13,6 +13,7 @@ from hypothesis import given, strategies as st
 
 from autopay_core.allocation import allocate
 from autopay_core.charges import Captured, ChargeRequest
+from autopay_core.corrections import reversal_postings
 from autopay_core.errors import InvalidValueError
 from autopay_core.limits import Limit
 from autopay_core.money import Money
@@ -39,7 +40,6 @@ from autopay_core.runs import (
     check_move,
     postings_of,
     reservations,
-    reversal_postings,
 )
 from worlds import (
     CARD,

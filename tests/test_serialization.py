@@ -74,6 +74,7 @@ from autopay_core.postings import (
     PostingStatus,
     Reversal,
     ReversalKind,
+    Share,
 )
 from autopay_core.references import AccountKind, RunKey
 from autopay_core.retries import AttemptRecord, RetryPolicy
@@ -265,15 +266,45 @@ expectations = st.builds(
 holds = st.builds(
     Hold.on_matter, ids, ids, by=ids, reason=ids, since=st.none() | instants
 ) | st.builds(Hold.on_store, by=ids, reason=ids)
+shares = st.builds(
+    Share,
+    client=ids,
+    matter=ids,
+    invoice=ids,
+    # Three of them still add up.
+    amount=st.builds(
+        Money,
+        amount_minor=st.integers(1, 2**63 // 3),
+        currency=st.just("USD"),
+    ),
+)
+
+
+def _reallocated(found: list[Share]) -> Reversal:
+    """Make a reallocation to each invoice once."""
+    to = tuple({str(each.invoice): each for each in found}.values())
+    return Reversal(
+        event="r-1",
+        kind=ReversalKind.REALLOCATED,
+        amount=Money.total((each.amount for each in to), "USD"),
+        on=date(2026, 1, 31),
+        corrects="p-1",
+        to=to,
+        unsent=len(to) > 1,
+    )
+
+
 reversals = st.builds(
     Reversal,
     event=ids,
-    kind=st.sampled_from(ReversalKind),
+    kind=st.sampled_from(
+        [each for each in ReversalKind if each.name != "REALLOCATED"]
+    ),
     amount=money(least=1),
     on=dates,
     corrects=st.just("") | ids,
     invoices=st.none() | st.dictionaries(ids, money(least=1), max_size=2),
-)
+) | st.builds(_reallocated, st.lists(shares, min_size=1, max_size=3))
 decisions = st.builds(
     Decision,
     rule=st.integers(1, 3),
@@ -574,6 +605,7 @@ STRATEGIES: dict[str, st.SearchStrategy[Any]] = {
     "retry_policy": policies,
     "selection": selections,
     "reversal": reversals,
+    "share": shares,
     "movement": movements,
     "decision": decisions,
     "movement_record": st.builds(

@@ -143,7 +143,7 @@ MOVED: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
             "RunState": "runs.RunState",
             "postings_of": "runs.postings_of",
             "reservations": "runs.reservations",
-            "reversal_postings": "runs.reversal_postings",
+            "reversal_postings": "corrections.reversal_postings",
         },
         "autopay_core.allocation": {
             "Limit": "limits.Limit",

@@ -16,6 +16,7 @@ from collections.abc import (
     AsyncIterator,
     Collection,
     Iterable,
+    Mapping,
     Sequence,
 )
 from contextlib import aclosing
@@ -61,6 +62,7 @@ from autopay_core.engine import (
     desk,
     foreseeing,
     looking,
+    reallocating,
     receiving,
     recovery,
     staff,
@@ -119,6 +121,7 @@ __all__ = [
     "posting_totals",
     "preview",
     "read_postings",
+    "reallocate",
     "receive",
     "recover",
     "rerun",
@@ -530,6 +533,29 @@ async def batch_queued(
 ) -> Batch | None:
     """Like `autopay_core.calls.batch_queued`."""
     return await _drive(desk.batch_queued(id, by=by, reason=reason), ports)
+
+
+async def reallocate(
+    id: str,  # noqa: A002 - the word
+    posting: Posting,
+    to: Mapping[str, Money],
+    *,
+    client: str | None = None,
+    by: str,
+    reason: str,
+    ports: Ports,
+) -> tuple[Posting, ...] | None:
+    """Like `autopay_core.calls.reallocate`."""
+    flow = reallocating.reallocate(
+        id,
+        posting,
+        to,
+        terms_of(ports),
+        client=client,
+        by=by,
+        reason=reason,
+    )
+    return await _drive(flow, ports)
 
 
 async def export_batch(

@@ -8,7 +8,7 @@ decides anything about money. Long for the descriptions of the calls.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from itertools import islice
 from typing import TypeVar
@@ -36,6 +36,7 @@ from autopay_core.engine import (
     desk,
     foreseeing,
     looking,
+    reallocating,
     receiving,
     recovery,
     staff,
@@ -83,6 +84,7 @@ __all__ = [
     "posting_totals",
     "preview",
     "read_postings",
+    "reallocate",
     "receive",
     "recover",
     "rerun",
@@ -333,7 +335,9 @@ def advance_postings(
     Raises:
         InvalidValueError: There is no such step (``PostingTransition``); a
             step that needs a word has none (``FieldMissing``); the last
-            balance shows the share (``ShareShown``).
+            balance shows the share (``ShareShown``); one of them is in a
+            batch that is not answered (``PostingInBatch``), or was put on
+            other invoices (``PostingReallocated``).
 
     """
     flow = staff.advance_postings(moved, to, by=by, note=note, sure=sure)
@@ -408,6 +412,61 @@ def batch_queued(
 
     """
     return _drive(desk.batch_queued(id, by=by, reason=reason), ports)
+
+
+def reallocate(
+    id: str,  # noqa: A002 - the word
+    posting: Posting,
+    to: Mapping[str, Money],
+    *,
+    client: str | None = None,
+    by: str,
+    reason: str,
+    ports: Ports,
+) -> tuple[Posting, ...] | None:
+    """
+    Put what stands of a posting, or a part, on other invoices (P4).
+
+    No money moves, and the sum is kept: what is taken from the posting is put
+    on the others in the same step, as records of their own. A posting that
+    the ledger was never sent is replaced, and what stays on its invoice is a
+    posting of its own; one that was sent stays, with a correction beside it.
+
+    Args:
+        id: Of what is done; once, for ever. The same again is nothing, so that
+            a double click moves it once.
+        posting: As it was read.
+        to: By invoice number, how much of it goes there.
+        client: The client of those invoices; None for the posting's own.
+        by: Who does it.
+        reason: Why, for the history.
+        ports: The host's; the matter data say what the invoices can get.
+
+    Returns:
+        The postings that were made, the correction first; None if *posting*
+        had moved: read again and look.
+
+    Raises:
+        InvalidValueError: It cannot be moved (``NotReallocatable``), or less
+            stands of it (``ReversalExceeds``); an invoice cannot get so much
+            (``ReallocationExceeds``); it is in a batch that is not answered
+            (``PostingInBatch``); something else was done under that id
+            (``EventConflict``); a word is missing. Nothing was written.
+        CurrencyMismatchError: An amount is in another currency.
+        PortError: The matter data or the posting store cannot be read, or
+            others kept changing what is open (``StoreBusy``).
+
+    """
+    flow = reallocating.reallocate(
+        id,
+        posting,
+        to,
+        terms_of(ports),
+        client=client,
+        by=by,
+        reason=reason,
+    )
+    return _drive(flow, ports)
 
 
 def export_batch(

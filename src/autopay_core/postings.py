@@ -1,9 +1,9 @@
 """
 A paid share on its way into the firm's ledger, and back (P1 to P4).
 
-Holds: `Posting` with its transition table, the staff's views, `Reversal`, and
-what is open. Imports: `_shown`, `money` and `references`. Nothing here is ever
-edited: each step makes a new value.
+Holds: `Posting` with its transition table, the staff's views, `Reversal` and
+`Share`, and what is open. Imports: `_shown`, `money` and `references`. Nothing
+here is ever edited: each step makes a new value.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from autopay_core._checks import (
     kept_if_any,
     mapping_of,
     optional,
+    tuple_of,
 )
 from autopay_core._hashes import sha256
 from autopay_core._moved import moved
@@ -55,6 +56,7 @@ __all__ = [
     "PostingView",
     "Reversal",
     "ReversalKind",
+    "Share",
     "in_view",
     "move_posting",
     "open_amounts",
@@ -66,7 +68,7 @@ PostingId = NewType("PostingId", str)
 
 
 class ReversalKind(Choice):
-    """Why captured money went back, or came again (P4)."""
+    """Why captured money went back, came again, or was moved (P4)."""
 
     RETURN = "return"
     """A bank returned a debit, or gave less than was captured."""
@@ -76,11 +78,16 @@ class ReversalKind(Choice):
     """The payer disputed the charge."""
     REINSTATED = "reinstated"
     """What went back came again: a dispute was won, or a return paid."""
+    REALLOCATED = "reallocated"
+    """The firm put it on other invoices; no money moved."""
 
     @property
     def takes_back(self) -> bool:
-        """Whether money went back; otherwise it came again."""
-        return self is not ReversalKind.REINSTATED
+        """Whether money went back; otherwise it came again, or stayed."""
+        return self not in (
+            ReversalKind.REINSTATED,
+            ReversalKind.REALLOCATED,
+        )
 
     @property
     def frees_limits(self) -> bool:
@@ -90,21 +97,55 @@ class ReversalKind(Choice):
 
 @final
 @attrs.frozen(kw_only=True, repr=False, eq=False)
-class Reversal(Readable):
+class Share(Readable):
     """
-    Captured money that went back or came again, as a record keeps it (P4).
+    So much of a payment on an invoice (P4).
 
     Attributes:
-        event: The gateway's id of the event; applied once.
-        kind: Return, refund, chargeback, or what takes one of them back.
+        client: The invoice's client.
+        matter: The invoice's matter.
+        invoice: The invoice's number.
+        amount: So much; above zero.
+
+    """
+
+    client: ClientId | str = attrs.field(validator=an_id)
+    matter: MatterId | str = attrs.field(validator=an_id)
+    invoice: InvoiceNumber | str = attrs.field(validator=an_id)
+    amount: Money = attrs.field(
+        validator=a_positive("PostingSign", "a share must be above zero")
+    )
+
+
+@final
+@attrs.frozen(kw_only=True, repr=False, eq=False)
+class Reversal(Readable):
+    """
+    Captured money that went back, came again or was moved, on record (P4).
+
+    Attributes:
+        event: The gateway's id of the event, or the firm's of what it moved;
+            applied once.
+        kind: Return, refund, chargeback, what takes one of them back, or
+            what the firm put on other invoices.
         amount: What moved; above zero.
         on: The firm-local date of the event.
         code: The bank's, such as ``"R10"``; empty if there is none. Some hold
             the payment method (H2).
         corrects: The event that one of kind `ReversalKind.REINSTATED` takes
-            back; empty for the others.
+            back; the id of the posting that one of kind
+            `ReversalKind.REALLOCATED` moves; empty for the others.
         invoices: By number, what moved of each invoice; None for the newest
             first.
+        to: Where the firm put it: shares that add up to *amount*. What stays
+            on the invoice of a posting that was never sent is one of them.
+            Empty for all kinds but `ReversalKind.REALLOCATED`.
+        unsent: Whether the ledger had not been sent the posting that was
+            moved: it and its correction are removed, and stay so.
+
+    Raises:
+        InvalidValueError: A field that cannot be; shares of another kind, or
+            that do not add up (``Reallocation``).
 
     """
 
@@ -123,6 +164,34 @@ class Reversal(Readable):
         converter=kept_if_any,
         validator=optional(mapping_of(Money)),
     )
+    to: tuple[Share, ...] = attrs.field(default=(), validator=tuple_of(Share))
+    unsent: bool = attrs.field(default=False, validator=a(bool))
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse shares that do not add up, or of another kind (P4)."""
+        is_moved = self.kind is ReversalKind.REALLOCATED
+        amounts = [each.amount for each in self.to]
+        if (
+            bool(self.to) is not is_moved
+            or (self.unsent and not is_moved)
+            or (
+                is_moved
+                and (
+                    not self.corrects
+                    or self.invoices is not None
+                    or Money.total(amounts, self.amount.currency)
+                    != self.amount
+                    or len({each.invoice for each in self.to}) < len(self.to)
+                )
+            )
+        ):
+            raise InvalidValueError(
+                "what is put on other invoices names a posting and, once "
+                "each, invoices whose shares add up; nothing else has shares",
+                code="Reallocation",
+                path="to",
+                value=self.event,
+            )
 
 
 class PostingStatus(Choice):

@@ -3,13 +3,12 @@ One life cycle: what is written down about a run (R1 to R5, P1).
 
 Holds: `Intent`, `Attempt`, `RunRecord`, `RunState` with its transition table,
 `RunResult`, and the postings that a record makes. Imports: the values. Nothing
-here is ever edited: each step makes a new value. Long, since each field of a
-record says what it means.
+here is ever edited: each step makes a new value.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import date, datetime, timedelta
 from types import MappingProxyType
 from typing import Final, final
@@ -44,16 +43,13 @@ from autopay_core.charges import (
     Pending,
 )
 from autopay_core.decisions import Decision, Recomputed, again
-from autopay_core.errors import (
-    CurrencyMismatchError,
-    InvalidValueError,
-)
+from autopay_core.errors import InvalidValueError
 from autopay_core.money import Money
 from autopay_core.postings import (
     Posting,
     PostingStatus,
     Reversal,
-    posting_id,
+    ReversalKind,
     posting_id_from,
     start_of_id,
 )
@@ -76,8 +72,6 @@ __all__ = [
     "recompute",
     "reservations",
     "result_of",
-    "reversal_postings",
-    "still_back",
 ]
 
 
@@ -324,8 +318,8 @@ class RunRecord(Shown):
         reason: Code of what happened, such as ``"Declined"``; stable.
         detail: The same for a person.
         next_try_at: Not looked at again by a sweep before this store time.
-        reversals: What went back of a paid run or came again, in the order
-            in which it was booked.
+        reversals: What went back of a paid run, came again, or was put on
+            other invoices, in the order in which it was booked.
         announced: Amounts by invoice that were announced (N4).
         next_try_on: Not tried again before this firm-local date (N3); what
             is told, where `next_try_at` is the instant.
@@ -464,7 +458,10 @@ class RunRecord(Shown):
         for each in self.reversals:
             if each.event in freeing:
                 spent -= each.amount
-            elif each.corrects in freeing:
+            elif (
+                each.kind is ReversalKind.REINSTATED
+                and each.corrects in freeing
+            ):
                 spent += each.amount
         return spent
 
@@ -566,123 +563,6 @@ def postings_of(record: RunRecord, /) -> tuple[Posting, ...]:
             value=str(captured.amount),
         )
     return tuple(postings)
-
-
-def reversal_postings(
-    record: RunRecord, reversal: Reversal, /
-) -> tuple[Posting, ...]:
-    """
-    Make the postings of money that went back, or came again (P4).
-
-    Of invoices that are not named, the newest goes back first: the mirror of
-    the order of payment, so that the invoice paid last is reopened first.
-    What comes again goes to what was taken from, oldest first.
-
-    Raises:
-        InvalidValueError: An invoice's share would be below zero or above
-            what was captured (``ReversalExceeds``), or the run was never
-            paid.
-        CurrencyMismatchError: The reversal is in another currency.
-
-    """
-    paid = postings_of(record)
-    currency = paid[0].amount.currency
-    if reversal.amount.currency != currency:
-        raise CurrencyMismatchError(currency, reversal.amount.currency)
-    number = record.attempts[-1].number
-
-    def id_of(posting: Posting, event: str) -> str:
-        return posting_id(record.key, number, f"{posting.id}:{event}")
-
-    made: list[Posting] = []
-    shares = _replayed(paid, (*record.reversals, reversal))[reversal.event]
-    for posting in paid if reversal.corrects else reversed(paid):
-        share = shares.get(posting.id)
-        if not share:
-            continue
-        made.append(
-            attrs.evolve(
-                posting,
-                id=id_of(posting, reversal.event),
-                amount=Money(amount_minor=share, currency=currency),
-                charged_on=reversal.on,
-                reverses=id_of(posting, reversal.corrects)
-                if reversal.corrects
-                else posting.id,
-                note=reversal.kind.value,
-            )
-        )
-    return tuple(made)
-
-
-def still_back(record: RunRecord, event: str, /) -> Mapping[str, Money]:
-    """
-    Return by invoice what went back in an event and did not come again (P4).
-
-    Empty for an event that is not on record, or took nothing back.
-    """
-    paid = postings_of(record)
-    currency = paid[0].amount.currency
-    shares = _replayed(paid, record.reversals)
-    back: dict[str, Money] = {}
-    for posting in paid:
-        minor = -shares.get(event, {}).get(posting.id, 0)
-        for each in record.reversals:
-            if each.corrects == event:
-                minor -= shares[each.event].get(posting.id, 0)
-        if minor > 0:
-            back[posting.invoice] = Money(
-                amount_minor=minor, currency=currency
-            )
-    return back
-
-
-def _replayed(
-    paid: Sequence[Posting], reversals: Sequence[Reversal]
-) -> dict[str, dict[str, int]]:
-    """
-    Return by event what it moved of each paid posting, one after another.
-
-    Raises:
-        InvalidValueError: One moves what is not there (``ReversalExceeds``).
-
-    """
-    net = {str(each.id): each.amount.amount_minor for each in paid}
-    moved: dict[str, dict[str, int]] = {}
-    back: dict[str, dict[str, int]] = {}
-    for reversal in reversals:
-        if reversal.kind.takes_back:
-            there, sign, order = net, -1, list(reversed(paid))
-        else:
-            there, sign = back.get(reversal.corrects, {}), 1
-            order = list(paid)
-        left = reversal.amount.amount_minor
-        shares: dict[str, int] = {}
-        for posting in order:
-            share = min(left, there.get(posting.id, 0))
-            if reversal.invoices is not None:
-                named = reversal.invoices.get(posting.invoice)
-                share = min(share, 0 if named is None else named.amount_minor)
-            left -= share
-            shares[posting.id] = sign * share
-        if left:
-            raise InvalidValueError(
-                "an invoice's share would be below zero, or above what was "
-                "captured",
-                code="ReversalExceeds",
-                path="amount",
-                value=str(reversal.amount),
-            )
-        for posting_key, share in shares.items():
-            net[posting_key] += share
-            if sign > 0:
-                there[posting_key] -= share
-        if sign < 0:
-            back[reversal.event] = {
-                posting_key: -share for posting_key, share in shares.items()
-            }
-        moved[reversal.event] = shares
-    return moved
 
 
 def recompute(record: RunRecord, /) -> Recomputed:

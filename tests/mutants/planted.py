@@ -18,7 +18,15 @@ from typing import Any
 
 import attrs
 
-from autopay_core import associations, charges, notices, reads, retries, runs
+from autopay_core import (
+    associations,
+    charges,
+    corrections,
+    notices,
+    reads,
+    retries,
+    runs,
+)
 from autopay_core.adapters._batches import batch_conflict
 from autopay_core.adapters.memory import MemoryPostingStore, store
 from autopay_core.associations import InvoiceQuery
@@ -1452,7 +1460,7 @@ def _reference_is_unknown(planting: Planting) -> None:
     "what comes again is booked twice as much", seeds=400, first=7, rules="I15"
 )
 def _comes_twice(planting: Planting) -> None:
-    true = runs.reversal_postings
+    true = corrections.reversal_postings
 
     def reversal_postings(record: Any, reversal: Any) -> Any:
         found = true(record, reversal)

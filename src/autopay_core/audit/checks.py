@@ -22,6 +22,7 @@ from autopay_core.audit.exports import GatewayRow, LedgerRow, StoreExport
 from autopay_core.audit.findings import Code, Difference
 from autopay_core.batches import Batch
 from autopay_core.commits import OpenAmounts, Unreadable
+from autopay_core.corrections import every_posting
 from autopay_core.errors import InvalidValueError
 from autopay_core.history import microseconds
 from autopay_core.money import Money
@@ -31,10 +32,8 @@ from autopay_core.runs import (
     RESERVING_STATES,
     RunRecord,
     RunState,
-    postings_of,
     recompute,
     reservations,
-    reversal_postings,
 )
 
 __all__ = ["CHECKS", "PENDING_SECONDS", "STUCK_SECONDS", "Check", "audit"]
@@ -223,13 +222,15 @@ _OF_THE_STORE: Final = (
     Check(
         Code.REVERSAL_EXCEEDS,
         "More of the posting record {id} went back than it is.",
-        # What came again of it reverses a reversal (P4).
+        # What came again of it reverses a reversal, and so does what was put
+        # on other invoices (P4); what goes back of that reverses it.
         """SELECT o.run AS subject, o.id, o.currency,
         -(o.minor + SUM(r.minor)) AS minor
         FROM postings AS o JOIN (
             SELECT reverses AS first, minor FROM postings WHERE minor < 0
             UNION ALL SELECT b.reverses AS first, a.minor
             FROM postings AS a JOIN postings AS b ON a.reverses = b.id
+            WHERE a.minor > 0
         ) AS r ON r.first = o.id
         GROUP BY o.id HAVING o.minor + SUM(r.minor) < 0""",
     ),
@@ -589,11 +590,7 @@ class _Desk:
     def _put_expected(self, record: RunRecord, run: str) -> None:
         """Lay out the postings that a paid run must have (P1, P4)."""
         try:
-            wanted = list(postings_of(record))
-            known = record.reversals
-            for place, reversal in enumerate(known):
-                before = attrs.evolve(record, reversals=known[:place])
-                wanted += reversal_postings(before, reversal)
+            wanted = every_posting(record)
         except InvalidValueError as error:
             self.put("unpostable", [{"error": str(error)}], run)
         else:

@@ -42,7 +42,9 @@ from autopay_core.invoices import Invoice
 from autopay_core.limits import Limit, Spent
 from autopay_core.money import Money
 from autopay_core.notices import Notice, NoticeKind, notice_for_firm
+from autopay_core.policy import Policy
 from autopay_core.reads import InvoiceRead, join_pages
+from autopay_core.references import AccountKind
 from autopay_core.retries import network_limit
 from autopay_core.runs import RunRecord, RunState
 
@@ -55,6 +57,7 @@ __all__ = [
     "look_ahead",
     "look_out",
     "plan_run",
+    "read_payable",
     "still_owed",
     "why_not_chargeable",
 ]
@@ -66,14 +69,14 @@ PAGES_MOST: Final = 100_000
 
 
 def _read_invoices(
-    case: Case, associations: tuple[Association, ...]
+    payer: str, associations: tuple[Association, ...], policy: Policy
 ) -> Flow[InvoiceRead]:
     """Follow the pages to their end, or fail; check every row (A2, B3)."""
     if not associations:
         return InvoiceRead(invoices=())
     pages: list[InvoicePage] = []
     seen: set[str] = set()
-    query = InvoiceQuery(payer=case.autopay.payer, associations=associations)
+    query = InvoiceQuery(payer=payer, associations=associations)
     while True:
         page = yield from ask(ReadInvoices(query), InvoicePage)
         pages.append(page)
@@ -83,12 +86,20 @@ def _read_invoices(
             raise IncompleteReadError("the pages go round in a circle")
         seen.add(page.next_page)
         query = attrs.evolve(query, page=page.next_page)
-    policy = case.terms.policy
     return join_pages(
         pages,
         associations,
         percent=policy.unreadable_percent_most,
         most=policy.unreadable_rows_most,
+    )
+
+
+def _read(case: Case) -> Flow[InvoiceRead]:
+    """Read what an order may pay."""
+    return (
+        yield from _read_invoices(
+            case.autopay.payer, case.associations, case.terms.policy
+        )
     )
 
 
@@ -219,12 +230,16 @@ def _read_open(
 
 
 def _check(
-    case: Case, opened: OpenAmounts, read: InvoiceRead, now: datetime
+    associations: tuple[Association, ...],
+    opened: OpenAmounts,
+    read: InvoiceRead,
+    now: datetime,
+    policy: Policy,
 ) -> Checked:
     """Check balances against what is expected of what was asked for."""
     # A row that the read was not to return is not gone for that (B2).
     wanted = {
-        (each.client, each.matter, each.invoice) for each in case.associations
+        (each.client, each.matter, each.invoice) for each in associations
     }
     asked = {
         each.invoice: each
@@ -253,7 +268,15 @@ def _check(
         reserved=opened.reserved,
         reversals=opened.reversals,
         distinct=opened.distinct,
-        oldest=case.terms.policy.oldest_balance,
+        oldest=policy.oldest_balance,
+    )
+
+
+def _checked(
+    case: Case, opened: OpenAmounts, read: InvoiceRead, standing: Standing
+) -> Checked:
+    return _check(
+        case.associations, opened, read, standing.now, case.terms.policy
     )
 
 
@@ -306,8 +329,8 @@ def plan_run(
     autopay = case.autopay
     opened = yield from _read_open(case, held, beside)
     spent = yield from _read_spent(case)
-    read = yield from _read_invoices(case, case.associations)
-    checked = _check(case, opened, read, standing.now)
+    read = yield from _read(case)
+    checked = _checked(case, opened, read, standing)
     decision = Decision(
         on=case.on,
         account=autopay.deposit_account.kind,
@@ -438,32 +461,82 @@ def still_owed(
         amounts=_without(opened.amounts, own),
         reserved=_without(opened.reserved, own),
     )
-    read = yield from _read_invoices(case, case.associations)
-    checked = _check(case, opened, read, standing.now)
-    plan = allocate(
-        read.invoices,
-        Limit.all(record.intent.request.amount.currency),
-        open_amounts=_with_holds(
-            checked.open_amounts, opened.holds, read.invoices
-        ),
-        as_of=case.on,
-        account=record.intent.request.deposit_account.kind,
-        barred=_barred(
-            checked,
-            opened.holds,
-            read.invoices,
-            _left_out(case, read.invoices),
-        ),
-        unreadable=read.unreadable,
-        distinct=opened.distinct,
-    )
-    owed = plan.amounts
+    read = yield from _read(case)
+    checked = _checked(case, opened, read, standing)
+    request = record.intent.request
+    owed = _all_payable(
+        opened,
+        read,
+        checked,
+        Limit.all(request.amount.currency),
+        request.deposit_account.kind,
+        case.on,
+        _left_out(case, read.invoices),
+    ).amounts
     for number, amount in own.items():
         if amount.is_positive and (
             number not in owed or owed[number] < amount
         ):
             return None
     return opened
+
+
+def _all_payable(
+    opened: OpenAmounts,
+    read: InvoiceRead,
+    checked: Checked,
+    limit: Limit,
+    account: AccountKind,
+    on: date,
+    chosen: Mapping[str, Reason] = _ALL,
+) -> Allocation:
+    """Return what each invoice that was read can get today (L1 to L6)."""
+    return allocate(
+        read.invoices,
+        limit,
+        open_amounts=_with_holds(
+            checked.open_amounts, opened.holds, read.invoices
+        ),
+        as_of=on,
+        account=account,
+        barred=_barred(checked, opened.holds, read.invoices, chosen),
+        unreadable=read.unreadable,
+        distinct=opened.distinct,
+    )
+
+
+def read_payable(
+    association: Association,
+    currency: str,
+    account: AccountKind,
+    now: datetime,
+    policy: Policy,
+) -> Flow[tuple[OpenAmounts, Allocation]]:
+    """
+    Read what each invoice under an association can get now (L1 to L6).
+
+    Read in R1's order; with all that a run would count, and no limit.
+
+    Args:
+        association: Whose invoices, and which.
+        currency: Of what is to be put on them.
+        account: Where it is.
+        now: Store time.
+        policy: The host's.
+
+    """
+    opened = yield from ask(ReadOpen((str(association.client),)), OpenAmounts)
+    associations = (association,)
+    read = yield from _read_invoices(association.payer, associations, policy)
+    checked = _check(associations, opened, read, now, policy)
+    return opened, _all_payable(
+        opened,
+        read,
+        checked,
+        Limit.all(currency),
+        account,
+        policy.date_of(now),
+    )
 
 
 def _without(
@@ -560,8 +633,8 @@ def look_out(case: Case, standing: Standing) -> Flow[Outlook]:
     """Read what a forecast rests on; in the order of a run (R1)."""
     opened = yield from _read_open(case, _NOTHING, _NOTHING)
     spent = yield from _read_spent(case)
-    read = yield from _read_invoices(case, case.associations)
-    checked = _check(case, opened, read, standing.now)
+    read = yield from _read(case)
+    checked = _checked(case, opened, read, standing)
     return Outlook(
         invoices=read.invoices,
         open_amounts=_with_holds(

@@ -18,7 +18,8 @@ import attrs
 
 from autopay_core._checks import report_text
 from autopay_core.charges import Captured, NeedsPayer, Pending
-from autopay_core.commits import Change, Committed, Decoded, Told
+from autopay_core.commits import Change, Committed, Decoded
+from autopay_core.corrections import reversal_postings, still_back
 from autopay_core.engine.breaking import list_holds
 from autopay_core.engine.recovery import recover_one
 from autopay_core.engine.requests import (
@@ -36,7 +37,7 @@ from autopay_core.engine.requests import (
     read_all,
     read_standing,
 )
-from autopay_core.engine.steps import PAID_OFF, next_version
+from autopay_core.engine.steps import next_version, reopened
 from autopay_core.engine.telling import tell
 from autopay_core.engine.words import a_person_says
 from autopay_core.errors import AutopayError, InvalidValueError
@@ -68,8 +69,6 @@ from autopay_core.runs import (
     RESERVING_STATES,
     RunRecord,
     RunState,
-    reversal_postings,
-    still_back,
 )
 
 __all__ = [
@@ -400,7 +399,7 @@ def _booked(
         movements=(_placed(movement, known, record),),
         notices=(_told(movement, record),),
         holds=held,
-        told=_reopened(record) if rule.effect is Effect.TAKES_BACK else (),
+        told=reopened(record) if rule.effect is Effect.TAKES_BACK else (),
     )
 
 
@@ -579,18 +578,3 @@ _SAID: Final[Mapping[Effect, tuple[NoticeKind, str]]] = MappingProxyType(
         ),
     }
 )
-
-
-def _reopened(record: RunRecord) -> tuple[Told, ...]:
-    """Say that a plan is not paid off any more, so that it is told again."""
-    assert record.intent is not None
-    if not record.intent.plans:
-        return ()
-    return (
-        Told(
-            autopay=record.key.autopay,
-            topic=PAID_OFF,
-            said="Reopened.",
-            key=str(record.key)[:128],
-        ),
-    )

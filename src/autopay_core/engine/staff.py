@@ -38,6 +38,7 @@ from autopay_core.commits import (
     Restored,
     StopOrder,
 )
+from autopay_core.corrections import was_replaced
 from autopay_core.engine.breaking import list_holds
 from autopay_core.engine.charging import as_it_stands, conclusion, finish
 from autopay_core.engine.knowing import all_postings
@@ -133,7 +134,8 @@ def advance_postings(
         InvalidValueError: There is no such step (``PostingTransition``); a
             step that needs a word has none (``FieldMissing``); the last
             balance shows the share (``ShareShown``); one of them is in a
-            batch that is not answered (``PostingInBatch``).
+            batch that is not answered (``PostingInBatch``), or was put on
+            other invoices (``PostingReallocated``).
 
     """
     check_text(by, "by", most=128)
@@ -151,6 +153,7 @@ def advance_postings(
         a_person_says(by, note or "")
     elif to is PostingStatus.APPLIED:
         check_text(by, "by", most=128, empty=False)
+    yield from _check_not_replaced(postings)
     if backs and not sure:
         yield from _check_not_shown(backs)
     notices: tuple[Notice, ...] = ()
@@ -171,6 +174,22 @@ def advance_postings(
         return None
     yield from tell(notices, written)
     return tuple(each.after for each in moves)
+
+
+def _check_not_replaced(postings: Sequence[Posting]) -> Flow[None]:
+    """Refuse to send what stands on other invoices by now (P4)."""
+    for posting in postings:
+        if posting.status is not PostingStatus.REMOVED:
+            continue  # What a reallocation removed has no other status.
+        standing = yield from read_standing(posting.run, "", "")
+        if standing.run is not None and was_replaced(standing.run, posting.id):
+            raise InvalidValueError(
+                f"the posting {posting.id} was put on other invoices; put "
+                "one of those back if that was wrong",
+                code="PostingReallocated",
+                path="moved",
+                value=posting.id,
+            )
 
 
 def _check_not_shown(postings: Sequence[Posting]) -> Flow[None]:

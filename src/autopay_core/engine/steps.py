@@ -101,6 +101,7 @@ __all__ = [
     "postpone",
     "presented_again",
     "refused",
+    "reopened",
     "request_of",
     "rests",
     "review",
@@ -1239,6 +1240,21 @@ def pay(record: RunRecord, captured: Captured) -> Change:
         )
     return Change(
         runs=(paid,), postings=postings, notices=notices, told=tuple(told)
+    )
+
+
+def reopened(record: RunRecord) -> tuple[Told, ...]:
+    """Say that a plan is not paid off any more, so that it is told again."""
+    assert record.intent is not None
+    if not record.intent.plans:
+        return ()
+    return (
+        Told(
+            autopay=record.key.autopay,
+            topic=PAID_OFF,
+            said="Reopened.",
+            key=str(record.key)[:128],
+        ),
     )
 
 

@@ -98,6 +98,7 @@ KINDS: Final[Mapping[str, type[Any]]] = types.MappingProxyType(
         "search_result": invoices.SearchResult,
         "spent": limits.Spent,
         "selection": selections.Selection,
+        "share": postings.Share,
         "stop_order": commits.StopOrder,
     }
 )
@@ -142,7 +143,9 @@ ADDED: Final[Mapping[type[Any], frozenset[str]]] = types.MappingProxyType(
         ),
         runs.Intent: frozenset({"calendar", "next_on", "automatic_posting"}),
         postings.Posting: frozenset({"posted_on", "ledger_number"}),
-        postings.Reversal: frozenset({"code", "corrects", "invoices"}),
+        postings.Reversal: frozenset(
+            {"code", "corrects", "invoices", "to", "unsent"}
+        ),
         allocation.Allocation: frozenset({"left_out"}),
         autopay.AutoPay: frozenset(
             {"moves", "payments", "tell_nothing_due", "selection"}

@@ -30,6 +30,7 @@ from autopay_core._checks import (
     some_of,
     tuple_of,
 )
+from autopay_core.corrections import shares_now
 from autopay_core.errors import InvalidValueError
 from autopay_core.money import Money
 from autopay_core.notices import Audience, Notice, NoticeKind
@@ -418,12 +419,16 @@ def _lines(notice: Notice) -> Table:
     return _shares((each.invoice, each.amount) for each in notice.lines)
 
 
-def _shares(of: Iterable[tuple[str, Money]]) -> Table:
+def _shares(
+    of: Iterable[tuple[str, Money]], heading: str = "Invoice"
+) -> Table:
     shares = list(of)
     return Table(
         title="",
-        header=("Invoice", "Amount"),
-        rows=tuple((invoice, str(amount)) for invoice, amount in shares),
+        header=(heading, "Amount"),
+        rows=tuple(
+            (masked_text(invoice), str(amount)) for invoice, amount in shares
+        ),
         footer=("Total", sums(amount for _, amount in shares)),
         numeric=frozenset({1}),
     )
@@ -450,7 +455,8 @@ def receipt(record: RunRecord, /) -> Letter:
     """
     Write the receipt of a payment, from the run's record alone (N5).
 
-    With what went back of it, or came again, as far as that is on record.
+    With what went back of it, came again, or was put on other invoices, as
+    far as that is on record.
 
     Raises:
         InvalidValueError: Nothing is known to be taken in that run
@@ -473,12 +479,11 @@ def receipt(record: RunRecord, /) -> Letter:
         f"on {record.charge_on} for {_name_of(record)}."
     )
     stands_now = ""
-    tables = [
-        _shares((masked_text(each.invoice), each.amount) for each in postings)
-    ]
-    if record.reversals:
+    tables = [_shares((each.invoice, each.amount) for each in postings)]
+    moved = [each for each in record.reversals if not each.to]
+    if moved:
         stands = Money.total(
-            (captured.amount, *map(_signed, record.reversals)),
+            (captured.amount, *map(_signed, moved)),
             captured.amount.currency,
         )
         stands_now = (
@@ -490,11 +495,13 @@ def receipt(record: RunRecord, /) -> Letter:
                 header=("Date", "What", "Amount"),
                 rows=tuple(
                     (str(each.on), _BACK[each.kind], str(_signed(each)))
-                    for each in record.reversals
+                    for each in moved
                 ),
                 numeric=frozenset({2}),
             )
         )
+    if len(moved) < len(record.reversals):
+        tables.append(_shares(shares_now(record).items(), "Stands on invoice"))
     tables.append(
         _facts(
             {
@@ -606,6 +613,8 @@ def _moves(record: RunRecord) -> Iterator[_Move]:
         amount=captured.amount,
     )
     for number, each in enumerate(record.reversals, start=1):
+        if each.to:
+            continue  # No money moved.
         yield _Move(
             on=each.on,
             what=_BACK[each.kind],

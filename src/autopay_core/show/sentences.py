@@ -2,8 +2,8 @@
 Notices, and why a run did what it did, as people read them.
 
 Holds: `notice_text`, `notice_facts`, `explain`. Imports: `allocation`,
-`business_days`, `decisions`, `limits`, `notices`, `runs`. Every text is data:
-its control characters are escaped.
+`business_days`, `corrections`, `decisions`, `limits`, `notices`, `runs`. Every
+text is data: its control characters are escaped.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 from autopay_core._checks import DATE_MIN, clean_text, some_of
 from autopay_core.allocation import Order
 from autopay_core.business_days import Roll
+from autopay_core.corrections import every_posting
 from autopay_core.limits import LimitName
 from autopay_core.runs import RunState, recompute
 
@@ -89,13 +90,28 @@ def explain(record: RunRecord, /) -> tuple[str, ...]:
             for each in allocation.left_out
         )
         said.extend(_what_is_not_known(record))
-    for each in record.reversals:
-        what = "went back" if each.kind.takes_back else "came again"
-        said.append(
-            f"{each.amount} {what} on {each.on} ({each.kind.value}, "
-            f"{each.event})."
-        )
+    said.extend(_what_moved(record))
     return tuple(map(clean_text, said))
+
+
+def _what_moved(record: RunRecord) -> Iterator[str]:
+    """Say what became of the money since: back, again, or elsewhere (P4)."""
+    if not record.reversals:
+        return
+    invoices = {each.id: each.invoice for each in every_posting(record)}
+    for each in record.reversals:
+        when = f"on {each.on} ({each.kind.value}, {each.event})"
+        if not each.to:
+            what = "went back" if each.kind.takes_back else "came again"
+            yield f"{each.amount} {what} {when}."
+            continue
+        before = invoices[each.corrects]
+        for share in each.to:
+            if share.invoice != before:
+                yield (
+                    f"{share.amount} of what invoice {before} got was put on "
+                    f"invoice {share.invoice} {when}."
+                )
 
 
 def _why_this_day(record: RunRecord) -> Iterator[str]:

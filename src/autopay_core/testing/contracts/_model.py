@@ -48,6 +48,7 @@ from autopay_core.commits import (
     Standing,
     Told,
 )
+from autopay_core.corrections import reversal_postings
 from autopay_core.errors import PostingConflictError
 from autopay_core.holds import Hold, lift
 from autopay_core.invoices import Invoice
@@ -74,7 +75,6 @@ from autopay_core.runs import (
     RunState,
     postings_of,
     reservations,
-    reversal_postings,
 )
 from autopay_core.testing.contracts._base import (
     DAYS,

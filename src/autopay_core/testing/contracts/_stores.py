@@ -38,6 +38,7 @@ from autopay_core.commits import (
     Told,
     Unreadable,
 )
+from autopay_core.corrections import reversal_postings
 from autopay_core.errors import (
     CommitUnknownError,
     PortError,
@@ -67,7 +68,6 @@ from autopay_core.runs import (
     RunRecord,
     RunState,
     postings_of,
-    reversal_postings,
 )
 from autopay_core.testing.contracts._base import (
     DAYS,
@@ -1181,6 +1181,39 @@ class PostingStoreContract(BatchClauses):
         found = store.open_amounts(("C-1",)).holds
         assert sorted(found, key=_id_of) == sorted(mine, key=_id_of)
         assert versions == sorted({*versions})
+
+    def test_ps_18_a_correction_that_is_not_sent_is_a_step_all_the_same(
+        self, store: PostingStore
+    ) -> None:
+        """PS-18: of a posting that was put on other invoices (P4)."""
+        done = paid(_opened(store, invoice("INV-1", 500)))
+        [share] = postings_of(done)
+        store.commit(Change(runs=(done,), postings=(share,)))
+        taken = attrs.evolve(
+            share,
+            id="p-taken",
+            amount=-share.amount,
+            status=PostingStatus.REMOVED,
+            reverses=share.id,
+        )
+        store.commit(
+            Change(
+                postings=(taken,),
+                moves=(
+                    PostingMove(
+                        before=share,
+                        after=move_posting(share, PostingStatus.REMOVED),
+                    ),
+                ),
+            )
+        )
+
+        found = store.open_amounts(("C-1",))
+        assert (found.amounts, found.reversals) == ({}, {})
+        assert {each.kind: each.posting for each in found.steps} == {
+            ShareStepKind.REVERSED: "p-taken",
+            ShareStepKind.REMOVED: share.id,
+        }
 
     def test_ps_18_steps_of_shares_are_kept_in_their_order(
         self, store: PostingStore, clock: Clock
