@@ -10,7 +10,13 @@ from multiprocessing import get_context
 import pytest
 
 from autopay_core.adapters.memory import MemoryPostingStore
-from autopay_core.engine import collecting, recovery, requests, steps
+from autopay_core.engine import (
+    collecting,
+    reallocating,
+    recovery,
+    requests,
+    steps,
+)
 from autopay_core.engine.requests import read_standing
 from autopay_core.postings import Posting
 from mutants.planted import Mutant, hunt, mutants, planted
@@ -54,7 +60,13 @@ def test_a_planted_bug_has_its_place_and_leaves_it(mutant: Mutant) -> None:
     assert _everything() == before
 
 
-_SHOWN = (*ROOMS, "autopay_core.reads", "MemoryPostingStore", "Posting")
+_SHOWN = (
+    *ROOMS,
+    "autopay_core.reads",
+    "MemoryPostingStore",
+    "Posting",
+    "_Move",
+)
 
 
 def _everything() -> dict[str, object]:
@@ -65,6 +77,7 @@ def _everything() -> dict[str, object]:
             *((name, sys.modules[name]) for name in list(sys.modules)),
             ("MemoryPostingStore", MemoryPostingStore),
             ("Posting", Posting),
+            ("_Move", reallocating._Move),
         ]
         if module.startswith(_SHOWN)
         for name, value in vars(there).items()

@@ -59,6 +59,7 @@ from autopay_core.commits import (
 )
 from autopay_core.engine import (
     breaking,
+    conflicts,
     desk,
     foreseeing,
     looking,
@@ -106,6 +107,7 @@ __all__ = [
     "deliver",
     "distinct",
     "export_batch",
+    "find_conflicts",
     "find_payments",
     "find_postings",
     "health",
@@ -595,6 +597,13 @@ async def find_postings(
 ) -> Decoded[Posting]:
     """Like `autopay_core.calls.find_postings`."""
     return await _drive(desk.find_postings(wanted), ports)
+
+
+async def find_conflicts(*, by: str, ports: Ports) -> Decoded[Posting]:
+    """Like `autopay_core.calls.find_conflicts`."""
+    return await _drive(
+        conflicts.find_conflicts(terms_of(ports), by=by), ports
+    )
 
 
 async def find_payments(

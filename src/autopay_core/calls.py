@@ -33,6 +33,7 @@ from autopay_core.commits import (
 )
 from autopay_core.engine import (
     breaking,
+    conflicts,
     desk,
     foreseeing,
     looking,
@@ -69,6 +70,7 @@ __all__ = [
     "deliver",
     "distinct",
     "export_batch",
+    "find_conflicts",
     "find_payments",
     "find_postings",
     "health",
@@ -559,6 +561,32 @@ def find_postings(wanted: PostingFilter, *, ports: Ports) -> Decoded[Posting]:
     `PostingFilter.after`; after the last page comes an empty one.
     """
     return _drive(desk.find_postings(wanted), ports)
+
+
+def find_conflicts(*, by: str, ports: Ports) -> Decoded[Posting]:
+    """
+    Find postings that the ledger would refuse, and let them wait (P2).
+
+    What was never sent is compared with what the matter data say of its
+    invoice now: not open any more, renumbered, on another matter, of another
+    kind of account or in another currency, or owed less. Such a posting is
+    incomplete, with the reason as its note, and is told. What cannot be known
+    is left alone. Ask before a batch is made.
+
+    Args:
+        by: Who looks.
+        ports: The host's.
+
+    Returns:
+        Those that are incomplete now; `Decoded.unreadable` names clients
+        whose invoices could not be read, and postings that could not be.
+
+    Raises:
+        PortUnavailableError: The matter data or the posting store cannot be
+            reached; what was found before stands.
+
+    """
+    return _drive(conflicts.find_conflicts(terms_of(ports), by=by), ports)
 
 
 def find_payments(

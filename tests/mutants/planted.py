@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import date, timedelta
 from itertools import count
+from types import SimpleNamespace
 from typing import Any
 
 import attrs
@@ -44,6 +45,7 @@ from autopay_core.engine import (
     desk,
     gate,
     planning,
+    reallocating,
     receiving,
     recovery,
     requests,
@@ -132,6 +134,7 @@ def planted(*plants: Plant) -> Iterator[System]:
             make_batch=desk.make_batch,
             export_batch=desk.export_batch,
             answer_batch=desk.answer_batch,
+            reallocate=reallocating.reallocate,
             receive=receiving.receive,
             reverse=staff.reverse,
             attest=staff.attest,
@@ -325,7 +328,7 @@ def _timeout_is_a_decline(planting: Planting) -> None:
 @_mutant(
     "not found is taken as not charged",
     seeds=1_000,
-    first=7,
+    first=0,
     rules="I8 I6 I2",
 )
 def _not_found_is_a_decline(planting: Planting) -> None:
@@ -345,11 +348,11 @@ def _no_reservation(planting: Planting) -> None:
     planting.swap(runs.reservations, lambda record: {})
 
 
-@_mutant("last write wins", seeds=300, first=2)
+@_mutant("last write wins", seeds=300, first=16)
 @_mutant(
     "last write wins, told by the money alone",
     seeds=1_000,
-    first=2,
+    first=44,
     rules="I2 I8 I6 Q1 Q2 I7 I5",
     ignored="I10",
 )
@@ -374,7 +377,7 @@ def _balances_believed(planting: Planting) -> None:
     "balances are read before open amounts",
     _balances_believed,
     seeds=3_000,
-    first=316,
+    first=238,
     theme="postings",
     rules="I1",
 )
@@ -472,7 +475,7 @@ def _notice_not_stored(planting: Planting) -> None:
 @_mutant(
     "a notice is marked as delivered before it is",
     seeds=300,
-    first=37,
+    first=60,
     rules="Q3",
 )
 def _marked_before(planting: Planting) -> None:
@@ -492,7 +495,7 @@ def _marked_before(planting: Planting) -> None:
     "a random posting id, with the version check off",
     _last_write_wins,
     seeds=1_000,
-    first=19,
+    first=16,
     rules="Q2 Q4",
     ignored="I10",
 )
@@ -513,7 +516,7 @@ def _random_posting_ids(planting: Planting) -> None:
 @_mutant(
     "the reservation goes before the postings come",
     seeds=300,
-    first=50,
+    first=29,
     rules="Q2 I1 I9",
 )
 def _postings_come_later(planting: Planting) -> None:
@@ -542,7 +545,7 @@ def _intent_though_stopped(planting: Planting) -> None:
 @_mutant(
     "nobody asks for a hold when it is sent again",
     seeds=1_000,
-    first=66,
+    first=74,
     theme="stops",
     rules="R10",
 )
@@ -580,7 +583,7 @@ def _no_deadline(planting: Planting) -> None:
 @_mutant(
     "the age of a key is ignored",
     seeds=3_000,
-    first=23,
+    first=145,
     theme="keys",
     rules="I2",
 )
@@ -588,7 +591,7 @@ def _ageless_keys(planting: Planting) -> None:
     planting.swap(steps.key_lives, lambda record, now, terms: True)
 
 
-@_mutant("review is the end", seeds=1_000, first=197, rules="Q1")
+@_mutant("review is the end", seeds=1_000, first=241, rules="Q1")
 def _review_is_the_end(planting: Planting) -> None:
     planting.swap(
         runs.RESERVING_STATES,
@@ -643,7 +646,7 @@ class _BelievedError(Exception):
 @_mutant(
     "a decline is tried again under the same key",
     seeds=1_000,
-    first=5,
+    first=38,
     rules="I5",
 )
 def _same_key(planting: Planting) -> None:
@@ -656,7 +659,7 @@ def _same_key(planting: Planting) -> None:
 @_mutant(
     "a decline is tried again at once",
     seeds=3_000,
-    first=4,
+    first=10,
     theme="retries",
     rules="I14",
 )
@@ -683,7 +686,7 @@ def _again_at_once(planting: Planting) -> None:
     "a run in doubt blocks no other",
     _one_doubt,
     seeds=1_000,
-    first=84,
+    first=0,
     rules="I6",
 )
 def _doubt_blocks_nothing(planting: Planting) -> None:
@@ -700,7 +703,7 @@ def _doubt_blocks_nothing(planting: Planting) -> None:
     _one_doubt,
     _no_versions,
     seeds=6_000,
-    first=4,
+    first=194,
     theme="retries",
     rules="I6",
     ignored="I1 I3",
@@ -709,7 +712,7 @@ def _doubt_blocks_nothing(planting: Planting) -> None:
     "open amounts may change between plan and intent",
     _no_versions,
     seeds=3_000,
-    first=119,
+    first=66,
     rules="I1",
 )
 def _open_may_change(planting: Planting) -> None:
@@ -719,7 +722,7 @@ def _open_may_change(planting: Planting) -> None:
 @_mutant(
     "open amounts are compared by value alone",
     seeds=10_000,
-    first=1592,
+    first=781,
     theme="postings",
     rules="I1 I3",
 )
@@ -730,7 +733,7 @@ def _values_alone(planting: Planting) -> None:
 @_mutant(
     "rows that nobody asked for are taken",
     seeds=1_000,
-    first=25,
+    first=18,
     rules="R1 I11",
 )
 def _foreign_rows(planting: Planting) -> None:
@@ -742,7 +745,7 @@ def _foreign_rows(planting: Planting) -> None:
 @_mutant(
     "a read that was cut off is taken for whole",
     seeds=1_000,
-    first=36,
+    first=364,
     rules="MD-2",
 )
 def _cut_off(planting: Planting) -> None:
@@ -758,7 +761,7 @@ def _cut_off(planting: Planting) -> None:
 
 
 @_mutant(
-    "another amount is taken on the gateway's word", seeds=1_000, first=133
+    "another amount is taken on the gateway's word", seeds=1_000, first=17
 )
 def _any_amount(planting: Planting) -> None:
     true = steps.mismatch
@@ -796,7 +799,7 @@ def _unsettled(planting: Planting) -> None:
 @_mutant(
     "absence is believed before the deadline is over",
     seeds=3_000,
-    first=385,
+    first=393,
     theme="stops",
     rules="I8",
 )
@@ -815,7 +818,7 @@ def _before_the_deadline(planting: Planting) -> None:
 @_mutant(
     "of a key that it may have forgotten a gateway is believed",
     seeds=10_000,
-    first=23,
+    first=145,
     theme="keys",
     rules="I8",
 )
@@ -873,7 +876,7 @@ def _no_next_look(planting: Planting) -> None:
 @_mutant(
     "a debit that the gateway has forgotten is pending for ever",
     seeds=1_000,
-    first=7,
+    first=32,
     rules="Q1",
 )
 def _pending_for_ever(planting: Planting) -> None:
@@ -887,7 +890,7 @@ def _pending_for_ever(planting: Planting) -> None:
     planting.swap(true, absent)
 
 
-@_mutant("a posting counts as shown once it was sent", seeds=1_000, first=2)
+@_mutant("a posting counts as shown once it was sent", seeds=1_000, first=0)
 def _shown_once_sent(planting: Planting) -> None:
     true = Posting.is_open
 
@@ -901,7 +904,7 @@ def _shown_once_sent(planting: Planting) -> None:
 @_mutant(
     "what cannot be decided now is not on record as late",
     seeds=1_000,
-    first=0,
+    first=28,
     rules="Q6",
 )
 def _late_is_not_on_record(planting: Planting) -> None:
@@ -922,7 +925,7 @@ def _late_is_not_on_record(planting: Planting) -> None:
 @_mutant(
     "money that went back is booked for every message",
     seeds=1_000,
-    first=2,
+    first=19,
 )
 def _booked_again(planting: Planting) -> None:
     true = staff.reverse
@@ -951,13 +954,13 @@ def _asked_otherwise(planting: Planting, **changes: Any) -> None:
 
 
 @_mutant(
-    "the gate does not see that it is off", seeds=3_000, first=36, rules="R10"
+    "the gate does not see that it is off", seeds=3_000, first=226, rules="R10"
 )
 def _gate_off(planting: Planting) -> None:
     _asked_otherwise(planting, off_from=None)
 
 
-@_mutant("the gate does not see a pause", seeds=3_000, first=221, rules="R10")
+@_mutant("the gate does not see a pause", seeds=3_000, first=109, rules="R10")
 def _gate_paused(planting: Planting) -> None:
     _asked_otherwise(planting, pauses=())
 
@@ -965,7 +968,7 @@ def _gate_paused(planting: Planting) -> None:
 @_mutant(
     "the gate does not see a skip",
     seeds=3_000,
-    first=34,
+    first=30,
     theme="edits",
     rules="R10",
 )
@@ -976,7 +979,7 @@ def _gate_skipped(planting: Planting) -> None:
 @_mutant(
     "the gate does not see the next date",
     seeds=3_000,
-    first=11,
+    first=2,
     rules="R10",
 )
 def _gate_overtaken(planting: Planting) -> None:
@@ -986,7 +989,7 @@ def _gate_overtaken(planting: Planting) -> None:
 @_mutant(
     "the gate does not see a hold",
     seeds=3_000,
-    first=0,
+    first=12,
     rules="R10",
 )
 def _gate_held(planting: Planting) -> None:
@@ -1002,7 +1005,7 @@ def _gate_held(planting: Planting) -> None:
 @_mutant(
     "the gate does not see that the clock went back",
     seeds=3_000,
-    first=80,
+    first=121,
     rules="R10",
 )
 def _gate_clock(planting: Planting) -> None:
@@ -1018,7 +1021,7 @@ def _gate_clock(planting: Planting) -> None:
 @_mutant(
     "another method is no reason not to send again",
     seeds=3_000,
-    first=103,
+    first=208,
     theme="edits",
     rules="R9",
 )
@@ -1045,7 +1048,7 @@ def _method_replaced(planting: Planting) -> None:
 @_mutant(
     "it is sent again without reading again, told by the money alone",
     seeds=10_000,
-    first=227,
+    first=777,
     theme="edits",
     rules="I1",
     ignored="R9",
@@ -1060,7 +1063,7 @@ def _not_read_again(planting: Planting) -> None:
     planting.swap(planning.still_owed, still_owed, recovery)
 
 
-@_mutant("recover sends again", seeds=1_000, first=5, rules="R9")
+@_mutant("recover sends again", seeds=1_000, first=0, rules="R9")
 def _recover_sends(planting: Planting) -> None:
     true = recovery.recover_one
 
@@ -1086,7 +1089,7 @@ def _recover_sends(planting: Planting) -> None:
 @_mutant(
     "a number is handed on after a doubt",
     seeds=3_000,
-    first=38,
+    first=69,
     rules="R2 I5",
 )
 def _number_handed_on(planting: Planting) -> None:
@@ -1100,7 +1103,7 @@ def _number_handed_on(planting: Planting) -> None:
 @_mutant(
     "holds are not compared by their version",
     seeds=10_000,
-    first=34,
+    first=108,
     theme="stops",
     rules="H1",
 )
@@ -1116,7 +1119,7 @@ def _hold_version(planting: Planting) -> None:
 @_mutant(
     "a debit that is not found is treated like one in doubt",
     seeds=3_000,
-    first=22,
+    first=259,
     theme="debits",
     rules="I8 I6",
 )
@@ -1138,7 +1141,7 @@ def _pending_like_open(planting: Planting) -> None:
 @_mutant(
     "a run that is open is attested",
     seeds=3_000,
-    first=123,
+    first=593,
     theme="stops",
     rules="R4",
 )
@@ -1167,7 +1170,7 @@ def _nobody_attests(planting: Planting) -> None:
 @_mutant(
     "a month has no 29th, 30th and 31st",
     seeds=10_000,
-    first=168,
+    first=1_156,
     rules="I3",
 )
 def _short_month(planting: Planting) -> None:
@@ -1182,7 +1185,7 @@ def _short_month(planting: Planting) -> None:
 @_mutant(
     "declines are counted over five days",
     seeds=300,
-    first=2,
+    first=0,
     theme="declined",
     rules="N3",
 )
@@ -1213,7 +1216,7 @@ def _endless_doubt(planting: Planting) -> None:
 @_mutant(
     "an account that is not asked any more is asked",
     seeds=3_000,
-    first=254,
+    first=178,
     rules="R12 I2 I8",
 )
 def _another_account(planting: Planting) -> None:
@@ -1223,7 +1226,7 @@ def _another_account(planting: Planting) -> None:
 @_mutant(
     "another payer's order is run under a used id",
     seeds=3_000,
-    first=304,
+    first=222,
     rules="R13",
 )
 def _another_payer(planting: Planting) -> None:
@@ -1233,7 +1236,7 @@ def _another_payer(planting: Planting) -> None:
 @_mutant(
     "a run on demand begins beside another",
     seeds=3_000,
-    first=38,
+    first=583,
     rules="R14 I6",
 )
 def _beside_another(planting: Planting) -> None:
@@ -1254,7 +1257,7 @@ def _beside_another(planting: Planting) -> None:
 @_mutant(
     "nobody compares a balance with what is expected",
     seeds=3_000,
-    first=345,
+    first=314,
     theme="balances",
     rules="I1",
 )
@@ -1271,7 +1274,7 @@ def _expected_ignored(planting: Planting) -> None:
     "a balance of days ago is taken for one of now",
     _expected_ignored,
     seeds=3_000,
-    first=330,
+    first=378,
     theme="exports",
     rules="I1",
 )
@@ -1290,7 +1293,7 @@ def _stale_believed(planting: Planting) -> None:
 @_mutant(
     "what fell due while it was off is made up",
     seeds=3_000,
-    first=49,
+    first=406,
     rules="S11",
 )
 def _made_up(planting: Planting) -> None:
@@ -1307,7 +1310,7 @@ def _made_up(planting: Planting) -> None:
 @_mutant(
     "a cancel in doubt is taken for one",
     seeds=3_000,
-    first=392,
+    first=164,
     theme="approvals",
     rules="I8 I2 I6",
 )
@@ -1324,7 +1327,7 @@ def _cancel_believed(planting: Planting) -> None:
 @_mutant(
     "a payer has time without end",
     seeds=3_000,
-    first=18,
+    first=131,
     theme="approvals",
     rules="R4",
 )
@@ -1355,7 +1358,7 @@ def _moves_alone(planting: Planting) -> None:
     planting.swap(true, conflict, store)
 
 
-@_mutant("the last step of a batch wins", seeds=400, first=11, rules="P5")
+@_mutant("the last step of a batch wins", seeds=400, first=6, rules="P5")
 def _last_batch_wins(planting: Planting) -> None:
     true = batch_conflict
 
@@ -1366,7 +1369,7 @@ def _last_batch_wins(planting: Planting) -> None:
     planting.swap(true, conflict, store)
 
 
-@_mutant("what the ledger refused is posted", seeds=400, first=11, rules="P5")
+@_mutant("what the ledger refused is posted", seeds=400, first=0, rules="P5")
 def _refused_is_posted(planting: Planting) -> None:
     true = desk._moved
 
@@ -1472,3 +1475,81 @@ def _comes_twice(planting: Planting) -> None:
         )
 
     planting.swap(true, reversal_postings, receiving)
+
+
+# -- Payments that are put on other invoices (P4) -----------------------------
+
+
+@_mutant(
+    "a payment is put where it is not owed", seeds=400, first=18, rules="I1"
+)
+def _put_anywhere(planting: Planting) -> None:
+    true: Any = reallocating._shares
+
+    def shares(payable: Any, to: Any) -> Any:
+        lines = tuple(
+            SimpleNamespace(
+                invoice=each.invoice, amount=to[each.invoice.number]
+            )
+            for each in payable.lines
+            if each.invoice.number in to
+        )
+        return true(SimpleNamespace(lines=lines), to)
+
+    planting.swap(true, shares, reallocating)
+
+
+@_mutant(
+    "a payment that is put elsewhere by two clicks is put there twice",
+    seeds=15_000,
+    first=1_436,
+    rules="P4",
+)
+def _put_twice(planting: Planting) -> None:
+    planting.method(reallocating._Move, "done", lambda *_: None)
+
+
+def _moved_otherwise(planting: Planting, **changes: Any) -> None:
+    """Let the step that puts a payment elsewhere be another one."""
+    true = reallocating._Move.change
+
+    def change(self: Any, *args: Any) -> Any:
+        return attrs.evolve((yield from true(self, *args)), **changes)
+
+    planting.method(reallocating._Move, "change", change)
+
+
+@_mutant(
+    "what was put elsewhere is sent all the same",
+    seeds=400,
+    first=20,
+    rules="P4",
+)
+def _sent_all_the_same(planting: Planting) -> None:
+    _moved_otherwise(planting, moves=())
+
+
+@_mutant(
+    "what is open is not looked at again when a payment is put elsewhere",
+    seeds=4_000,
+    first=15_041,
+    since=14_000,
+    rules="I1",
+)
+def _put_blindly(planting: Planting) -> None:
+    _moved_otherwise(planting, expect_open=None, expect_versions=None)
+
+
+@_mutant(
+    "a payment that is put elsewhere stays where it was as well",
+    seeds=400,
+    first=5,
+    rules="P4",
+)
+def _stays_as_well(planting: Planting) -> None:
+    true = corrections.reversal_postings
+
+    def reversal_postings(record: Any, reversal: Any) -> Any:
+        return true(record, reversal)[1:]
+
+    planting.swap(true, reversal_postings, reallocating)

@@ -45,7 +45,11 @@ from autopay_core.commits import (
     PostingMove,
     Unreadable,
 )
-from autopay_core.engine.knowing import all_postings
+from autopay_core.engine.knowing import (
+    BATCHES_AT_ONCE,
+    all_postings,
+    in_batches,
+)
 from autopay_core.engine.requests import (
     Flow,
     ReadBatch,
@@ -193,9 +197,7 @@ def batch_queued(
 
 def _in_no_batch(in_the_way: Container[str]) -> Flow[tuple[Posting, ...]]:
     """Read what is queued and free, the first charged first."""
-    taken: set[str] = set()
-    for batch in (yield from list_batches(_UNANSWERED, None)):
-        taken.update(str(each.id) for each in batch.postings)
+    taken = yield from in_batches()
     wanted = PostingFilter(statuses=frozenset({PostingStatus.QUEUED}))
     # One in a batch that cannot be read is found by the commit.
     free = [
@@ -205,9 +207,6 @@ def _in_no_batch(in_the_way: Container[str]) -> Flow[tuple[Posting, ...]]:
     ]
     free.sort(key=lambda each: (each.charged_on, each.id))
     return tuple(free[:BATCH_MOST])
-
-
-_UNANSWERED: Final = (BatchState.OPEN, BatchState.EXPORTED)
 
 
 def _queued(posting: Posting) -> Posting:
@@ -488,21 +487,19 @@ def list_batches(
 ) -> Flow[Decoded[Batch]]:
     """Read batches, page by page, by id (P5, R6)."""
     wanted = BatchFilter(
-        states=frozenset(states), posting=posting, most=_BATCHES_AT_ONCE
+        states=frozenset(states), posting=posting, most=BATCHES_AT_ONCE
     )
     found = yield from read_all(
         lambda after: ReadBatches(attrs.evolve(wanted, after=after)),
         Batch,
         "",
         id_of,
-        most=_BATCHES_AT_ONCE,
+        most=BATCHES_AT_ONCE,
     )
     return Decoded(found)
 
 
-_BATCHES_AT_ONCE: Final = 20
 _DAY: Final = timedelta(days=1)
-"""Each may hold thousands of postings."""
 
 
 def find_postings(

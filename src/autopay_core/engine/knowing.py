@@ -1,9 +1,9 @@
 """
 What is on record of an auto-pay, as far as its dates depend on it (S14).
 
-Holds: `record_of`, `payments_left`, and `all_postings` for whoever lists them.
-Imports: `requests` and the values. What an order has collected is read from
-its postings, so that what was returned does not count.
+Holds: `record_of`, `payments_left`, and for whoever lists them `all_postings`
+and `in_batches`. Imports: `requests` and the values. What an order has
+collected is read from its postings, so that what was returned does not count.
 """
 
 from __future__ import annotations
@@ -14,10 +14,19 @@ from typing import Final
 import attrs
 
 from autopay_core.autopay import AutoPay, Known
-from autopay_core.commits import PostingFilter, Standing, Unreadable, decoded
+from autopay_core.batches import Batch, BatchState
+from autopay_core.commits import (
+    BatchFilter,
+    Decoded,
+    PostingFilter,
+    Standing,
+    Unreadable,
+    decoded,
+)
 from autopay_core.engine.requests import (
     READ_AT_ONCE,
     Flow,
+    ReadBatches,
     ReadPostings,
     ReadSpent,
     ask,
@@ -31,7 +40,13 @@ from autopay_core.references import RunKey
 from autopay_core.runs import RESERVING_STATES
 from autopay_core.schedules import Occurrence
 
-__all__ = ["all_postings", "payments_left", "record_of"]
+__all__ = [
+    "BATCHES_AT_ONCE",
+    "all_postings",
+    "in_batches",
+    "payments_left",
+    "record_of",
+]
 
 _RECENT: Final = timedelta(days=62)
 """For so long a payment keeps its week, half month or month (S15)."""
@@ -89,6 +104,27 @@ def all_postings(wanted: PostingFilter) -> Flow[list[Posting | Unreadable]]:
             id_of,
         )
     )
+
+
+def in_batches() -> Flow[frozenset[str]]:
+    """Return the ids of what is in a batch that is not answered (P5)."""
+    wanted = BatchFilter(states=_UNANSWERED, most=BATCHES_AT_ONCE)
+    found = yield from read_all(
+        lambda after: ReadBatches(attrs.evolve(wanted, after=after)),
+        Batch,
+        "",
+        id_of,
+        most=BATCHES_AT_ONCE,
+    )
+    return frozenset(
+        str(each.id) for batch in Decoded(found) for each in batch.postings
+    )
+
+
+BATCHES_AT_ONCE: Final = 20
+"""Each may hold thousands of postings."""
+
+_UNANSWERED: Final = frozenset({BatchState.OPEN, BatchState.EXPORTED})
 
 
 def _collected(autopay: AutoPay, since: date | None) -> Flow[list[Occurrence]]:

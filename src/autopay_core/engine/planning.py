@@ -50,6 +50,7 @@ from autopay_core.runs import RunRecord, RunState
 
 __all__ = [
     "PAGES_MOST",
+    "Conflicting",
     "Outlook",
     "Plan",
     "added",
@@ -57,6 +58,7 @@ __all__ = [
     "look_ahead",
     "look_out",
     "plan_run",
+    "read_conflicting",
     "read_payable",
     "still_owed",
     "why_not_chargeable",
@@ -536,6 +538,61 @@ def read_payable(
         Limit.all(currency),
         account,
         policy.date_of(now),
+    )
+
+
+@final
+@attrs.frozen(kw_only=True, repr=False)
+class Conflicting(Readable):
+    """
+    What the matter data say of a client's invoices, to be compared (P2).
+
+    Attributes:
+        invoices: Those that are returned, by number.
+        unclear: Numbers of which rows contradict each other or cannot be
+            read.
+        replaced: By number, the number that takes the place of one that is
+            not returned (B2).
+        is_whole: Whether every row could be read, so that what is not
+            returned is not open.
+        stated_at: For when it holds; None for the call itself.
+
+    """
+
+    invoices: Mapping[str, Invoice]
+    unclear: frozenset[str]
+    replaced: Mapping[str, str]
+    is_whole: bool
+    stated_at: datetime | None
+
+
+def read_conflicting(
+    association: Association, now: datetime, policy: Policy
+) -> Flow[Conflicting]:
+    """
+    Read a client's invoices, to compare them with our postings (P2, R1).
+
+    Args:
+        association: Whose.
+        now: Store time.
+        policy: The host's.
+
+    """
+    opened = yield from ask(ReadOpen((str(association.client),)), OpenAmounts)
+    associations = (association,)
+    read = yield from _read_invoices(association.payer, associations, policy)
+    checked = _check(associations, opened, read, now, policy)
+    unreadable = [each.number for each in read.unreadable]
+    return Conflicting(
+        invoices={str(each.number): each for each in read.invoices},
+        unclear=frozenset(filter(None, unreadable)),
+        replaced={
+            each.other: number
+            for number, each in checked.barred.items()
+            if each.other
+        },
+        is_whole=all(unreadable) and not read.unknown,
+        stated_at=read.stated_at,
     )
 
 

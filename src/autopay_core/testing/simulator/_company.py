@@ -69,6 +69,8 @@ class Company:
 
     Attributes:
         is_used: Whether there are movements in this world.
+        finds_shares: Whether they say of no invoice how much moved of it, so
+            that it is taken from where it stands.
 
     """
 
@@ -94,6 +96,7 @@ class Company:
         self._shares: dict[str, dict[str, int]] = {}
         self._left: dict[str, dict[str, int]] = {}
         self._known: dict[str, MovementRecord] = {}
+        self.finds_shares = self.is_used and not self._names_invoices
         oracle.books_postings = self.is_used
 
     # -- What is true --------------------------------------------------------
@@ -212,6 +215,11 @@ class Company:
         self._told.append(told)
         self._keys[told.id] = key
         return told
+
+    @property
+    def has_told(self) -> bool:
+        """Whether there is a movement to be told of."""
+        return bool(self._told)
 
     # -- What is told --------------------------------------------------------
 

@@ -246,6 +246,9 @@ class Oracle:
         self.postings: dict[str, Posting] = {}
         self.gone: dict[str, int] = {}
         self.books_postings = False
+        # What money stands on: what was paid, and what was put elsewhere.
+        self.bases: set[str] = set()
+        self.replaced: set[str] = set()
         self.shown: set[str] = set()
         self.holds: dict[str, Hold] = {}
         self.payers: dict[str, str] = {}
@@ -270,6 +273,7 @@ class Oracle:
             raise PromiseBroken("I17", "a finished run was written again")
         self.is_open_changed = bool(change.moves or change.postings)
         for record in change.runs:
+            self._reallocated(record, change, reader)
             self._record(record, change, reader)
             self._comes_back(record)
         for posting in change.postings:
@@ -804,6 +808,36 @@ class Oracle:
         if not any(each.kind in wanted for each in change.notices):
             raise PromiseBroken("Q3", f"{record.key}: nobody is told")
 
+    def _reallocated(
+        self, record: RunRecord, change: Change, reader: Reader
+    ) -> None:
+        """P4 and I1: what is put elsewhere adds up, and is owed there."""
+        known = self.records.get(record.key)
+        before = 0 if known is None else len(known.reversals)
+        moved = [each for each in record.reversals[before:] if each.to]
+        if not moved:
+            return
+        minors = [each.amount.amount_minor for each in change.postings]
+        if sum(minors) or sum(each < 0 for each in minors) != 1:
+            raise PromiseBroken("P4", f"{record.key}: {minors} do not add up")
+        for posting in change.postings:
+            number = str(posting.invoice)
+            minor = posting.amount.amount_minor
+            if minor > 0:
+                self.bases.add(posting.id)
+            if minor < 0:
+                if posting.status is PostingStatus.REMOVED:
+                    assert posting.reverses is not None
+                    self.replaced.add(posting.reverses)
+            elif all(
+                number != one.invoice or one.amount.is_positive
+                for one in change.postings
+            ):
+                read = reader.reads.get(number)
+                if read is None:
+                    raise PromiseBroken("P4", f"{number} was not read")
+                self._owed(record.key, number, minor, read.owed)
+
     def _posting(self, posting: Posting) -> None:
         """I7 and I15: no posting without money."""
         known = self.postings.get(posting.id)
@@ -819,6 +853,7 @@ class Oracle:
         share = facts[-1].shares.get(str(posting.invoice))
         minor = posting.amount.amount_minor
         if posting.reverses is None:
+            self.bases.add(posting.id)
             if share != minor:
                 raise PromiseBroken(
                     "Q2", f"{posting.id}: {minor}, not {share}"
@@ -830,17 +865,20 @@ class Oracle:
 
     def _reversing(self, posting: Posting, minor: int) -> None:
         """I15: what is left of a share is from nothing to all of it."""
+        if self.books_postings:
+            number = str(posting.invoice)
+            self.live[number] = self.live.get(number, 0) + minor
+        if posting.id in self.bases:
+            return
         paid = posting
-        while paid.reverses is not None:
+        while paid.id not in self.bases:
+            assert paid.reverses is not None
             paid = self.postings[paid.reverses]
         gone = self.gone.get(paid.id, 0) + minor
         whole = paid.amount.amount_minor
         if not 0 <= whole + gone <= whole:
             raise PromiseBroken("I15", f"{posting.id} moves {gone} of {whole}")
         self.gone[paid.id] = gone
-        if self.books_postings:
-            number = str(posting.invoice)
-            self.live[number] = self.live.get(number, 0) + minor
 
     # -- The gateway ---------------------------------------------------------
 
@@ -942,7 +980,11 @@ class Oracle:
                 self.statuses[posting.id] is PostingStatus.APPLIED
             ):
                 continue  # Nobody knows yet; B1 is what keeps it from harm.
-            if posting.reverses is None and posting.id not in self.shown:
+            if (
+                posting.id in self.bases
+                and posting.id not in self.shown
+                and posting.id not in self.replaced
+            ):
                 number = str(posting.invoice)
                 minor = posting.amount.amount_minor
                 hidden[number] = hidden.get(number, 0) + minor
@@ -1026,6 +1068,20 @@ class Oracle:
             raise PromiseBroken("Q2", "postings without a capture")
         if net:
             raise PromiseBroken("Q4", f"{net} more posted than taken")
+        self._in_the_ledger()
+
+    def _in_the_ledger(self) -> None:
+        """P4: the ledger has on each invoice what stands on it, in the end."""
+        differs: dict[str, int] = {}
+        for posting in self.postings.values():
+            number, minor = str(posting.invoice), posting.amount.amount_minor
+            shown = minor if posting.id in self.shown else 0
+            differs[number] = differs.get(number, 0) + minor - shown
+        for number, minor in differs.items():
+            if minor:
+                raise PromiseBroken(
+                    "P4", f"{number}: {minor} of it is not in the ledger"
+                )
 
 
 def _is_same_plan(one: Intent | None, other: Intent | None) -> bool:

@@ -510,6 +510,12 @@ class Ledger:
         if posting.id not in self._world.oracle.shown:
             self.inbox[posting.id] = posting
 
+    def has_seen(self, posting: Posting) -> bool:
+        """Tell whether a posting was ever sent, or booked by hand."""
+        return (
+            posting.id in self.inbox or posting.id in self._world.oracle.shown
+        )
+
     def show(self, posting: Posting) -> None:
         """Let the balance show a posting, once."""
         shown = self._world.oracle.shown

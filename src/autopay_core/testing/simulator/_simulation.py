@@ -32,6 +32,7 @@ from autopay_core.engine.desk import (
 )
 from autopay_core.engine.dispatch import answering, terms_of
 from autopay_core.engine.driving import Given
+from autopay_core.engine.reallocating import reallocate
 from autopay_core.engine.receiving import receive
 from autopay_core.engine.recovery import recover
 from autopay_core.engine.requests import (
@@ -54,6 +55,7 @@ from autopay_core.errors import (
 )
 from autopay_core.holds import Hold, lift
 from autopay_core.notices import NoticeKind
+from autopay_core.policy import Policy
 from autopay_core.ports import Ports
 from autopay_core.postings import (
     Posting,
@@ -64,6 +66,7 @@ from autopay_core.postings import (
 from autopay_core.references import RunKey, Secret
 from autopay_core.runs import RunResult, RunState, RunStatus
 from autopay_core.schedules import Occurrence
+from autopay_core.testing.simulator._clerk import Clerk
 from autopay_core.testing.simulator._company import Company
 from autopay_core.testing.simulator._desk import Desk
 from autopay_core.testing.simulator._judge import charge_on, resting
@@ -91,6 +94,7 @@ from autopay_core.testing.simulator._settings import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from datetime import date, datetime
+    from random import Random
 
     from autopay_core.autopay import AutoPay
     from autopay_core.engine.case import Case
@@ -102,6 +106,8 @@ __all__ = ["STORES", "Outcome", "System", "World", "simulate", "system_on"]
 
 _DAY: Final = 24 * 3_600
 _SECRET: Final = Secret(b"simulated, and of no use elsewhere")
+_MANUAL: Final = Policy()
+_AUTOMATIC: Final = Policy(automatic_posting=True)
 _NO_FAULTS: Final[dict[str, float]] = dict.fromkeys(FAULTS, 0.0)
 _AT_THE_DESK: Final = {
     **_NO_FAULTS,
@@ -182,6 +188,7 @@ class System:
         make_batch: As `engine.desk.make_batch`.
         export_batch: As `engine.desk.export_batch`.
         answer_batch: As `engine.desk.answer_batch`.
+        reallocate: As `engine.reallocating.reallocate`.
         receive: As `engine.receiving.receive`.
         reverse: As `engine.staff.reverse`.
         attest: As `engine.staff.attest`.
@@ -198,6 +205,7 @@ class System:
     make_batch: Callable[..., Flow[Any]] = make_batch
     export_batch: Callable[..., Flow[Any]] = export_batch
     answer_batch: Callable[..., Flow[Any]] = answer_batch
+    reallocate: Callable[..., Flow[Any]] = reallocate
     receive: Callable[..., Flow[Any]] = receive
     reverse: Callable[..., Flow[Any]] = reverse
     attest: Callable[..., Flow[Any]] = attest
@@ -309,12 +317,27 @@ class World(Nature):
         self.gateway = Gateway(self)
         self.store = Store(self, system.store(clock=self.clock))
         self.mailbox = Mailbox(self)
+        self.company = Company(
+            seed,
+            system=system,
+            oracle=self.oracle,
+            gateway=self.gateway,
+            today=self.today,
+        )
+        self.moved = self.company.committed
+        self.clerk = Clerk(
+            seed,
+            system=system,
+            ledger=self.ledger,
+            may_be=self.company.finds_shares,
+        )
         self.ports = Ports(
             matters=self.ledger,
             gateway=self.gateway,
             postings=cast("PostingStore", self.store),
             notifier=self.mailbox,
             key_secret=_SECRET,
+            policy=_AUTOMATIC if self.clerk.posts_automatically else _MANUAL,
         )
         self.terms = terms_of(self.ports)
         self.answer = answering(self.ports)
@@ -331,14 +354,6 @@ class World(Nature):
             ledger=self.ledger,
             today=self.today,
         )
-        self.company = Company(
-            seed,
-            system=system,
-            oracle=self.oracle,
-            gateway=self.gateway,
-            today=self.today,
-        )
-        self.moved = self.company.committed
         self._happenings: dict[str, Callable[[], None]] = {
             "land": self._land,
             "staff": self._staff_acts,
@@ -511,6 +526,8 @@ class World(Nature):
         """Draw whether somebody does what only some worlds have."""
         if self.company.is_wanted():
             return lambda _: self.company.calls(self.terms)
+        if self.clerk.is_wanted():
+            return lambda _: self.clerk.work(self.terms)
         return self._at_the_desk if self.desk.is_wanted() else None
 
     def _at_the_desk(self, _: Reader) -> Flow[None]:
@@ -672,6 +689,8 @@ class World(Nature):
 
     def _staff_acts(self) -> None:
         """Let staff work on their own, between two calls of the workers."""
+        if self.clerk.is_wanted():
+            self._drive(lambda _: self.clerk.work(self.terms))
         if self.desk.is_used and self.desk.rng.random() < 0.2:
             self._drive(lambda _: self.desk.take_back())
             return
@@ -991,6 +1010,7 @@ class World(Nature):
             if record is not None and event[1] in record.reversals:
                 continue
             self._drive(partial(self._reversed, event))
+        self._put_elsewhere(place)
         self._hear(place)
         self._send_together()
         while self.ledger.inbox:
@@ -1011,14 +1031,35 @@ class World(Nature):
 
     def _send_together(self) -> None:
         """Let two people post the queue at once, and be cut off (P5)."""
+        rng = self.desk.rng
+        for _ in range(self.desk.rounds()):
+            self._side_by_side(rng, self._at_the_desk, self._at_the_desk)
+
+    def _put_elsewhere(self, place: int) -> None:
+        """Let payments be moved while others are taken, or moved (P4)."""
+        for _ in range(self.clerk.rounds() if place < len(_LEAPS) else 0):
+            others: tuple[Callable[[Reader], Stream[Any]], ...] = (
+                lambda _: self.clerk.work(self.terms),
+                lambda reader: self._sweep(reader, self.today()),
+                lambda _: self.company.calls(self.terms),
+            )
+            self._side_by_side(
+                self.clerk.rng,
+                others[0],
+                self.clerk.rng.choice(others[: 2 + self.company.has_told]),
+            )
+
+    def _side_by_side(
+        self, rng: Random, *programs: Callable[[Reader], Stream[Any]]
+    ) -> None:
+        """Let two work at once, in any order, and be cut off."""
         rates, before = self.rates, self.reader
         self.rates = _AT_THE_DESK
-        for _ in range(self.desk.rounds()):
-            staff = [_Worker("Ann"), _Worker("Bob")]
-            for each in staff:
-                self._begin(each, self._at_the_desk)
-            while busy := [each for each in staff if each.flow is not None]:
-                self._step(self.desk.rng.choice(busy))
+        staff = [_Worker("Ann"), _Worker("Bob")]
+        for each, program in zip(staff, programs, strict=True):
+            self._begin(each, program)
+        while busy := [each for each in staff if each.flow is not None]:
+            self._step(rng.choice(busy))
         self.rates, self.reader = rates, before
 
     def _ask_both(self, place: int) -> None:

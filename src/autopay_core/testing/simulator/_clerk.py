@@ -1,0 +1,157 @@
+"""
+Staff who put payments on other invoices in a simulated world (P2, P4).
+
+Holds: `Clerk`. Imports: `_oracle`, `_settings`, `commits`, `errors`,
+`postings` and `engine.requests`.
+"""
+
+from __future__ import annotations
+
+from random import Random
+from typing import TYPE_CHECKING, Any, Final, final
+
+from autopay_core.commits import PostingFilter
+from autopay_core.engine.requests import ReadPostings, ask_many
+from autopay_core.errors import InvalidValueError
+from autopay_core.postings import Posting, PostingStatus
+from autopay_core.testing.simulator._settings import usd
+
+if TYPE_CHECKING:
+    from autopay_core.engine.requests import Flow, Terms
+    from autopay_core.money import Money
+    from autopay_core.testing.simulator._ports import Ledger
+
+__all__ = ["Clerk"]
+
+_WORLDS: Final = 0.8
+"""So many of the worlds in which they may be have them."""
+
+_AUTOMATIC: Final = 0.1
+"""So many worlds post automatically."""
+
+_SHARE: Final = 0.3
+"""So much of what workers begin there is theirs."""
+
+_MOVABLE: Final = frozenset(
+    {PostingStatus.PENDING, PostingStatus.POSTED, PostingStatus.APPLIED}
+)
+_NOT_DONE: Final = frozenset(
+    {
+        "PostingInBatch",
+        "ReallocationExceeds",
+        "ReversalExceeds",
+    }
+)
+"""Why a payment is not moved."""
+
+
+@final
+class Clerk:
+    """
+    Staff who find that a payment is meant for another invoice.
+
+    Their chances are drawn apart from the world's, so that a world without
+    them is what it was before there were any.
+
+    Args:
+        seed: Decides what they do.
+        system: Has the flow, as `System`.
+        ledger: What they look at.
+        may_be: Whether payments may be moved in this world at all.
+
+    Attributes:
+        is_used: Whether they are at work in this world.
+        posts_automatically: Whether what is captured is queued at once.
+
+    """
+
+    def __init__(
+        self,
+        seed: int,
+        *,
+        system: Any,  # noqa: ANN401 - flows of any kind
+        ledger: Ledger,
+        may_be: bool,
+    ) -> None:
+        self._system = system
+        self._ledger = ledger
+        self.rng = Random(f"clerk of {seed}")  # noqa: S311 - to be repeated
+        self.posts_automatically = self.rng.random() < _AUTOMATIC
+        self.is_used = self.rng.random() < _WORLDS and may_be
+        self._done: list[tuple[str, Posting, str, dict[str, Money]]] = []
+
+    def is_wanted(self) -> bool:
+        """Draw whether a worker is one of them."""
+        return self.is_used and self.rng.random() < _SHARE
+
+    def rounds(self) -> int:
+        """Draw how often one works beside somebody else."""
+        return self.rng.randint(0, 4) if self.is_used else 0
+
+    def work(self, terms: Terms) -> Flow[None]:
+        """Put some payment on other invoices, or click once more."""
+        if self._done and self.rng.random() < 0.2:
+            name, posting, client, to = self.rng.choice(self._done)
+        else:
+            found = yield from self._chosen()
+            if found is None:
+                return
+            posting, client, to = found
+            name = f"move-{len(self._done) + 1}"
+            self._done.append((name, posting, client, to))
+        flow: Flow[Any] = self._system.reallocate(
+            name,
+            posting,
+            to,
+            terms,
+            client=client,
+            by="Ann",
+            reason="the client's word",
+        )
+        try:
+            yield from flow
+        except InvalidValueError as error:
+            if error.code not in _NOT_DONE:
+                raise
+
+    def _chosen(self) -> Flow[tuple[Posting, str, dict[str, Money]] | None]:
+        page = yield from ask_many(
+            ReadPostings(PostingFilter(statuses=_MOVABLE)), Posting
+        )
+        ledger, rng = self._ledger, self.rng
+        some = [
+            each
+            for each in page
+            if not each.amount.is_negative
+            and each.id not in ledger.undone
+            # What is on its way there, by somebody's hand, was sent.
+            and (
+                each.status is not PostingStatus.PENDING
+                or not ledger.has_seen(each)
+            )
+        ]
+        others = list(ledger.invoices.values())
+        if not some:
+            return None
+        posting = rng.choice(some)
+        client = str(rng.choice(others).client)
+        wanted = [
+            str(each.number)
+            for each in others
+            if str(each.client) == client and each.number != posting.invoice
+        ]
+        if not wanted:
+            return None
+        most = posting.amount.amount_minor
+        to: dict[str, Money] = {}
+        for number in rng.sample(wanted, rng.randint(1, min(2, len(wanted)))):
+            minor = most if rng.random() < 0.4 else rng.randint(1, most)
+            owed = ledger.invoices[number].balance.amount_minor
+            # Most of what they want can be done.
+            if 0 < owed < minor and rng.random() < 0.7:
+                minor = owed
+            to[number] = usd(minor)
+            most -= minor
+            if most <= 0:
+                break
+        return posting, client, to
