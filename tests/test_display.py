@@ -363,7 +363,7 @@ def test_postings_are_counted_in_each_of_the_staff_s_views() -> None:
     assert set(counts) == {each.value for each in PostingView}
     table = postings_table(postings)
     assert table.footer[4] == "USD 100.00"
-    assert {row[8] for row in table.rows} == {"Thank you"}
+    assert {row[9] for row in table.rows} == {"Thank you"}
 
 
 def test_no_table_shows_a_payment_token() -> None:

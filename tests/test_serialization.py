@@ -10,7 +10,7 @@ from typing import Any
 
 import attrs
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import assume, given, settings, strategies as st
 from jsonschema import Draft202012Validator
 
 from autopay_core._checks import _HIDDEN
@@ -1159,6 +1159,8 @@ def test_a_text_of_before_is_read_with_the_defaults_of_what_was_added(
     @settings(max_examples=20)
     @given(STRATEGIES[name])
     def reads(value: Any) -> None:
+        # One of a kind that was added with its fields is never without them.
+        assume(getattr(value, "to", ()) == ())
         whole = json.loads(dumps(value))
         for field in ADDED[kind]:
             del whole["data"][field]

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import date, datetime
-from typing import Any, Final, TypeAlias, final
+from typing import Any, Final, TypeAlias, cast, final
 
 import attrs
 
@@ -212,6 +212,18 @@ class BatchAnswer(Readable):
         )
 
 
+def _timeless(given: Any) -> Any:  # noqa: ANN401 - checked afterwards
+    """Leave out since when each stood there, so that a batch is one text."""
+    if type(given) is not tuple:
+        return given
+    return tuple(
+        attrs.evolve(each, since=None)
+        if isinstance(each, Posting) and each.since is not None
+        else each
+        for each in cast("tuple[object, ...]", given)
+    )
+
+
 def _postings(
     _: object, field: attrs.Attribute[Any], value: tuple[Posting, ...]
 ) -> None:
@@ -276,7 +288,7 @@ class Batch(Shown):
     made_at: datetime = attrs.field(validator=an_instant)
     by: str = attrs.field(validator=a_text(most=128, empty=False))
     postings: tuple[Posting, ...] = attrs.field(
-        validator=[tuple_of(Posting), _postings]
+        converter=_timeless, validator=[tuple_of(Posting), _postings]
     )
     state: BatchState = attrs.field(
         default=BatchState.OPEN, validator=a(BatchState)

@@ -473,8 +473,9 @@ class PostingStore(Protocol):
           most one batch that is not answered, and until then moves in a
           change of that batch only. What is in the way is named.
     PS-27 Lists of postings keep every filter, in the order that is asked for,
-          page by page; `posting_totals` says of the same filter how many
-          there are and their sum, by status and currency.
+          page by page, and may tell since when each stands where it stands;
+          `posting_totals` says of the same filter how many there are and
+          their sum, by status and currency.
     PS-28 A change is refused when more than one of its ceilings would be
           taken: what its runs take counts, and what every other run took, or
           is about to take, that has an attempt since.

@@ -9,7 +9,7 @@ here is ever edited: each step makes a new value.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import date
+from datetime import date, datetime
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, NewType, final
 
@@ -23,6 +23,7 @@ from autopay_core._checks import (
     a_text,
     an_id,
     an_id_if_any,
+    an_instant,
     kept_if_any,
     mapping_of,
     optional,
@@ -328,6 +329,9 @@ class Posting(Shown):
         note: Why it is incomplete or was removed.
         posted_on: The ledger's date of it; None until it says one.
         ledger_number: Under what the ledger has it; empty until it says.
+        since: Store time since which it stands where it stands, as a store's
+            list tells; None otherwise. It is when, not what: it is not
+            compared, and not kept.
 
     """
 
@@ -349,6 +353,9 @@ class Posting(Shown):
         default=None, validator=optional(a_date)
     )
     ledger_number: str = attrs.field(default="", validator=an_id_if_any)
+    since: datetime | None = attrs.field(
+        default=None, eq=False, validator=optional(an_instant)
+    )
 
     def __attrs_post_init__(self) -> None:
         """Refuse a sign that does not fit (P4)."""
@@ -424,6 +431,7 @@ def move_posting(
     return attrs.evolve(
         posting,
         status=to,
+        since=None,
         note=posting.note if note is None else note,
         posted_on=(posted_on or posting.posted_on) if is_kept else None,
         ledger_number=(ledger_number or posting.ledger_number)

@@ -45,6 +45,7 @@ from autopay_core.engine import (
     desk,
     gate,
     planning,
+    reading,
     reallocating,
     receiving,
     recovery,
@@ -362,7 +363,7 @@ def _last_write_wins(planting: Planting) -> None:
 
 def _balances_believed(planting: Planting) -> None:
     """Switch off that balances are checked against our books (B0, B1)."""
-    true = planning._check
+    true = reading.check_read
 
     def check(case: Any, opened: Any, *read: Any) -> Any:
         checked = true(case, opened, *read)
@@ -757,7 +758,7 @@ def _cut_off(planting: Planting) -> None:
             return attrs.evolve(answer, total=None)
         return answer
 
-    planting.swap(true, ask, planning)
+    planting.swap(true, ask, reading)
 
 
 @_mutant(
@@ -1262,7 +1263,7 @@ def _beside_another(planting: Planting) -> None:
     rules="I1",
 )
 def _expected_ignored(planting: Planting) -> None:
-    true = planning._check
+    true = reading.check_read
 
     def check(case: Any, opened: Any, *read: Any) -> Any:
         return attrs.evolve(true(case, opened, *read), barred={})
@@ -1287,7 +1288,7 @@ def _stale_believed(planting: Planting) -> None:
             return attrs.evolve(answer, stated_at=None)
         return answer
 
-    planting.swap(true, ask, planning)
+    planting.swap(true, ask, reading)
 
 
 @_mutant(

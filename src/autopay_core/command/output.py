@@ -142,6 +142,7 @@ def posting_json(posting: Posting, /) -> Json:
         **_money(posting.amount),
         "charged_on": posting.charged_on.isoformat(),
         "status": posting.status.value,
+        "since": None if posting.since is None else posting.since.isoformat(),
         "payment_reference": posting.payment_reference,
         "deposit_account": posting.deposit_account.id,
         "ar_message": posting.ar_message,

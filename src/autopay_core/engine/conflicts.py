@@ -1,7 +1,7 @@
 """
 What the ledger would refuse, found before it is sent there (P2).
 
-Holds: `find_conflicts`. Imports: `knowing`, `planning`, `requests`, `telling`
+Holds: `find_conflicts`. Imports: `knowing`, `reading`, `requests`, `telling`
 and the values. It looks at what was never sent, and at what the matter data
 say of its invoices; what it cannot be sure of it leaves alone, for the ledger
 says so itself.
@@ -25,7 +25,7 @@ from autopay_core.commits import (
     Unreadable,
 )
 from autopay_core.engine.knowing import all_postings, in_batches
-from autopay_core.engine.planning import Conflicting, read_conflicting
+from autopay_core.engine.reading import Conflicting, read_conflicting
 from autopay_core.engine.requests import Flow, Terms, commit, read_now
 from autopay_core.engine.telling import incomplete, tell
 from autopay_core.errors import AutopayError, PortUnavailableError

@@ -2,9 +2,7 @@
 What a run would pay: reads in the right order, then an allocation (R1, A2).
 
 Holds: `plan_run`, `look_ahead`, `look_out`, `still_owed`, `Plan`, `Outlook`.
-Imports: `case`, `requests`, `balances`, `holds`, `reads` and the values. Open
-amounts are read before balances: what moves meanwhile is counted twice at
-worst, never not at all.
+Imports: `case`, `reading`, `requests` and the values.
 """
 
 from __future__ import annotations
@@ -19,38 +17,35 @@ import attrs
 from autopay_core._checks import Readable
 from autopay_core._life import NOTHING_KNOWN, Known
 from autopay_core.allocation import Allocation, Reason, allocate
-from autopay_core.associations import (
-    Association,
-    InvoicePage,
-    InvoiceQuery,
-)
-from autopay_core.balances import Checked, Expected, check_balances
+from autopay_core.balances import Checked, Expected
 from autopay_core.charges import Declined, GatewayCapabilities
 from autopay_core.commits import AttemptsAllowed, OpenAmounts, Standing
 from autopay_core.decisions import Decision
 from autopay_core.engine.case import Case
+from autopay_core.engine.reading import (
+    NONE_BARRED,
+    all_payable,
+    barred_of,
+    check_read,
+    read_invoices,
+    with_holds,
+)
 from autopay_core.engine.requests import (
     Flow,
-    ReadInvoices,
     ReadOpen,
     ReadSpent,
     ask,
 )
-from autopay_core.errors import IncompleteReadError, InvalidValueError
-from autopay_core.holds import Hold, barred_by, held_back
+from autopay_core.errors import InvalidValueError
 from autopay_core.invoices import Invoice
 from autopay_core.limits import Limit, Spent
 from autopay_core.money import Money
 from autopay_core.notices import Notice, NoticeKind, notice_for_firm
-from autopay_core.policy import Policy
-from autopay_core.reads import InvoiceRead, join_pages
-from autopay_core.references import AccountKind
+from autopay_core.reads import InvoiceRead
 from autopay_core.retries import network_limit
 from autopay_core.runs import RunRecord, RunState
 
 __all__ = [
-    "PAGES_MOST",
-    "Conflicting",
     "Outlook",
     "Plan",
     "added",
@@ -58,48 +53,17 @@ __all__ = [
     "look_ahead",
     "look_out",
     "plan_run",
-    "read_conflicting",
-    "read_payable",
     "still_owed",
     "why_not_chargeable",
 ]
 
 _NOTHING: Final[Mapping[str, Money]] = MappingProxyType({})
 
-PAGES_MOST: Final = 100_000
-"""More pages than this are a loop."""
-
-
-def _read_invoices(
-    payer: str, associations: tuple[Association, ...], policy: Policy
-) -> Flow[InvoiceRead]:
-    """Follow the pages to their end, or fail; check every row (A2, B3)."""
-    if not associations:
-        return InvoiceRead(invoices=())
-    pages: list[InvoicePage] = []
-    seen: set[str] = set()
-    query = InvoiceQuery(payer=payer, associations=associations)
-    while True:
-        page = yield from ask(ReadInvoices(query), InvoicePage)
-        pages.append(page)
-        if page.next_page is None:
-            break
-        if page.next_page in seen or len(seen) >= PAGES_MOST:
-            raise IncompleteReadError("the pages go round in a circle")
-        seen.add(page.next_page)
-        query = attrs.evolve(query, page=page.next_page)
-    return join_pages(
-        pages,
-        associations,
-        percent=policy.unreadable_percent_most,
-        most=policy.unreadable_rows_most,
-    )
-
 
 def _read(case: Case) -> Flow[InvoiceRead]:
     """Read what an order may pay."""
     return (
-        yield from _read_invoices(
+        yield from read_invoices(
             case.autopay.payer, case.associations, case.terms.policy
         )
     )
@@ -231,53 +195,10 @@ def _read_open(
     return attrs.evolve(opened, amounts=amounts)
 
 
-def _check(
-    associations: tuple[Association, ...],
-    opened: OpenAmounts,
-    read: InvoiceRead,
-    now: datetime,
-    policy: Policy,
-) -> Checked:
-    """Check balances against what is expected of what was asked for."""
-    # A row that the read was not to return is not gone for that (B2).
-    wanted = {
-        (each.client, each.matter, each.invoice) for each in associations
-    }
-    asked = {
-        each.invoice: each
-        for each in opened.expected
-        if not wanted.isdisjoint(
-            {
-                (each.client, None, None),
-                (each.client, each.matter, None),
-                (each.client, each.matter, each.invoice),
-            }
-        )
-    }
-    # What could not be read is not gone, either.
-    unclear = {each.number for each in read.unreadable}
-    return check_balances(
-        read.invoices,
-        stated_at=read.stated_at,
-        now=now,
-        open_amounts=opened.amounts,
-        recent=opened.steps,
-        expected={
-            number: each
-            for number, each in asked.items()
-            if number not in unclear
-        },
-        reserved=opened.reserved,
-        reversals=opened.reversals,
-        distinct=opened.distinct,
-        oldest=policy.oldest_balance,
-    )
-
-
 def _checked(
     case: Case, opened: OpenAmounts, read: InvoiceRead, standing: Standing
 ) -> Checked:
-    return _check(
+    return check_read(
         case.associations, opened, read, standing.now, case.terms.policy
     )
 
@@ -336,13 +257,13 @@ def plan_run(
     decision = Decision(
         on=case.on,
         account=autopay.deposit_account.kind,
-        open_amounts=_with_holds(
+        open_amounts=with_holds(
             checked.open_amounts, opened.holds, read.invoices
         ),
         spent=spent,
         minimum=_smallest(case),
         ceilings=ceilings,
-        barred=_barred(
+        barred=barred_of(
             checked,
             opened.holds,
             read.invoices,
@@ -379,50 +300,14 @@ def plan_run(
     )
 
 
-_ALL: Final[Mapping[str, Reason]] = MappingProxyType({})
-
-
 def _left_out(
     case: Case, invoices: tuple[Invoice, ...]
 ) -> Mapping[str, Reason]:
     """Return what the order itself leaves out on the day of the charge."""
     selection = case.autopay.selection
-    return _ALL if selection is None else selection.bars(invoices, case.on)
-
-
-def _barred(
-    checked: Checked,
-    holds: tuple[Hold, ...],
-    invoices: tuple[Invoice, ...],
-    chosen: Mapping[str, Reason] = _ALL,
-) -> dict[str, Reason]:
-    """Return what keeps single invoices back: holds, balances, the order."""
-    barred = {
-        **chosen,
-        **{number: each.reason for number, each in checked.barred.items()},
-    }
-    if holds:
-        for each in invoices:
-            if barred_by(holds, each) is not None:
-                barred[each.number] = Reason.ON_HOLD
-    return barred
-
-
-def _with_holds(
-    amounts: Mapping[str, Money],
-    holds: tuple[Hold, ...],
-    invoices: tuple[Invoice, ...],
-) -> Mapping[str, Money]:
-    """Count what holds keep back of an invoice as open (H2)."""
-    if not holds:
-        return amounts
-    counted = dict(amounts)
-    for each in invoices:
-        kept = held_back(holds, each)
-        if kept.is_positive:
-            known = counted.get(each.number)
-            counted[each.number] = kept if known is None else known + kept
-    return counted
+    return (
+        NONE_BARRED if selection is None else selection.bars(invoices, case.on)
+    )
 
 
 def _allowed(case: Case, standing: Standing) -> AttemptsAllowed | None:
@@ -466,7 +351,7 @@ def still_owed(
     read = yield from _read(case)
     checked = _checked(case, opened, read, standing)
     request = record.intent.request
-    owed = _all_payable(
+    owed = all_payable(
         opened,
         read,
         checked,
@@ -481,119 +366,6 @@ def still_owed(
         ):
             return None
     return opened
-
-
-def _all_payable(
-    opened: OpenAmounts,
-    read: InvoiceRead,
-    checked: Checked,
-    limit: Limit,
-    account: AccountKind,
-    on: date,
-    chosen: Mapping[str, Reason] = _ALL,
-) -> Allocation:
-    """Return what each invoice that was read can get today (L1 to L6)."""
-    return allocate(
-        read.invoices,
-        limit,
-        open_amounts=_with_holds(
-            checked.open_amounts, opened.holds, read.invoices
-        ),
-        as_of=on,
-        account=account,
-        barred=_barred(checked, opened.holds, read.invoices, chosen),
-        unreadable=read.unreadable,
-        distinct=opened.distinct,
-    )
-
-
-def read_payable(
-    association: Association,
-    currency: str,
-    account: AccountKind,
-    now: datetime,
-    policy: Policy,
-) -> Flow[tuple[OpenAmounts, Allocation]]:
-    """
-    Read what each invoice under an association can get now (L1 to L6).
-
-    Read in R1's order; with all that a run would count, and no limit.
-
-    Args:
-        association: Whose invoices, and which.
-        currency: Of what is to be put on them.
-        account: Where it is.
-        now: Store time.
-        policy: The host's.
-
-    """
-    opened = yield from ask(ReadOpen((str(association.client),)), OpenAmounts)
-    associations = (association,)
-    read = yield from _read_invoices(association.payer, associations, policy)
-    checked = _check(associations, opened, read, now, policy)
-    return opened, _all_payable(
-        opened,
-        read,
-        checked,
-        Limit.all(currency),
-        account,
-        policy.date_of(now),
-    )
-
-
-@final
-@attrs.frozen(kw_only=True, repr=False)
-class Conflicting(Readable):
-    """
-    What the matter data say of a client's invoices, to be compared (P2).
-
-    Attributes:
-        invoices: Those that are returned, by number.
-        unclear: Numbers of which rows contradict each other or cannot be
-            read.
-        replaced: By number, the number that takes the place of one that is
-            not returned (B2).
-        is_whole: Whether every row could be read, so that what is not
-            returned is not open.
-        stated_at: For when it holds; None for the call itself.
-
-    """
-
-    invoices: Mapping[str, Invoice]
-    unclear: frozenset[str]
-    replaced: Mapping[str, str]
-    is_whole: bool
-    stated_at: datetime | None
-
-
-def read_conflicting(
-    association: Association, now: datetime, policy: Policy
-) -> Flow[Conflicting]:
-    """
-    Read a client's invoices, to compare them with our postings (P2, R1).
-
-    Args:
-        association: Whose.
-        now: Store time.
-        policy: The host's.
-
-    """
-    opened = yield from ask(ReadOpen((str(association.client),)), OpenAmounts)
-    associations = (association,)
-    read = yield from _read_invoices(association.payer, associations, policy)
-    checked = _check(associations, opened, read, now, policy)
-    unreadable = [each.number for each in read.unreadable]
-    return Conflicting(
-        invoices={str(each.number): each for each in read.invoices},
-        unclear=frozenset(filter(None, unreadable)),
-        replaced={
-            each.other: number
-            for number, each in checked.barred.items()
-            if each.other
-        },
-        is_whole=all(unreadable) and not read.unknown,
-        stated_at=read.stated_at,
-    )
 
 
 def _without(
@@ -694,10 +466,10 @@ def look_out(case: Case, standing: Standing) -> Flow[Outlook]:
     checked = _checked(case, opened, read, standing)
     return Outlook(
         invoices=read.invoices,
-        open_amounts=_with_holds(
+        open_amounts=with_holds(
             checked.open_amounts, opened.holds, read.invoices
         ),
-        barred=_barred(checked, opened.holds, read.invoices),
+        barred=barred_of(checked, opened.holds, read.invoices),
         spent=spent,
         minimum=_smallest(case),
         announced={

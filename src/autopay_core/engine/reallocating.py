@@ -1,7 +1,7 @@
 """
 How a payment is put on other invoices than those it paid (P4).
 
-Holds: `reallocate`. Imports: `knowing`, `planning`, `requests`, `steps`,
+Holds: `reallocate`. Imports: `knowing`, `reading`, `requests`, `steps`,
 `words` and the values. No money moves: what is taken from one posting is put
 on others in the same step, and never on more than an invoice can get.
 """
@@ -28,7 +28,7 @@ from autopay_core.commits import (
 )
 from autopay_core.corrections import left_of, reversal_postings
 from autopay_core.engine.knowing import all_postings
-from autopay_core.engine.planning import read_payable
+from autopay_core.engine.reading import read_payable
 from autopay_core.engine.requests import Flow, Terms, commit, read_standing
 from autopay_core.engine.steps import next_version, reopened
 from autopay_core.engine.words import a_person_says

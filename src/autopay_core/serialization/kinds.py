@@ -142,7 +142,7 @@ ADDED: Final[Mapping[type[Any], frozenset[str]]] = types.MappingProxyType(
             }
         ),
         runs.Intent: frozenset({"calendar", "next_on", "automatic_posting"}),
-        postings.Posting: frozenset({"posted_on", "ledger_number"}),
+        postings.Posting: frozenset({"posted_on", "ledger_number", "since"}),
         postings.Reversal: frozenset(
             {"code", "corrects", "invoices", "to", "unsent"}
         ),

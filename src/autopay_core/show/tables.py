@@ -4,7 +4,8 @@ Tables for people: in a terminal and in a notebook (E3, L4, P3).
 Holds: `Table`, the functions that make one of runs, allocations and posting
 records, and `show`. Imports: the values; rich only when it is installed and
 asked for. Every text is data: in plain text its control characters are
-escaped, in HTML its markup, and in rich it is no markup.
+escaped, in HTML its markup, and in rich it is no markup. Long, for each value
+has its table.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import re
 import sys
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from enum import Enum
 from html import escape
 from importlib.util import find_spec
@@ -411,6 +413,8 @@ def _cell(value: object) -> str:
             return str(value).partition(" ")[2]
         case Enum():
             return str(value.value).replace("_", " ")
+        case datetime():
+            return str(value.date())
         case _:
             return str(value)
 
@@ -582,6 +586,7 @@ _POSTING: Final = {
     "matter": "matter",
     "amount": "amount",
     "status": "status",
+    "since": "since",
     "payment": "payment_reference",
     "account": "deposit_account.id",
     "A/R message": "ar_message",
@@ -597,9 +602,9 @@ def postings_table(postings: Iterable[Posting], /, title: str = "") -> Table:
         title=title,
         header=tuple(_POSTING),
         rows=_rows(_POSTING, shown),
-        footer=("total", "", "", "", total, *("",) * 5),
+        footer=("total", "", "", "", total, *("",) * 6),
         numeric=frozenset({4}),
-        folded=frozenset({8, 9}),
+        folded=frozenset({9, 10}),
     )
 
 

@@ -259,7 +259,8 @@ UNPROVEN: Final[Mapping[str, str]] = MappingProxyType(
         ),
         "PS-27": (
             "Staff may see other sums than those of the postings that they "
-            "look at, or miss a posting between two pages."
+            "look at, or miss a posting between two pages; or read that one "
+            "has waited since another time than it has."
         ),
         "PS-28": (
             "More may be taken from a payer in a day, or in a night, than the "

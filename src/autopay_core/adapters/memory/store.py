@@ -16,6 +16,8 @@ from datetime import date, datetime, timedelta
 from operator import itemgetter
 from typing import Any, Final, final
 
+import attrs
+
 from autopay_core.adapters._batches import batch_conflict
 from autopay_core.adapters._holds import client_of, targets_of
 from autopay_core.adapters.memory.gateway import Clock, system_clock
@@ -404,7 +406,10 @@ class MemoryPostingStore:
                         else each[0] > begin
                     )
                 ]
-            return tuple(each for _, each in found[: wanted.most])
+            return tuple(
+                attrs.evolve(each, since=self._moved[each.id])
+                for _, each in found[: wanted.most]
+            )
 
     def _shown(self, wanted: PostingFilter) -> list[Posting]:
         """Return the postings of a filter, in no order."""

@@ -239,10 +239,24 @@ def _run(row: Row) -> RunRecord | Unreadable:
 
 
 def _posting(row: Row) -> Posting | Unreadable:
+    *columns, moved_at = row
     try:
-        return posting_of(row)
+        return posting_of(columns, _since(moved_at))
     except InvalidValueError as error:
         return Unreadable(key=row[0], code=error.code)
+
+
+def _since(moved_at: int) -> datetime | None:
+    """
+    Return since when a posting stands where it stands, if that is known.
+
+    It is not in a row of before it was kept; and it decides nothing, so one
+    that cannot be is none.
+    """
+    try:
+        return instant(moved_at) if moved_at else None
+    except (OverflowError, TypeError):
+        return None
 
 
 def _total(row: Row) -> PostingTotal | Unreadable:
@@ -702,7 +716,8 @@ class SqlReads(SqlProofs):
         way = " DESC" if wanted.descending else ""
         order = ", ".join(f"{each}{way}" for each in columns)
         rows = yield from _rows(
-            f"SELECT {POSTING_COLUMNS} FROM autopay_postings {_where(terms)}"  # noqa: S608 - constants
+            f"SELECT {POSTING_COLUMNS}, moved_at "  # noqa: S608 - constants
+            f"FROM autopay_postings {_where(terms)}"
             f"ORDER BY {order} LIMIT ?",
             *values,
             wanted.most,

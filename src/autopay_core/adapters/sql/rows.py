@@ -7,7 +7,7 @@ rows. Imports: the values, `serialization`, `history`, `words`, `_holds`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from operator import attrgetter
@@ -330,9 +330,13 @@ def postings_digest(rows: Iterable[Row]) -> str:
     )
 
 
-def posting_of(row: Row) -> Posting:
+def posting_of(row: Sequence[Any], since: datetime | None = None) -> Posting:
     """
     Return the posting that *row* holds.
+
+    Args:
+        row: Its columns, in the order of `POSTING_COLUMNS`.
+        since: Store time since which it stands where it stands, if wanted.
 
     Raises:
         InvalidValueError: It holds none that this version can read.
@@ -346,7 +350,7 @@ def posting_of(row: Row) -> Posting:
     del fields["is_open"]  # Follows from the status.
     for whole, kind in _WHOLE.items():
         fields[whole] = kind(**fields[whole])
-    return Posting(**fields)
+    return Posting(**fields, since=since)
 
 
 def step_row(client: str, step: ShareStep) -> Row:

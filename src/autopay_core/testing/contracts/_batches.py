@@ -498,6 +498,26 @@ class BatchClauses(Contract):
             assert [each.id for each in found] == [f"p-{n}" for n in numbers]
             assert list(store.posting_totals(wanted)) == _totals(found)
 
+    def test_ps_27_a_list_tells_since_when_each_stands_there(
+        self, store: PostingStore, clock: Clock
+    ) -> None:
+        """PS-27: of a store that tells; then it is when the step was made."""
+        made, moved = posting(1), posting(2)
+        first = store.commit(Change(postings=(made, moved)))
+        clock.advance(3_600)
+        queued = move_posting(moved, PostingStatus.QUEUED)
+        second = store.commit(
+            Change(moves=(PostingMove(before=moved, after=queued),))
+        )
+        assert isinstance(first, Committed)
+        assert isinstance(second, Committed)
+
+        found = Decoded(store.postings(PostingFilter()))
+
+        assert found == [made, queued]
+        if any(each.since is not None for each in found):
+            assert [each.since for each in found] == [first.at, second.at]
+
     def test_ps_27_totals_are_of_all_that_the_filter_shows(
         self, listed: PostingStore
     ) -> None:

@@ -1,7 +1,7 @@
 """
 Staff who put payments on other invoices in a simulated world (P2, P4).
 
-Holds: `Clerk`. Imports: `_oracle`, `_settings`, `commits`, `errors`,
+Holds: `Clerk`. Imports: `_ports`, `_settings`, `commits`, `errors`, `money`,
 `postings` and `engine.requests`.
 """
 

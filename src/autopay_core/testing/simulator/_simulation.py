@@ -1,8 +1,8 @@
 """
 One seed: a world, its workers step by step, faults, and the healing.
 
-Holds: `System`, `STORES`, `World`, `Outcome`, `simulate`. Imports: `_company`,
-`_desk`, `_judge`, `_nature`, `_oracle`, `_ports`, `_settings`,
+Holds: `System`, `STORES`, `World`, `Outcome`, `simulate`. Imports: `_clerk`,
+`_company`, `_desk`, `_judge`, `_nature`, `_oracle`, `_ports`, `_settings`,
 `adapters.memory`, `adapters.sqlite` and the core. The flows are those that
 production runs, or what a test puts into a `System` in their place.
 """
