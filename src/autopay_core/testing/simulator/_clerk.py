@@ -1,8 +1,8 @@
 """
-Staff who put payments on other invoices in a simulated world (P2, P4).
+Staff who put payments elsewhere, and err, in a simulated world (P2 to P4).
 
-Holds: `Clerk`. Imports: `_ports`, `_settings`, `commits`, `errors`, `money`,
-`postings` and `engine.requests`.
+Holds: `Clerk`. Imports: `_oracle`, `_ports`, `_settings`, `commits`, `errors`,
+`money`, `postings` and `engine.requests`.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from autopay_core.testing.simulator._settings import usd
 if TYPE_CHECKING:
     from autopay_core.engine.requests import Flow, Terms
     from autopay_core.money import Money
+    from autopay_core.testing.simulator._oracle import Oracle
     from autopay_core.testing.simulator._ports import Ledger
 
 __all__ = ["Clerk"]
@@ -32,6 +33,9 @@ _AUTOMATIC: Final = 0.1
 _SHARE: Final = 0.3
 """So much of what workers begin there is theirs."""
 
+_ERRING: Final = 0.5
+"""So many worlds have staff who remove in error what was never sent."""
+
 _MOVABLE: Final = frozenset(
     {PostingStatus.PENDING, PostingStatus.POSTED, PostingStatus.APPLIED}
 )
@@ -43,12 +47,16 @@ _NOT_DONE: Final = frozenset(
     }
 )
 """Why a payment is not moved."""
+_NOT_MOVED: Final = frozenset(
+    {"PostingInBatch", "PostingReallocated", "ShareShown"}
+)
+"""Why a posting does not take a step."""
 
 
 @final
 class Clerk:
     """
-    Staff who find that a payment is meant for another invoice.
+    Staff who put a payment on another invoice, or remove one in error.
 
     Their chances are drawn apart from the world's, so that a world without
     them is what it was before there were any.
@@ -57,6 +65,7 @@ class Clerk:
         seed: Decides what they do.
         system: Has the flow, as `System`.
         ledger: What they look at.
+        oracle: Knows every posting as it stands.
         may_be: Whether payments may be moved in this world at all.
 
     Attributes:
@@ -71,18 +80,60 @@ class Clerk:
         *,
         system: Any,  # noqa: ANN401 - flows of any kind
         ledger: Ledger,
+        oracle: Oracle,
         may_be: bool,
     ) -> None:
         self._system = system
         self._ledger = ledger
+        self._oracle = oracle
         self.rng = Random(f"clerk of {seed}")  # noqa: S311 - to be repeated
         self.posts_automatically = self.rng.random() < _AUTOMATIC
         self.is_used = self.rng.random() < _WORLDS and may_be
+        self._errs = self.rng.random() < _ERRING
         self._done: list[tuple[str, Posting, str, dict[str, Money]]] = []
 
     def is_wanted(self) -> bool:
         """Draw whether a worker is one of them."""
         return self.is_used and self.rng.random() < _SHARE
+
+    def is_mistaken(self) -> bool:
+        """Draw whether somebody errs, or finds out."""
+        return self._errs and self.rng.random() < _SHARE
+
+    def mistakes(self) -> Flow[None]:
+        """Remove in error what was never sent, or see that it was (P3)."""
+        oracle, undone = self._oracle, self._ledger.undone
+        removed = [
+            oracle.postings[each]
+            for each in undone
+            if oracle.statuses[each] is PostingStatus.REMOVED
+        ]
+        if removed and self.rng.random() < 0.5:
+            posting, to = self.rng.choice(removed), PostingStatus.PENDING
+        else:
+            some = [
+                each
+                for each in oracle.postings.values()
+                if each.status is PostingStatus.PENDING
+                and each.reverses is None
+                and not self._ledger.has_seen(each)
+                # Paid by hand as well it would look like interest.
+                and not self._ledger.by_hand[str(each.invoice)]
+            ]
+            if not some:
+                return
+            posting, to = self.rng.choice(some), PostingStatus.REMOVED
+            undone[posting.id] = posting
+        try:
+            yield from self._system.advance_postings(
+                [posting], to, by="Ann", note="a mistake"
+            )
+        except InvalidValueError as error:
+            if error.code not in _NOT_MOVED:
+                raise
+        finally:
+            if oracle.statuses[posting.id] is not PostingStatus.REMOVED:
+                undone.pop(posting.id)
 
     def rounds(self) -> int:
         """Draw how often one works beside somebody else."""

@@ -976,8 +976,9 @@ class Oracle:
         """I9: what the ledger does not show yet is held back in the store."""
         hidden: dict[str, int] = {}
         for posting in self.postings.values():
-            if posting.id in undone and (
-                self.statuses[posting.id] is PostingStatus.APPLIED
+            if posting.id in undone and self.statuses[posting.id] in (
+                PostingStatus.APPLIED,
+                PostingStatus.REMOVED,
             ):
                 continue  # Nobody knows yet; B1 is what keeps it from harm.
             if (

@@ -329,6 +329,7 @@ class World(Nature):
             seed,
             system=system,
             ledger=self.ledger,
+            oracle=self.oracle,
             may_be=self.company.finds_shares,
         )
         self.ports = Ports(
@@ -673,6 +674,8 @@ class World(Nature):
         """Let something happen in the world."""
         if self.trace is not None:
             self.note(f"{self.stamp()} world: {event}")
+        if self.clerk.is_mistaken():
+            self._drive(lambda _: self.clerk.mistakes())
         rng = self.rng
         if event == "minutes":
             self.pass_time(rng.choice((1, 5, 15, 61, 61, 600)))
