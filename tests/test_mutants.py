@@ -10,6 +10,7 @@ from multiprocessing import get_context
 import pytest
 
 from autopay_core.adapters.memory import MemoryPostingStore
+from autopay_core.commits import Ceiling
 from autopay_core.engine import (
     collecting,
     reallocating,
@@ -66,6 +67,7 @@ _SHOWN = (
     "MemoryPostingStore",
     "Posting",
     "_Move",
+    "Ceiling",
 )
 
 
@@ -78,6 +80,7 @@ def _everything() -> dict[str, object]:
             ("MemoryPostingStore", MemoryPostingStore),
             ("Posting", Posting),
             ("_Move", reallocating._Move),
+            ("Ceiling", Ceiling),
         ]
         if module.startswith(_SHOWN)
         for name, value in vars(there).items()

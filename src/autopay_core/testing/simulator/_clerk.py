@@ -1,5 +1,5 @@
 """
-Staff who put payments elsewhere, and err, in a simulated world (P2 to P4).
+Staff who put payments elsewhere, and err, in a simulated world (P3, P4).
 
 Holds: `Clerk`. Imports: `_oracle`, `_ports`, `_settings`, `commits`, `errors`,
 `money`, `postings` and `engine.requests`.
@@ -26,9 +26,6 @@ __all__ = ["Clerk"]
 
 _WORLDS: Final = 0.8
 """So many of the worlds in which they may be have them."""
-
-_AUTOMATIC: Final = 0.1
-"""So many worlds post automatically."""
 
 _SHARE: Final = 0.3
 """So much of what workers begin there is theirs."""
@@ -70,7 +67,6 @@ class Clerk:
 
     Attributes:
         is_used: Whether they are at work in this world.
-        posts_automatically: Whether what is captured is queued at once.
 
     """
 
@@ -87,9 +83,9 @@ class Clerk:
         self._ledger = ledger
         self._oracle = oracle
         self.rng = Random(f"clerk of {seed}")  # noqa: S311 - to be repeated
-        self.posts_automatically = self.rng.random() < _AUTOMATIC
         self.is_used = self.rng.random() < _WORLDS and may_be
         self._errs = self.rng.random() < _ERRING
+        self._bounced: set[str] = set()
         self._done: list[tuple[str, Posting, str, dict[str, Money]]] = []
 
     def is_wanted(self) -> bool:
@@ -134,6 +130,36 @@ class Clerk:
         finally:
             if oracle.statuses[posting.id] is not PostingStatus.REMOVED:
                 undone.pop(posting.id)
+
+    def bounces(self) -> Flow[None]:
+        """Let a payment by hand bounce, and say that the balance is right."""
+        ledger, rng = self._ledger, self.rng
+        undone = {str(each.invoice) for each in ledger.undone.values()}
+        paid = [
+            number
+            for number, minor in ledger.by_hand.items()
+            if minor > 0 and number not in undone
+        ]
+        if paid and rng.random() < 0.5:
+            number = rng.choice(paid)
+            ledger.pay_by_hand(number, -rng.randint(1, ledger.by_hand[number]))
+            self._bounced.add(number)
+        right = sorted(self._bounced - undone)
+        if not right or rng.random() < 0.3:
+            return
+        invoice = ledger.invoices[rng.choice(right)]
+        try:
+            yield from self._system.accept_balance(
+                str(invoice.client),
+                str(invoice.number),
+                invoice.balance,
+                by="Ann",
+                reason="a cheque bounced",
+            )
+        except InvalidValueError as error:
+            if error.code != "NothingExpected":
+                raise
+        self._bounced.discard(str(invoice.number))
 
     def rounds(self) -> int:
         """Draw how often one works beside somebody else."""

@@ -16,6 +16,7 @@ from autopay_core.allocation import Reason
 from autopay_core.autopay import AutoPay, in_force
 from autopay_core.charges import DeclineClass, Declined, NeedsPayer
 from autopay_core.notices import NoticeKind
+from autopay_core.policy import Ceilings
 from autopay_core.postings import PostingStatus, ReversalKind
 from autopay_core.references import RunKey
 from autopay_core.runs import RunRecord, RunState, recompute
@@ -246,6 +247,7 @@ class Oracle:
         self.postings: dict[str, Posting] = {}
         self.gone: dict[str, int] = {}
         self.books_postings = False
+        self.ceilings = Ceilings()
         # What money stands on: what was paid, and what was put elsewhere.
         self.bases: set[str] = set()
         self.replaced: set[str] = set()
@@ -433,11 +435,38 @@ class Oracle:
         if record.state in _RESERVING:
             for number, minor in shares.items():
                 self._owed(record.key, number, minor, allowed[number])
+            self._below_ceilings(record)
         facts = KeyFacts(record.key, attempt, shares, allowed)
         facts.declined = self.refused.get(attempt.key)
         self.keys[attempt.key] = facts
         earlier.append(facts)
         reader.permit = attempt.key
+
+    def _below_ceilings(self, record: RunRecord) -> None:
+        """H4: nobody takes more in a day than the host allows."""
+        last = record.attempts[-1]
+        today = last.began_at.date()
+        for most, payer in (
+            *((each, record.payer) for each in self.ceilings.payer_day),
+            *((each, None) for each in self.ceilings.night),
+        ):
+            total = last.amount.amount_minor
+            for each in self.records.values():
+                if (
+                    each.key != record.key
+                    and payer in (None, each.payer)
+                    and (
+                        each.state in _RESERVING or each.state is RunState.PAID
+                    )
+                    and any(
+                        at.began_at.date() == today for at in each.attempts
+                    )
+                ):
+                    total += self.by_run[each.key][-1].amount - _freed(each)
+            if total > most.amount_minor:
+                raise PromiseBroken(
+                    "H4", f"{record.key}: {total} on {today}, above {most}"
+                )
 
     def _handed_on(self, record: RunRecord, last: KeyFacts) -> None:
         """R2: only what never left hands its number and key on."""
@@ -635,11 +664,7 @@ class Oracle:
                 )
             ):
                 continue
-            minor = self.by_run[run][-1].amount - sum(
-                one.amount.amount_minor
-                for one in each.reversals
-                if one.kind is not ReversalKind.REFUND
-            )
+            minor = self.by_run[run][-1].amount - _freed(each)
             taken += minor
             if (each.charge_on.year, each.charge_on.month) == (
                 record.charge_on.year,
@@ -1083,6 +1108,19 @@ class Oracle:
                 raise PromiseBroken(
                     "P4", f"{number}: {minor} of it is not in the ledger"
                 )
+
+
+def _freed(record: RunRecord) -> int:
+    """Return what went back of a run that may be taken again (L7)."""
+    freed = 0
+    events: set[str] = set()
+    for each in record.reversals:
+        if each.kind in (ReversalKind.RETURN, ReversalKind.CHARGEBACK):
+            events.add(each.event)
+            freed += each.amount.amount_minor
+        elif each.kind is ReversalKind.REINSTATED and each.corrects in events:
+            freed -= each.amount.amount_minor
+    return freed
 
 
 def _is_same_plan(one: Intent | None, other: Intent | None) -> bool:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
+from random import Random
 from typing import TYPE_CHECKING, Final, final
 
 import attrs
@@ -22,6 +23,7 @@ from autopay_core.charges import GatewayCapabilities
 from autopay_core.invoices import Invoice
 from autopay_core.limits import Limit
 from autopay_core.money import Money
+from autopay_core.policy import Ceilings, Policy
 from autopay_core.references import (
     DepositAccount,
     MethodKind,
@@ -32,7 +34,6 @@ from autopay_core.schedules import MissedPolicy, Pause, Schedule
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from random import Random
 
 __all__ = [
     "CLIENTS",
@@ -44,6 +45,7 @@ __all__ = [
     "at",
     "draw_autopays",
     "draw_invoices",
+    "draw_policy",
     "draw_settings",
     "edited",
     "of_another_payer",
@@ -383,6 +385,21 @@ def draw_settings(rng: Random, theme_name: str | None = None) -> Settings:
         is_mute=theme is _NO_THEME and rng.random() < 0.04,
         begins=choice((0, 0, 0, 27)),
     )
+
+
+def draw_policy(seed: int) -> Policy:
+    """
+    Draw the host's settings; apart from the world's, as those came before.
+
+    One world in ten posts automatically (P2), and one in ten has ceilings, of
+    which the smaller is of a payer and its day (H4).
+    """
+    rng = Random(f"policy of {seed}")  # noqa: S311 - to be repeated
+    ceilings = Ceilings()
+    if rng.random() < 0.1:
+        payer, night = sorted(rng.sample((2_500, 4_000, 6_000, 9_000), 2))
+        ceilings = Ceilings(payer_day=(usd(payer),), night=(usd(night),))
+    return Policy(automatic_posting=rng.random() < 0.1, ceilings=ceilings)
 
 
 @lru_cache(maxsize=4096)

@@ -42,6 +42,7 @@ from autopay_core.engine.requests import (
     ask_many,
 )
 from autopay_core.engine.staff import (
+    accept_balance,
     advance_postings,
     attest,
     rerun,
@@ -55,7 +56,7 @@ from autopay_core.errors import (
 )
 from autopay_core.holds import Hold, lift
 from autopay_core.notices import NoticeKind
-from autopay_core.policy import Policy
+from autopay_core.policy import Ceilings
 from autopay_core.ports import Ports
 from autopay_core.postings import (
     Posting,
@@ -85,6 +86,7 @@ from autopay_core.testing.simulator._settings import (
     draw_autopays,
     draw_invoice,
     draw_invoices,
+    draw_policy,
     edited,
     of_another_payer,
     usd,
@@ -106,8 +108,6 @@ __all__ = ["STORES", "Outcome", "System", "World", "simulate", "system_on"]
 
 _DAY: Final = 24 * 3_600
 _SECRET: Final = Secret(b"simulated, and of no use elsewhere")
-_MANUAL: Final = Policy()
-_AUTOMATIC: Final = Policy(automatic_posting=True)
 _NO_FAULTS: Final[dict[str, float]] = dict.fromkeys(FAULTS, 0.0)
 _AT_THE_DESK: Final = {
     **_NO_FAULTS,
@@ -135,6 +135,7 @@ _CAUSES: Final = frozenset(
         "AnotherPayer",
         "BeforeItsDate",
         "Busy",
+        "Ceiling",
         "ClockSuspect",
         "ClosedDay",
         "CommitUnknown",
@@ -192,6 +193,7 @@ class System:
         receive: As `engine.receiving.receive`.
         reverse: As `engine.staff.reverse`.
         attest: As `engine.staff.attest`.
+        accept_balance: As `engine.staff.accept_balance`.
         store: Makes a posting store that takes its time from ``clock``.
 
     """
@@ -209,6 +211,7 @@ class System:
     receive: Callable[..., Flow[Any]] = receive
     reverse: Callable[..., Flow[Any]] = reverse
     attest: Callable[..., Flow[Any]] = attest
+    accept_balance: Callable[..., Flow[Any]] = accept_balance
     store: Callable[..., PostingStore] = _in_memory
 
 
@@ -338,9 +341,10 @@ class World(Nature):
             postings=cast("PostingStore", self.store),
             notifier=self.mailbox,
             key_secret=_SECRET,
-            policy=_AUTOMATIC if self.clerk.posts_automatically else _MANUAL,
+            policy=draw_policy(seed),
         )
         self.terms = terms_of(self.ports)
+        self.oracle.ceilings = self.ports.policy.ceilings
         self.answer = answering(self.ports)
         self.workers = [
             _Worker(f"w{number}") for number in range(self.settings.workers)
@@ -676,6 +680,8 @@ class World(Nature):
             self.note(f"{self.stamp()} world: {event}")
         if self.clerk.is_mistaken():
             self._drive(lambda _: self.clerk.mistakes())
+        if self.clerk.is_mistaken():
+            self._drive(lambda _: self.clerk.bounces())
         rng = self.rng
         if event == "minutes":
             self.pass_time(rng.choice((1, 5, 15, 61, 61, 600)))
@@ -948,6 +954,13 @@ class World(Nature):
         self.note("-- the world heals")
         self.rates = _NO_FAULTS
         self._finish_workers()
+        # Or what is above a ceiling by itself would wait for ever.
+        self.ports = attrs.evolve(
+            self.ports,
+            policy=attrs.evolve(self.ports.policy, ceilings=Ceilings()),
+        )
+        self.terms = terms_of(self.ports)
+        self.oracle.ceilings = Ceilings()
         self._lift()
         self.autopays.update(self.borrowed)
         for each in list(self.undone.values()):
