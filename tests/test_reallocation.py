@@ -102,12 +102,11 @@ class Firm:
     def advance(self, *statuses: PostingStatus) -> None:
         """Take the payment's posting some steps on."""
         for status in statuses:
-            [self.paid] = (
-                calls.advance_postings(
-                    [self.paid], status, ports=self.ports, by="ann", note="so"
-                )
-                or ()
+            moved = calls.advance_postings(
+                [self.paid], status, ports=self.ports, by="ann", note="so"
             )
+            assert moved is not None
+            [self.paid] = moved
 
     def move(self, name: str = "r-1", /, **to: str) -> Any:
         """Put some of it on other invoices: ``INV_2="40"``."""
