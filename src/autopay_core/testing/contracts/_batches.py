@@ -515,8 +515,9 @@ class BatchClauses(Contract):
         found = Decoded(store.postings(PostingFilter()))
 
         assert found == [made, queued]
-        if any(each.since is not None for each in found):
-            assert [each.since for each in found] == [first.at, second.at]
+        for each, step in zip(found, (first, second), strict=True):
+            if each.since is not None and step.at is not None:
+                assert each.since == step.at
 
     def test_ps_27_totals_are_of_all_that_the_filter_shows(
         self, listed: PostingStore
