@@ -15,6 +15,7 @@ from hypothesis import given, strategies as st
 
 import autopay_core as ap
 from autopay_core.errors import InvalidValueError
+from autopay_core.show.foreseen import Projection
 from autopay_core.show.pictures import (
     COLOURS,
     Canvas,
@@ -22,7 +23,7 @@ from autopay_core.show.pictures import (
     day_text,
     shortened,
 )
-from autopay_core.show.projection import Projection, project
+from autopay_core.show.projection import project
 from autopay_core.show.timeline import timeline
 from autopay_core.show.year import year
 from worlds import standing_order, usd

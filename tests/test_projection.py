@@ -29,7 +29,8 @@ from autopay_core.money import Money
 from autopay_core.ports import Ports
 from autopay_core.references import DepositAccount, PaymentMethodRef
 from autopay_core.schedules import Pause, Schedule
-from autopay_core.show.projection import Projection, forecast, project
+from autopay_core.show.foreseen import Projection
+from autopay_core.show.projection import forecast, project
 from autopay_core.testing.ledger import Ledger
 from worlds import SECRET
 

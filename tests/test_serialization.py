@@ -104,6 +104,7 @@ from autopay_core.serialization import (
 )
 from autopay_core.serialization.kinds import ADDED
 from autopay_core.serialization.writing import _intents
+from autopay_core.show.foreseen import ProjectedRun, Projection
 from records import INVOICES, METHOD, after, intend, key_of, paid, usd
 from strategies import (
     associations,
@@ -514,6 +515,19 @@ saved_methods = st.builds(
 )
 
 
+occurrences = st.builds(Occurrence, nominal_on=dates, charge_on=dates)
+projected_runs = st.builds(
+    ProjectedRun, occurrence=occurrences, allocation=allocations
+)
+projections = st.builds(
+    Projection,
+    autopay=autopays,
+    from_on=dates,
+    before=dates,
+    runs=st.lists(projected_runs, max_size=2).map(tuple),
+    left=st.dictionaries(ids, money("USD"), max_size=2),
+)
+
 STRATEGIES: dict[str, st.SearchStrategy[Any]] = {
     "advance_notice": notices_ahead,
     "allocation": allocations,
@@ -568,7 +582,7 @@ STRATEGIES: dict[str, st.SearchStrategy[Any]] = {
         next_on=st.none() | dates,
         link=st.sampled_from(["", "https://pay.example/a"]),
     ),
-    "occurrence": st.builds(Occurrence, nominal_on=dates, charge_on=dates),
+    "occurrence": occurrences,
     "pause": pauses,
     "payer": st.builds(
         Payer,
@@ -602,6 +616,8 @@ STRATEGIES: dict[str, st.SearchStrategy[Any]] = {
     "batch_answer": batches().map(answer_to),
     "line_accepted": lines_accepted,
     "line_refused": lines_refused,
+    "projected_run": projected_runs,
+    "projection": projections,
     "retry_policy": policies,
     "selection": selections,
     "reversal": reversals,

@@ -179,8 +179,8 @@ MOVED: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
             "ThreadedTwoStepGateway": "adapters.threads.threaded",
         },
         "autopay_core.projection": {
-            "ProjectedRun": "show.projection.ProjectedRun",
-            "Projection": "show.projection.Projection",
+            "ProjectedRun": "show.foreseen.ProjectedRun",
+            "Projection": "show.foreseen.Projection",
             "RUNS_MAX": "show.projection.RUNS_MAX",
             "project": "show.projection.project",
         },

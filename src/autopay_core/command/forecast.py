@@ -2,7 +2,8 @@
 ``autopay forecast``: what will be paid, on what is known today.
 
 Holds: `add_arguments` and `carry_out`. Imports: `autopay`, `command`, `money`,
-`show.forecasts`, `show.progress` and `show.projection`. Nothing is written.
+`show.forecasts`, `show.foreseen`, `show.progress` and `show.projection`.
+Nothing is written.
 """
 
 from __future__ import annotations
@@ -22,8 +23,9 @@ from autopay_core.command.places import (
 )
 from autopay_core.money import Money
 from autopay_core.show.forecasts import forecast_table, forecasts_table
+from autopay_core.show.foreseen import Projection
 from autopay_core.show.progress import Tell, progress, quiet
-from autopay_core.show.projection import Projection, forecast
+from autopay_core.show.projection import forecast
 
 __all__ = ["add_arguments", "carry_out"]
 

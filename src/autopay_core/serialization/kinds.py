@@ -1,8 +1,9 @@
 """
 What has a format, and of what its fields are.
 
-Holds: `KINDS`, and functions that tell types of fields apart. Imports: the
-values. A kind is written here once; its fields are those of its class.
+Holds: `KINDS`, and functions that tell types of fields apart. Imports:
+`show.foreseen` and the values. A kind is written here once; its fields are
+those of its class.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ from autopay_core import (
     schedules,
     selections,
 )
+from autopay_core.show import foreseen
 
 __all__ = ["KINDS"]
 
@@ -87,6 +89,8 @@ KINDS: Final[Mapping[str, type[Any]]] = types.MappingProxyType(
         "pending": charges.Pending,
         "posting": postings.Posting,
         "posting_total": batches.PostingTotal,
+        "projected_run": foreseen.ProjectedRun,
+        "projection": foreseen.Projection,
         "retry_policy": retries.RetryPolicy,
         "reversal": postings.Reversal,
         "run_key": references.RunKey,

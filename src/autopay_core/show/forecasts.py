@@ -1,7 +1,7 @@
 """
 Forecasts as tables: of one auto-pay run by run, and of many.
 
-Holds: `forecast_table` and `forecasts_table`. Imports: `show.projection`,
+Holds: `forecast_table` and `forecasts_table`. Imports: `show.foreseen`,
 `show.tables`, `money` and `_checks`.
 """
 
@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 from autopay_core._checks import some_of
 from autopay_core.money import Money
-from autopay_core.show.projection import Projection
+from autopay_core.show.foreseen import Projection
 from autopay_core.show.tables import Table, sums
 
 __all__ = ["forecast_table", "forecasts_table"]

@@ -2,7 +2,7 @@
 What will be paid when, and what is left: one picture for a controller.
 
 Holds: `timeline`. Imports: `show.pictures`, `show.forecasts`,
-`show.projection`, `autopay`, `holds`, `money` and `_checks`. A row for each
+`show.foreseen`, `autopay`, `holds`, `money` and `_checks`. A row for each
 run, from top to bottom: its date with the year, what it pays by invoice
 against the limit, and what is owed after it; between the rows stands whatever
 keeps the order from running.
@@ -20,6 +20,7 @@ from autopay_core.autopay import ends_on
 from autopay_core.holds import Hold
 from autopay_core.money import Money
 from autopay_core.show.forecasts import forecast_table
+from autopay_core.show.foreseen import ProjectedRun, Projection
 from autopay_core.show.pictures import (
     COLOURS,
     Canvas,
@@ -27,7 +28,6 @@ from autopay_core.show.pictures import (
     day_text,
     shortened,
 )
-from autopay_core.show.projection import ProjectedRun, Projection
 
 if TYPE_CHECKING:
     from autopay_core.autopay import AutoPay
