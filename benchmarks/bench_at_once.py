@@ -31,7 +31,7 @@ from autopay_core import aio
 from autopay_core.adapters.memory import memory_ports
 from autopay_core.adapters.sql.words import Write
 from autopay_core.adapters.sqlite import SqlitePostingStore
-from autopay_core.charges import GatewayCapabilities
+from autopay_core.charges import ChargeRequest, GatewayCapabilities
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -59,7 +59,7 @@ class Slow:
         found: GatewayCapabilities = self._inner.capabilities
         return found
 
-    def charge(self, request: ap.ChargeRequest) -> Any:
+    def charge(self, request: ChargeRequest) -> Any:
         """Charge, after a while."""
         time.sleep(self._seconds)
         return self._inner.charge(request)

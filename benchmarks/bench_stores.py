@@ -19,6 +19,7 @@ the median portion counts: a disk shared with others slows both alike.
 from __future__ import annotations
 
 import multiprocessing
+import secrets
 import shutil
 import sqlite3
 import statistics
@@ -37,10 +38,20 @@ import autopay_core as ap
 from autopay_core.adapters import postgres, sqlite
 from autopay_core.adapters.memory import MemoryPostingStore, memory_ports
 from autopay_core.adapters.sql.words import Ask, Insert
+from autopay_core.associations import InvoicePage
+from autopay_core.charges import Captured, GatewayCapabilities, NotFound
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from typing import Self
+
+    from autopay_core.associations import InvoiceQuery
+    from autopay_core.charges import (
+        ChargeOutcome,
+        ChargeRequest,
+        LookupOutcome,
+    )
+    from autopay_core.invoices import SearchPage
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
@@ -53,6 +64,9 @@ HISTORY: Final = 1_000_000
 WORKERS: Final = (1, 2, 4)
 WORKER_RUNS: Final = 300
 POSTINGS_OF_A_RUN: Final = 10
+
+_PAYMENTS: Final = iter(lambda: secrets.randbits(60), -1)
+"""Numbers of payments, each once in all processes: a store refuses others."""
 
 Write = tuple[str, "Sequence[Any]", bool]
 """A statement, its values or rows, and whether it is for many rows."""
@@ -94,6 +108,7 @@ def sweep_on(store: Any, names: Iterable[str]) -> float:
         ),
         postings=store,
     )
+    ports.gateway._numbers = _PAYMENTS  # type: ignore[attr-defined]  # noqa: SLF001
     begin = time.perf_counter()
     for result in ap.sweep(
         [autopay for autopay, _ in made], as_of=ON, ports=ports
@@ -151,8 +166,13 @@ def record(
     """Return what a sweep writes."""
     with Recorder() as recorder:
         sweep_on(store, names)
-    # A lone statement writes the clock's mark down, once in a while.
-    found = [each for each in recorder.transactions if len(each) > 1]
+    # A lone statement writes the clock's mark down, once in a while; what a
+    # sweep says of itself at its end is no part of a run.
+    found = [
+        each
+        for each in recorder.transactions
+        if len(each) > 1 and "INTO autopay_told" not in each[0][0]
+    ]
     assert len(found) == 3 * len(names)
     return found
 
@@ -236,16 +256,11 @@ def fill(path: Path, postings: int) -> None:
     connection.execute("PRAGMA synchronous = OFF")
     connection.execute("BEGIN")
     ((data,),) = connection.execute("SELECT data FROM autopay_runs LIMIT 1")
-    for table, select in _COPIES.items():
-        columns = [
-            name
-            for _, name, *_ in connection.execute(
-                f"PRAGMA table_info({table})"
-            )
-            if name != "place"
-        ]
+    for table, (source, columns) in _COPIES.items():
         connection.execute(
-            f"INSERT INTO {table} ({', '.join(columns)}) {select}",
+            f"{source} INSERT INTO {table} ({', '.join(columns)}) "
+            f"SELECT {', '.join(columns.values())} "
+            f"FROM {'line' if 'line(' in source else 'run'}",
             {
                 "runs": postings // POSTINGS_OF_A_RUN,
                 "each": POSTINGS_OF_A_RUN,
@@ -257,43 +272,108 @@ def fill(path: Path, postings: int) -> None:
     connection.close()
 
 
-_SERIES = (
+_RUNS: Final = (
     "WITH RECURSIVE run(n) AS (SELECT 0 UNION ALL "
-    "SELECT n + 1 FROM run WHERE n + 1 < :runs) "
+    "SELECT n + 1 FROM run WHERE n + 1 < :runs)"
 )
-_LINES = (
-    _SERIES + ", line(m) AS (SELECT 0 UNION ALL "
-    "SELECT m + 1 FROM line WHERE m + 1 < :each) "
+_LINES: Final = (
+    "WITH RECURSIVE line(n, m) AS (SELECT 0, 0 UNION ALL SELECT "
+    "n + (m + 1) / :each, (m + 1) % :each FROM line "
+    "WHERE n * :each + m + 1 < :runs * :each)"
 )
-# As the tables list their columns; ids as scattered as real ones.
-_COPIES: Final = {
-    "autopay_runs": _SERIES + "SELECT 'old-' || (n / 24), "
-    "printf('20%02d-%02d-28', n % 24 / 12, n % 12 + 1), 3, 'paid', "
-    "'2025-01-28', NULL, 115000, 'USD', NULL, :data FROM run",
-    "autopay_attempts": _SERIES
-    + "SELECT lower(hex(randomblob(16))), 'old-' || (n / 24), "
-    "printf('20%02d-%02d-28', n % 24 / 12, n % 12 + 1), 1, "
-    "1700000000000000 + n, 115000, 'USD' FROM run",
-    "autopay_postings": _LINES
-    + "SELECT 'p-' || lower(hex(randomblob(16))), 'old-' || (n / 24), "
-    "printf('20%02d-%02d-28', n % 24 / 12, n % 12 + 1), "
-    "'p-' || (n / 24), 'C-old-' || (n / 24), 'M-' || (n / 24), "
-    "'INV-old-' || n || '-' || m, 11500, 'USD', '2025-01-28', "
-    "'pay-' || n, 'operating-1', 'operating', '', NULL, 'applied', '', 0 "
-    "FROM run CROSS JOIN line",
-    "autopay_notices": _SERIES
-    + "SELECT 'n-' || lower(hex(randomblob(16))), 1, '{}' FROM run",
-    "autopay_clients": "WITH RECURSIVE run(n) AS (SELECT 0 UNION ALL "
-    "SELECT n + 1 FROM run WHERE n + 1 < :runs / 24) "
-    "SELECT 'C-old-' || n, 48 FROM run",
-    "autopay_history": _SERIES
-    + "SELECT -1 - n % 16, n, 0, lower(hex(randomblob(16))), "
-    "printf('%.600c', 'x'), lower(hex(randomblob(32))) FROM run",
+_CLIENTS: Final = (
+    "WITH RECURSIVE run(n) AS (SELECT 0 UNION ALL "
+    "SELECT n + 1 FROM run WHERE n + 1 < :runs / 24)"
+)
+_KEY: Final = {
+    "autopay": "'old-' || (n / 24)",
+    "nominal_on": "printf('20%02d-%02d-28', n % 24 / 12, n % 12 + 1)",
+    "number": "0",
+}
+# By the names of the columns; ids as scattered as real ones.
+_COPIES: Final[dict[str, tuple[str, dict[str, str]]]] = {
+    "autopay_runs": (
+        _RUNS,
+        {
+            **_KEY,
+            "version": "3",
+            "state": "'paid'",
+            "charge_on": "'2025-01-28'",
+            "taken_minor": "115000",
+            "taken_currency": "'USD'",
+            "data": ":data",
+            "reference": "'old-pay-' || n",
+            "account": "''",
+        },
+    ),
+    "autopay_keys": (
+        _RUNS,
+        {**_KEY, "key": "'ap2' || upper(hex(randomblob(16)))"},
+    ),
+    "autopay_attempts": (
+        _RUNS,
+        {
+            **_KEY,
+            "method": "lower(hex(randomblob(16)))",
+            "attempt": "1",
+            "at": "1700000000000000 + n",
+            "minor": "115000",
+            "currency": "'USD'",
+            "counts": "0",
+            "payer": "'p-' || (n / 24)",
+        },
+    ),
+    "autopay_postings": (
+        _LINES,
+        {
+            **_KEY,
+            "id": "'p-' || lower(hex(randomblob(16)))",
+            "payer": "'p-' || (n / 24)",
+            "client": "'C-old-' || (n / 24)",
+            "matter": "'M-' || (n / 24)",
+            "invoice": "'INV-old-' || n || '-' || m",
+            "minor": "11500",
+            "currency": "'USD'",
+            "charged_on": "'2025-01-28'",
+            "payment_reference": "'old-pay-' || n",
+            "account": "'operating-1'",
+            "account_kind": "'operating'",
+            "ar_message": "''",
+            "status": "'applied'",
+            "note": "''",
+            "is_open": "0",
+            "moved_at": "1700000000000000 + n",
+            "made_at": "1700000000000000 + n",
+        },
+    ),
+    "autopay_notices": (
+        _RUNS,
+        {
+            "key": "'n-' || lower(hex(randomblob(16)))",
+            "is_delivered": "1",
+            "data": "'{}'",
+        },
+    ),
+    "autopay_clients": (
+        _CLIENTS,
+        {"client": "'C-old-' || n", "version": "48"},
+    ),
+    "autopay_history": (
+        _RUNS,
+        {
+            "chain": "-1 - n % 16",
+            "seq": "n",
+            "at": "0",
+            "transition": "lower(hex(randomblob(16)))",
+            "body": "printf('%.600c', 'x')",
+            "hash": "lower(hex(randomblob(32)))",
+        },
+    ),
 }
 
 
 def flat_rows(folder: Path, postings: int = HISTORY) -> Iterator[Row]:
-    """Measure a run with an empty history beside one with a long one."""
+    """Measure runs and movements with an empty history and a long one."""
     paths = {name: folder / f"{name}.db" for name in ("short", "long")}
     for path in paths.values():
         with sqlite.SqlitePostingStore(path) as store:
@@ -308,12 +388,56 @@ def flat_rows(folder: Path, postings: int = HISTORY) -> Iterator[Row]:
             lambda portion: sweep_on(short, names_of(portion)),
             count=12,
         )
+        back, early = portions(
+            lambda portion: receive_on(long, portion),
+            lambda portion: receive_on(short, portion),
+            count=9,
+        )
     yield compare(
         f"a run after {postings:,} postings: after none",
         ours / PORTION,
         other / PORTION,
         0.67,
     )
+    yield compare(
+        f"a movement after {postings:,} postings: after none",
+        back / PORTION,
+        early / PORTION,
+        0.67,
+    )
+
+
+def receive_on(store: Any, portion: int) -> float:
+    """
+    Take in a return of each payment of a portion; return the seconds.
+
+    The company names each by the payment's reference, the attempt's key, or
+    the run, in turn.
+    """
+    ports = attrs.evolve(memory_ports(), postings=store)
+    movements: list[ap.Movement] = []
+    for place, name in enumerate(names_of(portion)):
+        key = ap.RunKey(autopay=f"ap-{name}", nominal_on=ON)
+        [attempt] = store.standing(key, "", "").run.attempts
+        named = (
+            {"reference": attempt.outcome.reference},
+            {"key": attempt.key},
+            {"run": key},
+        )[place % 3]
+        movements.append(
+            ap.Movement(
+                id=f"back-{name}",
+                kind=ap.MovementKind.RETURNED,
+                amount=ap.Money.of("1.00", "USD"),
+                on=ON,
+                **named,
+            )
+        )
+    begin = time.perf_counter()
+    for each in movements:
+        placed = ap.receive(each, ports=ports)
+        assert placed.state.name == "PLACED", placed
+    return time.perf_counter() - begin
 
 
 # -- Memory ------------------------------------------------------------------
@@ -345,26 +469,26 @@ def peak(folder: Path, count: int) -> int:
 class _Matters:
     """Matter data that is made when it is asked for, and not kept."""
 
-    def open_invoices(self, query: ap.InvoiceQuery, /) -> ap.InvoicePage:
+    def open_invoices(self, query: InvoiceQuery, /) -> InvoicePage:
         _, invoices = standing_order(query.payer.removeprefix("p-"))
-        return ap.InvoicePage(invoices=tuple(invoices))
+        return InvoicePage(invoices=tuple(invoices))
 
-    def search(self, query: ap.SearchQuery, /) -> ap.SearchPage:
+    def search(self, query: ap.SearchQuery, /) -> SearchPage:
         raise NotImplementedError
 
 
 class _Gateway:
     """A gateway that takes everything and remembers nothing."""
 
-    capabilities = ap.GatewayCapabilities()
+    capabilities = GatewayCapabilities()
 
-    def charge(self, request: ap.ChargeRequest, /) -> ap.ChargeOutcome:
-        return ap.Captured(
+    def charge(self, request: ChargeRequest, /) -> ChargeOutcome:
+        return Captured(
             key=request.key, amount=request.amount, reference="pay-1"
         )
 
-    def lookup(self, key: str, /) -> ap.LookupOutcome:
-        return ap.NotFound()
+    def lookup(self, key: str, /) -> LookupOutcome:
+        return NotFound()
 
 
 class _Notifier:
