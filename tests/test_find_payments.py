@@ -77,6 +77,11 @@ def found(world: World, **wanted: Any) -> list[str]:
         (None, DAY - timedelta(days=1), None, []),
         (None, DATE_MAX, None, []),
         ("p-9", None, None, []),
+        # By the amount alone.
+        (None, None, usd("110"), ["ap-1/2026-01-31"]),
+        (None, None, usd("100"), ["ap-1/2026-01-31", "ap-2/2026-01-31"]),
+        (None, None, usd("50"), ["ap-1/2026-02-28"]),
+        (None, None, usd("60"), []),
     ],
 )
 def test_x2_a_payment_is_found_by_payer_day_and_amount(
@@ -118,11 +123,21 @@ def test_x2_what_went_back_since_is_found_all_the_same(world: World) -> None:
     assert found(world, payer="p2", on=FEBRUARY) == []
 
 
-def test_x2_a_question_about_nobody_and_no_day_is_refused(
-    world: World,
-) -> None:
+def test_x2_a_question_about_nothing_is_refused(world: World) -> None:
     with pytest.raises(InvalidValueError, match="FieldMissing"):
-        find_payments(amount=usd("1"), ports=world.ports)
+        find_payments(ports=world.ports)
+
+
+def test_x2_shares_that_only_add_up_to_it_are_no_payment_of_it() -> None:
+    """An amount alone reads no larger share: what it reads is not all."""
+    world = World(
+        bill("INV-1", "30"), bill("INV-2", "70"), bill("INV-3", "200")
+    )
+    world.run(standing_order())
+
+    assert found(world, amount=usd("100")) == []
+    assert found(world, amount=usd("300")) == ["ap-1/2026-01-31"]
+    assert found(world, amount=usd("200")) == ["ap-1/2026-01-31"]
 
 
 def test_r6_a_run_that_cannot_be_read_is_named(

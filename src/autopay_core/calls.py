@@ -603,15 +603,16 @@ def find_payments(
 
     Args:
         payer: Whose.
-        on: The day of the charge. Payer or day must be given.
-        amount: What was taken in all, or its share on one invoice.
+        on: The day of the charge.
+        amount: What was taken in all, or its share on one invoice. One of the
+            three must be given.
         ports: The host's.
 
     Returns:
         Runs that captured money, by key; whatever went back since.
 
     Raises:
-        InvalidValueError: Neither payer nor day (``FieldMissing``).
+        InvalidValueError: None of the three is given (``FieldMissing``).
 
     """
     return _drive(desk.find_payments(payer, on, amount), ports)

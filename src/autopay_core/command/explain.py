@@ -55,6 +55,12 @@ def carry_out(options: argparse.Namespace) -> int:
     if options.run is not None:
         _say(output, options.run, explain(find_run(options)))
         return DONE
+    if options.payer is None and options.on is None:
+        raise InvalidValueError(
+            "name the payer or the day, or both",
+            code="FieldMissing",
+            path="--payer",
+        )
     with open_store(options) as store:
         # It asks the store, and none of the other ports.
         ports = attrs.evolve(memory_ports([]), postings=store)

@@ -75,7 +75,7 @@ from autopay_core.money import Money
 from autopay_core.notices import Notice
 from autopay_core.postings import Posting, PostingStatus, move_posting
 from autopay_core.references import RunKey
-from autopay_core.runs import RunRecord
+from autopay_core.runs import RunRecord, postings_of
 
 __all__ = [
     "acknowledge",
@@ -514,9 +514,35 @@ def find_payments(
     payer: str | None, on: date | None, amount: Money | None
 ) -> Flow[Decoded[RunRecord]]:
     """Read the runs that took money, by whose, when and how much (X2)."""
-    if payer is None and on is None:
+    wanted = _shares_of(payer, on, amount)
+    shares: dict[RunKey, list[Money]] = {}
+    found: list[RunRecord | Unreadable] = []
+    for each in (yield from all_postings(wanted)):
+        if isinstance(each, Unreadable):
+            found.append(each)
+        elif each.reverses is None:
+            shares.setdefault(each.run, []).append(each.amount)
+    for key in sorted(shares):
+        if amount is not None and not _is_among(amount, shares[key]):
+            continue
+        record = yield from _record(key)
+        # Among what was read a larger share may be missing.
+        if (
+            amount is None
+            or isinstance(record, Unreadable)
+            or _is_among(amount, [x.amount for x in postings_of(record)])
+        ):
+            found.append(record)
+    return Decoded(found)
+
+
+def _shares_of(
+    payer: str | None, on: date | None, amount: Money | None
+) -> PostingFilter:
+    """Return which postings a payment has that is asked about."""
+    if payer is None and on is None and amount is None:
         raise InvalidValueError(
-            "name the payer or the day, or both",
+            "name the payer, the day or the amount",
             code="FieldMissing",
             path="payer",
         )
@@ -528,25 +554,17 @@ def find_payments(
     if on is not None:
         check_date(on, "on")
         before = on + _DAY if on < DATE_MAX else None
-    wanted = PostingFilter(payer=payer, charged_from=on, charged_before=before)
-    shares: dict[RunKey, list[Money]] = {}
-    found: list[RunRecord | Unreadable] = []
-    for each in (yield from all_postings(wanted)):
-        if isinstance(each, Unreadable):
-            found.append(each)
-        elif each.reverses is None:
-            shares.setdefault(each.run, []).append(each.amount)
-    for key in sorted(shares):
-        some = shares[key]
-        if amount is not None and amount not in (*some, _whole(some)):
-            continue
-        found.append((yield from _record(key)))
-    return Decoded(found)
+    return PostingFilter(
+        payer=payer,
+        charged_from=on,
+        charged_before=before,
+        greatest=amount,  # No share of a payment is more than all of it.
+    )
 
 
-def _whole(shares: Sequence[Money]) -> Money:
-    """Add up a payment; all of it is in one currency (M3)."""
-    return Money.total(shares, shares[0].currency)
+def _is_among(amount: Money, shares: Sequence[Money]) -> bool:
+    """Tell whether so much was taken for one invoice, or in all."""
+    return amount in (*shares, Money.total(shares, shares[0].currency))
 
 
 def _record(key: RunKey) -> Flow[RunRecord | Unreadable]:
