@@ -764,6 +764,18 @@ def test_x2_it_is_explained_and_on_the_receipt(firm: Firm) -> None:
     assert "USD 30.00" not in taken
 
 
+def test_x2_what_cannot_be_played_again_is_explained_all_the_same() -> None:
+    """A record of somebody else's making, of which more went back."""
+    firm = Firm()
+    back = Reversal(
+        event="evt-1", kind=ReversalKind.REFUND, amount=usd("999"), on=DAY
+    )
+
+    said = explain(attrs.evolve(firm.record, reversals=(back,)))
+
+    assert said[-1] == "USD 999.00 went back on 2026-01-31 (refund, evt-1)."
+
+
 def test_x2_the_payment_is_found_by_what_was_taken(firm: Firm) -> None:
     firm.move(INV_3="30")
 

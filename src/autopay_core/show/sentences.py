@@ -96,9 +96,9 @@ def explain(record: RunRecord, /) -> tuple[str, ...]:
 
 def _what_moved(record: RunRecord) -> Iterator[str]:
     """Say what became of the money since: back, again, or elsewhere (P4)."""
-    if not record.reversals:
-        return
-    invoices = {each.id: each.invoice for each in every_posting(record)}
+    invoices: dict[str, str] = {}
+    if any(each.to for each in record.reversals):
+        invoices = {each.id: each.invoice for each in every_posting(record)}
     for each in record.reversals:
         when = f"on {each.on} ({each.kind.value}, {each.event})"
         if not each.to:
