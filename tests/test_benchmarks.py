@@ -47,7 +47,7 @@ def test_what_a_sweep_writes_is_recorded_run_by_run(stores: Any) -> None:
         assert len(stores.record(store, ["a", "b"])) == 6
 
 
-def test_a_long_history_has_no_run_and_no_movement_slower(
+def test_runs_and_movements_are_measured_after_a_long_history(
     stores: Any, tmp_path: Path
 ) -> None:
     rows = list(stores.flat_rows(tmp_path, 240))

@@ -12,8 +12,6 @@ from collections.abc import Container, Iterable, Iterator, Sequence
 from datetime import date, timedelta
 from typing import Final, final
 
-import attrs
-
 from autopay_core._checks import (
     DATE_MAX,
     check_date,
@@ -46,21 +44,18 @@ from autopay_core.commits import (
     Unreadable,
 )
 from autopay_core.engine.knowing import (
-    BATCHES_AT_ONCE,
+    all_batches,
     all_postings,
     in_batches,
 )
 from autopay_core.engine.requests import (
     Flow,
     ReadBatch,
-    ReadBatches,
     ReadPostings,
     ReadTotals,
     ask_either,
     ask_many,
     commit,
-    id_of,
-    read_all,
     read_now,
     read_standing,
 )
@@ -486,17 +481,11 @@ def list_batches(
     states: Sequence[BatchState], posting: str | None
 ) -> Flow[Decoded[Batch]]:
     """Read batches, page by page, by id (P5, R6)."""
-    wanted = BatchFilter(
-        states=frozenset(states), posting=posting, most=BATCHES_AT_ONCE
+    return (
+        yield from all_batches(
+            BatchFilter(states=frozenset(states), posting=posting)
+        )
     )
-    found = yield from read_all(
-        lambda after: ReadBatches(attrs.evolve(wanted, after=after)),
-        Batch,
-        "",
-        id_of,
-        most=BATCHES_AT_ONCE,
-    )
-    return Decoded(found)
 
 
 _DAY: Final = timedelta(days=1)

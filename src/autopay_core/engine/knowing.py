@@ -1,9 +1,10 @@
 """
 What is on record of an auto-pay, as far as its dates depend on it (S14).
 
-Holds: `record_of`, `payments_left`, and for whoever lists them `all_postings`
-and `in_batches`. Imports: `requests` and the values. What an order has
-collected is read from its postings, so that what was returned does not count.
+Holds: `record_of`, `payments_left`, and for whoever lists them `all_postings`,
+`all_batches` and `in_batches`. Imports: `requests` and the values. What an
+order has collected is read from its postings, so that what was returned does
+not count.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ from autopay_core.runs import RESERVING_STATES
 from autopay_core.schedules import Occurrence
 
 __all__ = [
-    "BATCHES_AT_ONCE",
+    "all_batches",
     "all_postings",
     "in_batches",
     "payments_left",
@@ -106,22 +107,28 @@ def all_postings(wanted: PostingFilter) -> Flow[list[Posting | Unreadable]]:
     )
 
 
-def in_batches() -> Flow[frozenset[str]]:
-    """Return the ids of what is in a batch that is not answered (P5)."""
-    wanted = BatchFilter(states=_UNANSWERED, most=BATCHES_AT_ONCE)
+def all_batches(wanted: BatchFilter) -> Flow[Decoded[Batch]]:
+    """Read all that a filter shows, in order of id, page by page (R6)."""
+    wanted = attrs.evolve(wanted, most=_BATCHES_AT_ONCE)
     found = yield from read_all(
         lambda after: ReadBatches(attrs.evolve(wanted, after=after)),
         Batch,
         "",
         id_of,
-        most=BATCHES_AT_ONCE,
+        most=_BATCHES_AT_ONCE,
     )
+    return Decoded(found)
+
+
+def in_batches() -> Flow[frozenset[str]]:
+    """Return the ids of what is in a batch that is not answered (P5)."""
+    found = yield from all_batches(BatchFilter(states=_UNANSWERED))
     return frozenset(
-        str(each.id) for batch in Decoded(found) for each in batch.postings
+        str(each.id) for batch in found for each in batch.postings
     )
 
 
-BATCHES_AT_ONCE: Final = 20
+_BATCHES_AT_ONCE: Final = 20
 """Each may hold thousands of postings."""
 
 _UNANSWERED: Final = frozenset({BatchState.OPEN, BatchState.EXPORTED})

@@ -185,6 +185,17 @@ def all_payable(
     )
 
 
+def _looked_at(
+    association: Association, now: datetime, policy: Policy
+) -> Flow[tuple[OpenAmounts, InvoiceRead, Checked]]:
+    """Read what is open under an association, then its balances (R1)."""
+    opened = yield from ask(ReadOpen((str(association.client),)), OpenAmounts)
+    associations = (association,)
+    read = yield from read_invoices(association.payer, associations, policy)
+    checked = check_read(associations, opened, read, now, policy)
+    return opened, read, checked
+
+
 def read_payable(
     association: Association,
     currency: str,
@@ -205,10 +216,7 @@ def read_payable(
         policy: The host's.
 
     """
-    opened = yield from ask(ReadOpen((str(association.client),)), OpenAmounts)
-    associations = (association,)
-    read = yield from read_invoices(association.payer, associations, policy)
-    checked = check_read(associations, opened, read, now, policy)
+    opened, read, checked = yield from _looked_at(association, now, policy)
     return opened, all_payable(
         opened,
         read,
@@ -256,10 +264,7 @@ def read_conflicting(
         policy: The host's.
 
     """
-    opened = yield from ask(ReadOpen((str(association.client),)), OpenAmounts)
-    associations = (association,)
-    read = yield from read_invoices(association.payer, associations, policy)
-    checked = check_read(associations, opened, read, now, policy)
+    _, read, checked = yield from _looked_at(association, now, policy)
     unreadable = [each.number for each in read.unreadable]
     return Conflicting(
         invoices={str(each.number): each for each in read.invoices},
